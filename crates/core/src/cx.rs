@@ -1,0 +1,202 @@
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::{Code, Error, Result},
+    ids::{RequestId, Subject, TenantId},
+};
+
+/// When the caller stops waiting.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    #[allow(clippy::disallowed_methods, reason = "deadlines are the one use of the monotonic clock here")]
+    pub fn within(budget: Duration) -> Self {
+        let now = Instant::now();
+        Self(now.checked_add(budget).unwrap_or(now + Duration::from_secs(86_400)))
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "deadlines are the one use of the monotonic clock here")]
+    pub fn remaining(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    pub fn instant(self) -> Instant {
+        self.0
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PrincipalKind {
+    /// Nobody said who they are.
+    Anonymous,
+    ApiKey,
+    Token,
+    /// Named by a client certificate.
+    Certificate,
+    /// A part of the platform itself: workers and start-up.
+    System,
+}
+
+/// Who calls, and what their credential allows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Principal {
+    pub kind: PrincipalKind,
+    /// Whose data and whose deeds: the owner of what this principal stores.
+    pub subject: Subject,
+    /// Which credential was shown: `key_...`, or the `jti` of a token. Never the credential itself.
+    pub credential: Arc<str>,
+    /// `service:verb`, `service:*` or `*`.
+    pub scopes: Arc<[String]>,
+}
+
+impl Principal {
+    pub fn anonymous() -> Self {
+        Self {
+            kind: PrincipalKind::Anonymous,
+            subject: Subject::parse("anonymous").expect("a fixed valid id"),
+            credential: "".into(),
+            scopes: Arc::new([]),
+        }
+    }
+
+    pub fn system() -> Self {
+        Self {
+            kind: PrincipalKind::System,
+            subject: Subject::parse("system").expect("a fixed valid id"),
+            credential: "system".into(),
+            scopes: Arc::new(["*".to_owned()]),
+        }
+    }
+
+    pub fn holds(&self, permission: &str) -> bool {
+        let service = permission.split(':').next().unwrap_or_default();
+        self.scopes.iter().any(|scope| scope == "*" || scope == permission || scope.strip_suffix(":*") == Some(service))
+    }
+}
+
+/// Ties log lines, spans and audit entries of one request together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Trace {
+    pub request_id: RequestId,
+    /// W3C trace context, as it goes to the next process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<Arc<str>>,
+    /// What the caller named its own operation (`X-Correlation-Id`), if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<Arc<str>>,
+}
+
+/// Where a request came from. Personal data: it is stored sealed, and never logged.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Source {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<IpAddr>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<Arc<str>>,
+}
+
+/// An idempotency key and the fingerprint of the request that it came with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Once {
+    pub key: Arc<str>,
+    pub fingerprint: Arc<str>,
+}
+
+/// What travels with every call: whose data, who asks, until when, and for which request.
+#[derive(Clone, Debug)]
+pub struct Cx {
+    pub tenant: TenantId,
+    pub principal: Principal,
+    pub deadline: Deadline,
+    pub trace: Trace,
+    pub source: Source,
+    pub once: Option<Once>,
+}
+
+impl Cx {
+    /// The platform acting for itself on one tenant's data.
+    pub fn system(tenant: TenantId, budget: Duration) -> Self {
+        Self {
+            tenant,
+            principal: Principal::system(),
+            deadline: Deadline::within(budget),
+            trace: Trace { request_id: RequestId::fresh(), traceparent: None, correlation_id: None },
+            source: Source::default(),
+            once: None,
+        }
+    }
+
+    /// Refuses unless the credential allows it. Default deny; the reason names what is missing.
+    pub fn permit(&self, permission: &'static str) -> Result<()> {
+        if self.principal.kind == PrincipalKind::Anonymous {
+            return Err(Error::new(Code::Unauthenticated, "auth.missing", "this needs a credential"));
+        }
+        if self.principal.holds(permission) {
+            return Ok(());
+        }
+        Err(Error::new(Code::Forbidden, "auth.scope_missing", format!("this credential lacks the scope {permission}"))
+            .detail("needs", permission))
+    }
+
+    pub fn to_wire(&self) -> WireCx {
+        WireCx {
+            tenant: self.tenant.clone(),
+            principal: self.principal.clone(),
+            budget_ms: self.deadline.remaining().as_millis().try_into().unwrap_or(u64::MAX),
+            trace: self.trace.clone(),
+            source: self.source.clone(),
+            once: self.once.clone(),
+        }
+    }
+}
+
+/// A [`Cx`] between processes: the deadline goes as what remains of it, so that clocks need not agree.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WireCx {
+    tenant: TenantId,
+    principal: Principal,
+    budget_ms: u64,
+    trace: Trace,
+    #[serde(default)]
+    source: Source,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    once: Option<Once>,
+}
+
+impl From<WireCx> for Cx {
+    fn from(wire: WireCx) -> Self {
+        Self {
+            tenant: wire.tenant,
+            principal: wire.principal,
+            deadline: Deadline::within(Duration::from_millis(wire.budget_ms)),
+            trace: wire.trace,
+            source: wire.source,
+            once: wire.once,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permission_is_denied_unless_a_scope_says_so() {
+        let mut cx = Cx::system(TenantId::fresh(), Duration::from_secs(1));
+        let mut allowed = |scopes: &[&str]| {
+            cx.principal.kind = PrincipalKind::ApiKey;
+            cx.principal.scopes = scopes.iter().map(|s| (*s).to_owned()).collect();
+            cx.permit("storage:write").is_ok()
+        };
+        assert!(allowed(&["*"]) && allowed(&["storage:*"]) && allowed(&["storage:write"]));
+        assert!(!allowed(&[]) && !allowed(&["storage:read"]) && !allowed(&["storage"]) && !allowed(&["store:*"]));
+    }
+}

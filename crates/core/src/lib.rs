@@ -1,0 +1,16 @@
+//! What every crate shares: ids, the boundary error, the call context, time and secrets.
+//!
+//! Holds: no I/O, no async runtime; the clock and the environment are never read here except by
+//! [`SystemClock`], the one home of "now".
+
+mod clock;
+mod cx;
+mod error;
+mod ids;
+mod secret;
+
+pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use cx::{Cx, Deadline, Once, Principal, PrincipalKind, Source, Trace, WireCx};
+pub use error::{Code, Error, Result};
+pub use ids::{ProcessId, RequestId, Subject, TenantId, fresh};
+pub use secret::Secret;
