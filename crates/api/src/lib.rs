@@ -1,1 +1,11 @@
+//! The services' faces: one file per service with its trait, its requests, replies and events.
+//!
+//! Holds: no behaviour. Types only grow: unknown fields are ignored on the internal wire and new ones
+//! have defaults, so that processes of neighbouring versions work together.
 
+pub mod audit;
+pub mod identity;
+mod page;
+pub mod storage;
+
+pub use page::{Page, Revealed};

@@ -1,0 +1,117 @@
+//! Who may call: API keys and the tenants that they belong to.
+
+use nsl_core::{Principal, Subject, TenantId, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Page, Revealed};
+
+/// A presented API key as its SHA-256 in lower-case hex: the key itself never leaves the edge.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Authenticate {
+    pub digest: String,
+}
+
+/// What a valid credential stands for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Authenticated {
+    pub tenant: TenantId,
+    pub principal: Principal,
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CreateKey {
+    /// For people: shown in lists. 1 to 100 characters.
+    pub name: String,
+    /// What the key may do: `service:verb`, `service:*` or `*`. Never more than the creating credential holds.
+    pub scopes: Vec<String>,
+    /// Whose data the key works on; the creator's own when absent. Another's needs `identity:admin`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    pub subject: Option<Subject>,
+    /// RFC 3339; never expires when absent.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+}
+
+/// An API key as it may be shown: all but the secret.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct KeyInfo {
+    pub id: String,
+    pub name: String,
+    /// The first characters of the key, to tell keys apart.
+    pub prefix: String,
+    #[schema(value_type = String)]
+    pub subject: Subject,
+    pub scopes: Vec<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub revoked_at: Option<Timestamp>,
+    /// When it was last used, at most a minute behind.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// A new key; `secret` is shown this once and stored nowhere.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CreatedKey {
+    pub secret: Revealed,
+    #[serde(flatten)]
+    pub key: KeyInfo,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListKeys {
+    pub limit: u32,
+    pub after: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RevokeKey {
+    pub id: String,
+}
+
+/// Makes a tenant and its first key; only the platform itself may ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CreateTenant {
+    pub name: String,
+    /// The subject of the first key.
+    pub subject: Subject,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CreatedTenant {
+    pub tenant: TenantId,
+    pub key: CreatedKey,
+}
+
+/// Published when a key was revoked, so that every process forgets what it remembered of it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct KeyRevoked {
+    pub digest: String,
+}
+
+nsl_rpc::service! {
+    /// Tells who a credential stands for, and keeps the API keys.
+    Identity, IdentityClient, "identity" {
+        /// Finds the key with this digest; `unauthenticated` when unknown, expired or revoked.
+        read fn authenticate(Authenticate) -> Authenticated;
+        /// Needs `identity:write`; grants no scope that the caller lacks.
+        fn create_key(CreateKey) -> CreatedKey;
+        /// Needs `identity:read`; newest first.
+        read fn list_keys(ListKeys) -> Page<KeyInfo>;
+        /// Needs `identity:write`; in effect at once in this process, within five seconds in others.
+        fn revoke_key(RevokeKey) -> KeyInfo;
+        /// For start-up and operators; refused to anything but the platform itself.
+        fn create_tenant(CreateTenant) -> CreatedTenant;
+    }
+}
