@@ -1,1 +1,20 @@
+//! The engines below every service, each one small port with an embedded engine and a real one, chosen once
+//! at start from the configuration.
+//!
+//! Promises:
+//! - [`secrets`]: a secret is read only from where nobody else can read it, and is never printed.
 
+pub mod secrets;
+
+/// What is wrong with a setting: its dotted key, and why it cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    pub key: &'static str,
+    pub why: String,
+}
+
+impl Mistake {
+    pub(crate) fn new(key: &'static str, why: impl Into<String>) -> Self {
+        Self { key, why: why.into() }
+    }
+}

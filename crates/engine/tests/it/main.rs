@@ -1,0 +1,4 @@
+//! Each port's promises, held over its embedded engine and over the real one.
+#![allow(clippy::unwrap_used)]
+
+mod secrets;
