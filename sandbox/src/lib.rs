@@ -1,1 +1,27 @@
+//! Real engines and real `nsl` processes for tests; nothing that ships depends on this crate.
+//!
+//! Holds: what a test starts ends with the test's process, however that ends. Servers listen on loopback
+//! only, keep everything in directories of their own, and never take a port from the range that outgoing
+//! connections use, so that a stopped server's port stays free for its restart.
+//!
+//! Two ways to a server:
+//! - one of the test's own (`Postgres::start()`), which it may stop, kill, pause and start again;
+//! - a corner of a server that all tests of this machine share ([`Database::fresh`], [`Vhost::fresh`]),
+//!   started by the first that asks and ended a minute after the last.
+//!
+//! Everything here blocks; in an async test that is fine for the moment it takes.
 
+#![allow(clippy::disallowed_methods, reason = "the sandbox waits for other programs, in real time")]
+
+mod home;
+mod http;
+mod postgres;
+mod process;
+mod redis;
+mod shared;
+
+pub use home::free_port;
+pub use http::{Reply, http};
+pub use postgres::{Database, Postgres, PostgresOptions};
+pub use process::{Process, Signal, eventually};
+pub use redis::{Redis, Sentinel};

@@ -1,0 +1,118 @@
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::Mutex,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::{
+    home::{home, run},
+    process::{eventually, tail},
+};
+
+/// How a shared server is started: a command line for `sh`, run in the server's directory.
+pub(crate) struct Recipe<S> {
+    pub(crate) state: S,
+    pub(crate) script: String,
+    pub(crate) env: Vec<(String, String)>,
+}
+
+/// Raised when a recipe changes in a way that a server started by an older one does not satisfy.
+const EDITION: &str = "1";
+
+/// The server `name` that all tests of this machine share: the first that asks starts it, a keeper ends it
+/// a minute after the last process that asked is gone.
+///
+/// Users hold a shared lock on one file while they live, which the kernel drops however they end; the
+/// keeper stops the server only while it holds that lock alone, so none is taken from under a test.
+pub(crate) fn shared<S: Serialize + DeserializeOwned>(
+    name: &str,
+    seconds: u64,
+    recipe: impl FnOnce(&Path) -> Result<Recipe<S>>,
+    answers: impl Fn(&S) -> bool,
+) -> Result<S> {
+    let place = home()?.join("shared").join(format!("{name}-{EDITION}"));
+    fs::create_dir_all(&place)?;
+    join_users(&place)?;
+    let starting = File::create(place.join("start.lock"))?;
+    starting.lock()?;
+    let state_file = place.join("state.json");
+    if let Ok(text) = fs::read(&state_file)
+        && let Ok(state) = serde_json::from_slice::<S>(&text)
+        && answers(&state)
+    {
+        return Ok(state);
+    }
+    retire(&place)?;
+    let directory = place.join("server");
+    let _ = fs::remove_dir_all(&directory);
+    fs::create_dir(&directory)?;
+    let recipe = recipe(&directory)?;
+    let log = place.join("log");
+    let output = File::create(&log)?;
+    let keeper = [
+        "trap 'end=1' TERM",
+        "cd \"$1/server\"",
+        &format!("{{ {}; }} 8>&- &", recipe.script),
+        "server=$!",
+        "echo $$ > \"$1/keeper.pid\"",
+        "exec 9>>\"$1/users.lock\"",
+        "idle=0 end=0",
+        "while [ $end = 0 ] && kill -0 $server; do",
+        "  sleep 5 9>&- & wait $!",
+        "  if flock -n -x 9; then idle=$((idle + 1)); else idle=0; fi",
+        "  if [ $idle -ge 12 ]; then end=1; else flock -u 9; fi",
+        "done",
+        "rm -f \"$1/state.json\"",
+        "kill -INT $server; kill -TERM $server",
+        "for wait in 1 2 3 4 5 6 7 8 9 10; do kill -0 $server || break; sleep 0.5 9>&-; done",
+        "kill -KILL $server",
+        "rm -rf \"$1/server\" \"$1/keeper.pid\"",
+    ]
+    .join("\n");
+    let mut command = Command::new("setsid");
+    command.args(["--fork", "sh", "-c", &keeper, "keeper"]).arg(&place).current_dir(&directory);
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output).envs(recipe.env);
+    let status = command.status().context("running setsid")?;
+    if !status.success() {
+        bail!("starting the shared {name}: {status}");
+    }
+    eventually(&format!("the shared {name} answers"), seconds, || Ok(answers(&recipe.state)))
+        .with_context(|| tail(&log))?;
+    fs::write(&state_file, serde_json::to_vec(&recipe.state)?)?;
+    Ok(recipe.state)
+}
+
+// Held until this process ends.
+fn join_users(place: &Path) -> Result<()> {
+    static JOINED: Mutex<Option<(HashSet<PathBuf>, Vec<File>)>> = Mutex::new(None);
+    let mut joined = JOINED.lock().expect("no holder panics");
+    let (places, files) = joined.get_or_insert_default();
+    if places.insert(place.to_owned()) {
+        let users = File::options().create(true).append(true).open(place.join("users.lock"))?;
+        users.lock_shared()?;
+        files.push(users);
+    }
+    Ok(())
+}
+
+// A server that no longer answers is ended before its successor starts.
+fn retire(place: &Path) -> Result<()> {
+    let pid_file = place.join("keeper.pid");
+    let Ok(pid) = fs::read_to_string(&pid_file) else { return Ok(()) };
+    let pid = pid.trim();
+    let is_keeper = || {
+        fs::read(format!("/proc/{pid}/cmdline"))
+            .is_ok_and(|line| String::from_utf8_lossy(&line).split('\0').any(|word| Path::new(word) == place))
+    };
+    if is_keeper() {
+        run(Command::new("kill").arg("-TERM").arg(pid))?;
+        eventually("the old keeper ends", 20, || Ok(!is_keeper()))?;
+    }
+    let _ = fs::remove_file(pid_file);
+    Ok(())
+}

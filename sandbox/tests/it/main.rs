@@ -1,0 +1,4 @@
+//! The sandbox against the real servers: each comes up, does its work, and takes the harm it offers.
+
+mod postgres;
+mod redis;
