@@ -5,12 +5,14 @@
 
 mod clock;
 mod cx;
+mod entry;
 mod error;
 mod ids;
 mod secret;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
 pub use cx::{Cx, Deadline, Once, Principal, PrincipalKind, Source, Trace, WireCx};
+pub use entry::Entry;
 pub use error::{Code, Error, Result};
 pub use ids::{ProcessId, RequestId, Subject, TenantId, fresh};
 pub use secret::Secret;

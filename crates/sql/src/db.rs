@@ -1,0 +1,335 @@
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use futures_util::{FutureExt, future::BoxFuture};
+use nsl_core::{Clock, Code, Cx, Error, Result, TenantId};
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc;
+
+use crate::{
+    change::{Change, Closer},
+    config::{Config, EngineKind},
+    fault,
+    idempotency::Guard,
+    postgres::{Postgres, Session},
+    sqlite::{Connection, Readers},
+    tx::{Seat, Tx},
+    value::{Row, Value},
+    writer::{Bench, Job, Writer},
+};
+
+/// Whose rows a statement may touch.
+#[derive(Clone, Copy, Debug)]
+pub enum Scope<'a> {
+    Tenant(&'a TenantId),
+    /// The platform's own work across tenants: workers, start-up, verification.
+    Platform,
+}
+
+impl Scope<'_> {
+    fn list(&self) -> &str {
+        match self {
+            Self::Tenant(tenant) => tenant.as_str(),
+            Self::Platform => "*",
+        }
+    }
+}
+
+/// The door to SQL. Cheap to clone.
+#[derive(Clone)]
+pub struct Db(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    // Taken away by `drain`, after which the writers end once the queue is empty.
+    queue: RwLock<Option<mpsc::Sender<Job>>>,
+    writers: Mutex<Vec<Ending>>,
+}
+
+enum Engine {
+    Sqlite(Readers),
+    Postgres { primary: Postgres, replica: Option<Replica> },
+}
+
+enum Ending {
+    Thread(std::thread::JoinHandle<()>),
+    Task(tokio::task::JoinHandle<()>),
+}
+
+struct Replica {
+    server: Postgres,
+    lag: Arc<Mutex<Option<Duration>>>,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+impl Db {
+    /// Opens the engine that the settings name and starts its writers. `closer` makes, for each writer, what
+    /// writes the evidence of its groups. Fails when a PostgreSQL does not answer, or answers to a role that
+    /// row-level security does not bind.
+    pub async fn open(
+        config: &Config,
+        data_dir: &Path,
+        clock: Arc<dyn Clock>,
+        mut closer: impl FnMut() -> Option<Box<dyn Closer>>,
+    ) -> anyhow::Result<Self> {
+        let (sender, mut jobs) = mpsc::channel::<Job>(config.waiting);
+        let most = config.group;
+        let (engine, writers) = match config.engine() {
+            EngineKind::Sqlite => {
+                let file = Config::sqlite_file(data_dir);
+                let connection =
+                    Connection::open(&file, true).with_context(|| format!("opening {}", file.display()))?;
+                let mut writer = Writer { bench: Desk { connection }, closer: closer(), clock };
+                let thread = std::thread::Builder::new().name("nsl-sql-writer".into()).spawn(move || {
+                    let mut taken = Vec::with_capacity(most);
+                    while jobs.blocking_recv_many(&mut taken, most) > 0 {
+                        writer.serve(&mut taken).now_or_never().expect("the embedded engine never waits");
+                    }
+                })?;
+                (Engine::Sqlite(Readers::new(file, config.connections)), vec![Ending::Thread(thread)])
+            }
+            EngineKind::Postgres => {
+                let primary = Postgres::new(config, &config.url)?;
+                refuse_unbound_role(&primary).await?;
+                let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
+                let mut writers = Vec::new();
+                for _ in 0..config.writers {
+                    let bench = Counter { server: primary.clone(), session: None };
+                    let mut writer = Writer { bench, closer: closer(), clock: Arc::clone(&clock) };
+                    let jobs = Arc::clone(&jobs);
+                    #[allow(clippy::disallowed_methods, reason = "joined by drain")]
+                    writers.push(Ending::Task(tokio::spawn(async move {
+                        let mut taken = Vec::with_capacity(most);
+                        while jobs.lock().await.recv_many(&mut taken, most).await > 0 {
+                            writer.serve(&mut taken).await;
+                        }
+                    })));
+                }
+                let replica = match config.read_only_url.is_empty() {
+                    true => None,
+                    false => Some(Replica::follow(Postgres::new(config, &config.read_only_url)?)),
+                };
+                (Engine::Postgres { primary, replica }, writers)
+            }
+        };
+        Ok(Self(Arc::new(Inner { engine, queue: RwLock::new(Some(sender)), writers: Mutex::new(writers) })))
+    }
+
+    pub fn kind(&self) -> EngineKind {
+        match self.0.engine {
+            Engine::Sqlite(_) => EngineKind::Sqlite,
+            Engine::Postgres { .. } => EngineKind::Postgres,
+        }
+    }
+
+    /// Reads a few rows. On SQLite this runs on the calling thread: for what takes microseconds.
+    pub async fn query(&self, scope: Scope<'_>, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>> {
+        match &self.0.engine {
+            Engine::Sqlite(readers) => readers.query(sql, &args),
+            Engine::Postgres { primary, .. } => primary.read(scope.list(), sql, &args).await,
+        }
+    }
+
+    /// As `query`, for what may take longer: never holds up the calling thread.
+    pub async fn scan(&self, scope: Scope<'_>, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>> {
+        if self.kind() == EngineKind::Postgres {
+            return self.query(scope, sql, args).await;
+        }
+        let inner = Arc::clone(&self.0);
+        let read = tokio::task::spawn_blocking(move || match &inner.engine {
+            Engine::Sqlite(readers) => readers.query(sql, &args),
+            Engine::Postgres { .. } => unreachable!("handled above"),
+        });
+        read.await.map_err(Error::internal)?
+    }
+
+    /// As `query`, from a replica when one is set that lags no more than this; else from the primary.
+    pub async fn query_stale(
+        &self,
+        scope: Scope<'_>,
+        most: Duration,
+        sql: &'static str,
+        args: Vec<Value>,
+    ) -> Result<Vec<Row>> {
+        if let Engine::Postgres { replica: Some(replica), .. } = &self.0.engine
+            && replica.lag.lock().is_some_and(|lag| lag <= most)
+        {
+            match replica.server.read(scope.list(), sql, &args).await {
+                Err(error) if error.code == Code::Unavailable => {}
+                answer => return answer,
+            }
+        }
+        self.query(scope, sql, args).await
+    }
+
+    /// Does a write for the caller's tenant, once per idempotency key, and returns after it is on disk.
+    pub async fn write<C: Change>(&self, cx: &Cx, change: C) -> Result<C::Done> {
+        let guard = cx.once.clone().map(|once| Guard {
+            tenant: cx.tenant.clone(),
+            subject: cx.principal.subject.clone(),
+            once,
+        });
+        self.submit(Some(cx.tenant.clone()), guard, change).await
+    }
+
+    /// Does a write of the platform's own, across tenants.
+    pub async fn write_platform<C: Change>(&self, change: C) -> Result<C::Done> {
+        self.submit(None, None, change).await
+    }
+
+    async fn submit<C: Change>(&self, tenant: Option<TenantId>, guard: Option<Guard>, change: C) -> Result<C::Done> {
+        let closing = || fault::down(anyhow::anyhow!("the process is about to end"));
+        let queue = self.0.queue.read().clone().ok_or_else(closing)?;
+        let (job, outcome) = Job::new(tenant, guard, change);
+        queue.send(job).await.map_err(|_| closing())?;
+        drop(queue);
+        outcome.await.map_err(|_| fault::outcome_unknown(anyhow::anyhow!("the writer ended")))?
+    }
+
+    /// Whether the engine answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.query(Scope::Platform, "SELECT 1", Vec::new()).await.map(drop)
+    }
+
+    /// Connections in use, open and allowed; `None` for the embedded engine.
+    pub fn usage(&self) -> Option<(usize, usize, usize)> {
+        match &self.0.engine {
+            Engine::Sqlite(_) => None,
+            Engine::Postgres { primary, .. } => Some(primary.usage()),
+        }
+    }
+
+    /// Takes no more writes, and returns when those that wait are on disk.
+    pub async fn drain(&self) {
+        self.0.queue.write().take();
+        let writers = std::mem::take(&mut *self.0.writers.lock());
+        for writer in writers {
+            match writer {
+                Ending::Task(task) => drop(task.await),
+                Ending::Thread(thread) => drop(tokio::task::spawn_blocking(|| thread.join()).await),
+            }
+        }
+    }
+}
+
+async fn refuse_unbound_role(server: &Postgres) -> anyhow::Result<()> {
+    let sql = "SELECT current_user::text, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
+    let mut rows = server.read("*", sql, &[]).await.map_err(|error| match error.cause() {
+        Some(cause) => anyhow::anyhow!("cannot reach PostgreSQL: {cause:#}"),
+        None => anyhow::anyhow!("cannot reach PostgreSQL: {error}"),
+    })?;
+    let row = rows.first_mut().context("PostgreSQL does not know its own role")?;
+    let (name, unbound) = (row.take::<String>(0)?, row.take::<bool>(1)?);
+    anyhow::ensure!(
+        !unbound,
+        "the PostgreSQL role {name} is a superuser or bypasses row-level security, so tenants would not be kept apart: \
+         connect as a plain role that owns the database"
+    );
+    Ok(())
+}
+
+impl Replica {
+    fn follow(server: Postgres) -> Self {
+        let lag = Arc::new(Mutex::new(None));
+        let (seen, asked) = (Arc::clone(&lag), server.clone());
+        #[allow(clippy::disallowed_methods, reason = "aborted when the replica is dropped")]
+        let watch = tokio::spawn(async move {
+            // A server that is no replica (a primary behind a second URL) does not lag.
+            let sql = "SELECT CASE WHEN pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
+                       THEN CAST(extract(epoch FROM now() - pg_last_xact_replay_timestamp()) * 1000 AS bigint) ELSE 0 END";
+            loop {
+                let measured = match asked.read("*", sql, &[]).await {
+                    Ok(mut rows) => rows.first_mut().and_then(|row| row.take::<i64>(0).ok()),
+                    Err(_) => None,
+                };
+                *seen.lock() = measured.map(|ms| Duration::from_millis(ms.max(0) as u64) + Duration::from_millis(500));
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        });
+        Self { server, lag, watch }
+    }
+}
+
+/// The writer's place at SQLite.
+struct Desk {
+    connection: Connection,
+}
+
+impl Bench for Desk {
+    fn begin<'a>(&'a mut self, _tenants: &'a str) -> BoxFuture<'a, Result<Tx<'a>>> {
+        Box::pin(async {
+            self.connection.execute("BEGIN IMMEDIATE", &[])?;
+            Ok(Tx::on(Seat::Sqlite(&mut self.connection)))
+        })
+    }
+
+    fn commit(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async {
+            let ended = self.connection.execute("COMMIT", &[]);
+            // A commit that failed for want of room leaves the transaction open.
+            if ended.is_err() && !self.connection.is_idle() {
+                let _ = self.connection.execute("ROLLBACK", &[]);
+            }
+            ended.map(drop)
+        })
+    }
+
+    fn undo(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if !self.connection.is_idle() {
+                let _ = self.connection.execute("ROLLBACK", &[]);
+            }
+        })
+    }
+}
+
+/// The writer's place at PostgreSQL: a connection that it keeps until it breaks.
+struct Counter {
+    server: Postgres,
+    session: Option<Session>,
+}
+
+impl Bench for Counter {
+    fn begin<'a>(&'a mut self, tenants: &'a str) -> BoxFuture<'a, Result<Tx<'a>>> {
+        Box::pin(async {
+            if self.session.is_none() {
+                self.session = Some(self.server.session().await?);
+            }
+            let Some(session) = &self.session else { unreachable!("just filled") };
+            let opened = session.open(tenants).await;
+            if let Err(error) = opened {
+                self.session = None;
+                return Err(error);
+            }
+            let Some(session) = &self.session else { unreachable!("just used") };
+            Ok(Tx::on(Seat::Postgres(session)))
+        })
+    }
+
+    fn commit(&mut self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async {
+            let Some(session) = &self.session else { return Ok(()) };
+            let ended = session.commit().await;
+            if ended.is_err() {
+                self.session = None;
+            }
+            ended
+        })
+    }
+
+    fn undo(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            if let Some(session) = &self.session
+                && session.rollback().await.is_err()
+            {
+                self.session = None;
+            }
+        })
+    }
+}
