@@ -133,3 +133,10 @@ pub(crate) fn run_with_input(command: &mut Command, input: &str) -> Result<Strin
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
+
+/// A tool that scripts/setup.sh keeps beside the sources, not on the system.
+pub(crate) fn tool(path: &str) -> Result<PathBuf> {
+    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sandbox").join(path);
+    ensure!(found.exists(), "finding {}; scripts/setup.sh test installs it", found.display());
+    Ok(found.canonicalize()?)
+}

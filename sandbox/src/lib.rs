@@ -15,13 +15,19 @@
 
 mod home;
 mod http;
+mod pgbouncer;
 mod postgres;
 mod process;
+mod rabbitmq;
 mod redis;
+mod s3;
 mod shared;
 
 pub use home::free_port;
 pub use http::{Reply, http};
+pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Postgres, PostgresOptions};
 pub use process::{Process, Signal, eventually};
+pub use rabbitmq::{RabbitMq, Vhost};
 pub use redis::{Redis, Sentinel};
+pub use s3::S3;

@@ -223,13 +223,26 @@ impl Drop for Database {
 }
 
 pub(crate) fn answers(port: u16) -> bool {
-    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() && psql(port, "postgres", "select 1;").is_ok()
+    answers_as(port, "postgres", "postgres")
+}
+
+pub(crate) fn answers_as(port: u16, user: &str, database: &str) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() && psql_as(port, user, database, "select 1;").is_ok()
 }
 
 fn psql(port: u16, database: &str, sql: &str) -> Result<String> {
+    psql_as(port, "postgres", database, sql)
+}
+
+fn psql_as(port: u16, user: &str, database: &str, sql: &str) -> Result<String> {
     let mut command = Command::new("psql");
-    command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", database]);
-    command.arg("-p").arg(port.to_string()).env("PGOPTIONS", "").env("PGSSLMODE", "disable");
+    command.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", user, "-d", database]);
+    command
+        .arg("-p")
+        .arg(port.to_string())
+        .env("PGOPTIONS", "")
+        .env("PGSSLMODE", "disable")
+        .env("PGCONNECT_TIMEOUT", "5");
     Ok(run_with_input(&mut command, sql)?.trim_end().to_owned())
 }
 

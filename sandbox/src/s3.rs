@@ -1,0 +1,71 @@
+use std::{fs, process::Command};
+
+use anyhow::{Context, Result};
+
+use crate::{
+    home::{Room, free_port, tool},
+    process::{Process, Signal},
+};
+
+/// An S3 server that checks signatures, with one empty bucket.
+pub struct S3 {
+    process: Option<Process>,
+    port: u16,
+    room: Room,
+}
+
+impl S3 {
+    pub const BUCKET: &'static str = "nsl-test";
+    pub const ACCESS_KEY: &'static str = "S3RVER";
+    pub const SECRET_KEY: &'static str = "S3RVER";
+    pub const REGION: &'static str = "us-east-1";
+
+    pub fn start() -> Result<Self> {
+        let room = Room::new("s3")?;
+        fs::create_dir(room.path().join("data"))?;
+        let mut server = Self { process: None, port: free_port()?, room };
+        server.start_again()?;
+        Ok(server)
+    }
+
+    /// `http://127.0.0.1:PORT`; buckets are the first part of the path, not of the host name.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn process(&self) -> &Process {
+        self.process.as_ref().expect("the server was stopped by this test")
+    }
+
+    /// Ends it; what it holds stays.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it on the port and data it had.
+    pub fn start_again(&mut self) -> Result<()> {
+        let script = tool("npm/node_modules/s3rver/bin/s3rver.js")?;
+        let mut command = Command::new("node");
+        command.arg(script).args(["--address", "127.0.0.1", "--port", &self.port.to_string(), "--no-vhost-buckets"]);
+        command.arg("--directory").arg(self.room.path().join("data"));
+        command.args(["--configure-bucket", Self::BUCKET]).current_dir(self.room.path());
+        let process = Process::start("s3rver", &command, &self.room.path().join("log"), None)?;
+        process
+            .until_ready(30, || {
+                let reply = crate::http("GET", &self.endpoint(), "/", &[], "");
+                reply.is_ok_and(|reply| reply.status < 500)
+            })
+            .context("starting an S3 server")?;
+        self.process = Some(process);
+        Ok(())
+    }
+
+    /// Freezes it: connections stay open and nothing answers.
+    pub fn pause(&self) -> Result<()> {
+        self.process().signal(Signal::Pause)
+    }
+
+    pub fn resume(&self) -> Result<()> {
+        self.process().signal(Signal::Resume)
+    }
+}
