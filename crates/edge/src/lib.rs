@@ -1,1 +1,24 @@
+//! What every public request passes, as one ordered list (see `edge.rs`).
+//!
+//! Holds: a route is closed unless its face opens it; a credential is never logged, stored or sent on;
+//! every reply that is not a success is `application/problem+json` with a slug of the catalogue; a
+//! service that cannot be reached makes 503, never 401; what was refused is counted in bounded memory.
+//!
+//! Cutting off a failing service is not done here: `nsl_rpc::Channel` has a breaker for each address of
+//! a remote service, and the edge passes its `unavailable` on as 503 with `Retry-After`.
 
+mod caller;
+mod catalogue;
+mod face;
+mod params;
+mod problem;
+mod problems;
+mod scan;
+mod strict;
+
+pub use caller::{Admitted, Anyone, Caller, nobody};
+pub use catalogue::{Catalogue, Entry, unlisted};
+pub use face::{Class, Face, Rule};
+pub use params::{Path, Query};
+pub use problem::{Problem, ProblemBody};
+pub use strict::Strict;
