@@ -1,0 +1,152 @@
+//! What settings there are and of which type: both are read from the default tree.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::near::nearest;
+
+/// The key that stands for any name in an open table; its value is what each entry starts from.
+const ANY: &str = "*";
+
+pub(super) enum Node {
+    Leaf(Value),
+    Table(BTreeMap<String, Node>),
+}
+
+pub(super) struct Schema {
+    root: BTreeMap<String, Node>,
+}
+
+pub(super) enum Found<'a> {
+    Leaf(&'a Value),
+    Table,
+    Unknown { near: Option<String> },
+}
+
+impl Schema {
+    pub(super) fn parse(defaults: &str) -> Result<Self, toml::de::Error> {
+        Ok(Self { root: grow(toml::from_str::<Table>(defaults)?) })
+    }
+
+    pub(super) fn find(&self, path: &str) -> Found<'_> {
+        let mut level = &self.root;
+        let mut parts = path.split('.').peekable();
+        let mut walked = String::new();
+        while let Some(part) = parts.next() {
+            let node = level.get(part).filter(|_| part != ANY).or_else(|| level.get(ANY).filter(|_| is_name(part)));
+            match (node, parts.peek().is_some()) {
+                (Some(Node::Leaf(value)), false) => return Found::Leaf(value),
+                (Some(Node::Table(_)), false) => return Found::Table,
+                (Some(Node::Table(inner)), true) => {
+                    walked = join(&walked, part);
+                    level = inner;
+                }
+                (Some(Node::Leaf(_)), true) => return Found::Unknown { near: Some(join(&walked, part)) },
+                (None, _) => return Found::Unknown { near: self.near(path) },
+            }
+        }
+        Found::Unknown { near: None }
+    }
+
+    /// The known path most like `path`, if one is like it at all.
+    fn near(&self, path: &str) -> Option<String> {
+        let mut paths = Vec::new();
+        list(&self.root, "", &mut |path, _| paths.push(path.to_owned()));
+        let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+        nearest(path, paths.iter().map(String::as_str)).map(str::to_owned).or_else(|| {
+            let mut same = paths.iter().filter(|known| last(known) == last(path));
+            same.next().filter(|_| same.next().is_none()).cloned()
+        })
+    }
+
+    /// Every setting that has a default, by path; the templates of open tables are left out.
+    pub(super) fn defaults(&self) -> BTreeMap<String, Value> {
+        let mut all = BTreeMap::new();
+        list(&self.root, "", &mut |path, value| {
+            if !path.split('.').any(|part| part == ANY) {
+                all.insert(path.to_owned(), value.clone());
+            }
+        });
+        all
+    }
+
+    /// What the other settings of the open-table entry around `path` start from.
+    pub(super) fn entry_defaults(&self, path: &str) -> Vec<(String, Value)> {
+        let mut level = &self.root;
+        let mut walked = String::new();
+        for part in path.split('.') {
+            walked = join(&walked, part);
+            match (level.get(part), level.get(ANY)) {
+                (Some(Node::Table(inner)), _) => level = inner,
+                (None, Some(Node::Table(template))) => {
+                    let mut all = Vec::new();
+                    list(template, &walked, &mut |path, value| all.push((path.to_owned(), value.clone())));
+                    return all;
+                }
+                _ => return Vec::new(),
+            }
+        }
+        Vec::new()
+    }
+
+    /// Sections without any setting of their own still appear, as empty tables.
+    pub(super) fn empty_tables(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        tables(&self.root, "", &mut found);
+        found
+    }
+}
+
+fn grow(table: Table) -> BTreeMap<String, Node> {
+    let node = |value| match value {
+        Value::Table(inner) => Node::Table(grow(inner)),
+        other => Node::Leaf(other),
+    };
+    table.into_iter().map(|(key, value)| (key, node(value))).collect()
+}
+
+fn list(level: &BTreeMap<String, Node>, above: &str, visit: &mut impl FnMut(&str, &Value)) {
+    for (key, node) in level {
+        let path = join(above, key);
+        match node {
+            Node::Leaf(value) => visit(&path, value),
+            Node::Table(inner) => list(inner, &path, visit),
+        }
+    }
+}
+
+fn tables(level: &BTreeMap<String, Node>, above: &str, found: &mut Vec<String>) {
+    for (key, node) in level {
+        if let (Node::Table(inner), true) = (node, key != ANY) {
+            let path = join(above, key);
+            tables(inner, &path, found);
+            found.push(path);
+        }
+    }
+}
+
+pub(super) fn join(above: &str, key: &str) -> String {
+    if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") }
+}
+
+/// A free name in an open table: dots would make its path ambiguous.
+fn is_name(part: &str) -> bool {
+    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_tables_take_any_name_and_typed_entries() {
+        let schema = Schema::parse("[peers]\n\"*\" = []\n[limits.classes.\"*\"]\nrate = 5\nburst = 1\n").unwrap();
+        assert!(matches!(schema.find("peers.storage"), Found::Leaf(Value::Array(_))));
+        assert!(matches!(schema.find("limits.classes.slow.rate"), Found::Leaf(Value::Integer(5))));
+        assert!(matches!(schema.find("limits.classes.slow.rat"), Found::Unknown { .. }));
+        assert!(matches!(schema.find("peers.*"), Found::Leaf(_) | Found::Unknown { .. }));
+        assert!(schema.defaults().is_empty());
+        assert_eq!(schema.entry_defaults("limits.classes.slow.rate").len(), 2);
+    }
+}

@@ -1,0 +1,5 @@
+//! Listeners.
+
+mod network;
+
+pub use network::Network;
