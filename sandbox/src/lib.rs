@@ -15,6 +15,8 @@
 
 mod home;
 mod http;
+mod nsl;
+mod otlp;
 mod pgbouncer;
 mod postgres;
 mod process;
@@ -25,6 +27,8 @@ mod shared;
 
 pub use home::free_port;
 pub use http::{Reply, http};
+pub use nsl::{Launch, Nsl, Ready, nsl_command, nsl_program};
+pub use otlp::{Otlp, Span};
 pub use pgbouncer::PgBouncer;
 pub use postgres::{Database, Postgres, PostgresOptions};
 pub use process::{Process, Signal, eventually};

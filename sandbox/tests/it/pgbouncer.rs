@@ -3,7 +3,7 @@ use std::process::Command;
 use nsl_sandbox::{Database, PgBouncer};
 
 fn ask(url: &str, sql: &str) -> Option<String> {
-    let said = Command::new("psql").args(["-XAtq", url, "-c", sql]).output().unwrap();
+    let said = Command::new("psql").args(["-XAtq", url, "-c", sql]).output().expect("psql runs");
     said.status.success().then(|| String::from_utf8_lossy(&said.stdout).trim().to_owned())
 }
 
