@@ -2,8 +2,13 @@
 //! at start from the configuration.
 //!
 //! Promises:
+//! - [`cache`]: never overwrites a newer version, never outlives a lost connection to Redis as if nothing happened.
+//! - [`redis`]: costs nothing while it is away, and comes back by itself.
 //! - [`secrets`]: a secret is read only from where nobody else can read it, and is never printed.
 
+mod backoff;
+pub mod cache;
+pub mod redis;
 pub mod secrets;
 
 /// What is wrong with a setting: its dotted key, and why it cannot be used.

@@ -1,4 +1,6 @@
 //! Each port's promises, held over its embedded engine and over the real one.
 #![allow(clippy::unwrap_used)]
 
+mod cache;
+mod node;
 mod secrets;
