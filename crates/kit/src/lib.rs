@@ -5,6 +5,7 @@
 //! bytes, connections); a stop signal ends a process within its budget and finishes what is in flight.
 
 pub mod config;
+mod files;
 pub mod serve;
 pub mod settings;
 pub mod tasks;

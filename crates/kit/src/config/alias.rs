@@ -23,8 +23,7 @@ enum Meaning {
 }
 use Meaning::{Fills, Known, Retired, Sets};
 
-const RETIRED_IAS: &str =
-    "EPID attestation and the Intel Attestation Service (IAS) are retired: only DCAP is supported, remove this variable";
+const RETIRED_IAS: &str = "EPID attestation and the Intel Attestation Service (IAS) are retired: only DCAP is supported, remove this variable";
 
 const ALIASES: &[(&str, Meaning)] = &[
     ("DATABASE_URL", Sets(&["sql.url"])),
@@ -90,7 +89,11 @@ pub(super) fn fill_passwords(tree: &mut Tree, schema: &Schema, environment: &Env
         let text = |name: &str| environment.get(name).filter(|text| !text.is_empty());
         let password = match (text(alias), text(&file)) {
             (Some(_), Some(_)) => {
-                mistakes.push(Origin::Variable(file.clone()), "", format!("set by this and by {alias} too: choose one"));
+                mistakes.push(
+                    Origin::Variable(file.clone()),
+                    "",
+                    format!("set by this and by {alias} too: choose one"),
+                );
                 continue;
             }
             (Some(password), None) => password.to_owned(),

@@ -8,7 +8,9 @@ impl Environment {
     /// The one place where the process environment is read. Values that are not UTF-8 are left out.
     #[allow(clippy::disallowed_methods, reason = "the one home of the environment")]
     pub fn from_process() -> Self {
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {

@@ -7,7 +7,13 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{layers::Given, mistake::Mistakes, origin::Origin, schema::{Schema, join}, tree::leaves};
+use super::{
+    layers::Given,
+    mistake::Mistakes,
+    origin::Origin,
+    schema::{Schema, join},
+    tree::leaves,
+};
 
 pub(super) fn read(path: &Path, schema: &Schema, mistakes: &mut Mistakes) -> Vec<Given> {
     let at = |line| Origin::File { path: path.to_owned(), line };

@@ -7,13 +7,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use toml::Value;
 
 use super::{
-    alias,
-    environment::Environment,
-    file, layers,
-    mistake::Mistakes,
-    origin::Origin,
-    redact,
-    schema::Schema,
+    alias, environment::Environment, file, layers, mistake::Mistakes, origin::Origin, redact, schema::Schema,
     tree::Tree,
 };
 
@@ -169,7 +163,8 @@ fn read<T: DeserializeOwned + Check>(
     if let Some(value) = &value {
         value.check(profile, mistakes);
     }
-    let debug = environment.get("SGX_DEBUG").is_some_and(|text| !matches!(text, "" | "0" | "false" | "FALSE" | "False"));
+    let debug =
+        environment.get("SGX_DEBUG").is_some_and(|text| !matches!(text, "" | "0" | "false" | "FALSE" | "False"));
     if debug && profile.is_production() {
         let origin = Origin::Variable("SGX_DEBUG".to_owned());
         mistakes.push(origin, "", "an enclave that can be debugged keeps no secret: production refuses it");

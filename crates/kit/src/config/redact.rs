@@ -71,7 +71,10 @@ mod tests {
     #[test]
     fn passwords_in_urls_are_hidden() {
         for (given, expected) in [
-            ("postgres://nsl:hunter2@db:5432/nsl?sslmode=require", "postgres://nsl:[secret]@db:5432/nsl?sslmode=require"),
+            (
+                "postgres://nsl:hunter2@db:5432/nsl?sslmode=require",
+                "postgres://nsl:[secret]@db:5432/nsl?sslmode=require",
+            ),
             ("redis://:hunter2@cache", "redis://:[secret]@cache"),
             ("amqp://guest@mq/%2f", "amqp://guest@mq/%2f"),
             ("postgres://nsl:hun/ter2@db/nsl", "postgres://nsl:[secret]@db/nsl"),

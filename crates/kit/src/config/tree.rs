@@ -105,9 +105,10 @@ impl Tree {
             return Some((path.to_owned(), entry.origin.clone()));
         }
         let below = format!("{path}.");
-        let (found, entry) = self.entries.range(below.clone()..).find(|(known, entry)| {
-            known.starts_with(&below) && entry.origin != Origin::Default
-        })?;
+        let (found, entry) = self
+            .entries
+            .range(below.clone()..)
+            .find(|(known, entry)| known.starts_with(&below) && entry.origin != Origin::Default)?;
         Some((found.clone(), entry.origin.clone()))
     }
 
