@@ -49,7 +49,7 @@ impl Otlp {
         let room = Room::new("otlp")?;
         let (port, grpc) = (free_port()?, free_port()?);
         let file = |name: &str| room.path().join(name).display().to_string();
-        let mut command = Command::new(tool("venv/lib/python3.11/site-packages/rotel/rotel-agent")?);
+        let mut command = Command::new(tool("rotel-agent")?);
         command.args(["start", "--otlp-http-endpoint", &format!("127.0.0.1:{port}")]);
         command.args(["--otlp-grpc-endpoint", &format!("127.0.0.1:{grpc}")]);
         command.args(["--pid-file", &file("pid"), "--log-file", &file("agent.log")]);

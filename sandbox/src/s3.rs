@@ -16,13 +16,13 @@ pub struct S3 {
 
 impl S3 {
     pub const BUCKET: &'static str = "nsl-test";
-    pub const ACCESS_KEY: &'static str = "S3RVER";
-    pub const SECRET_KEY: &'static str = "S3RVER";
+    pub const ACCESS_KEY: &'static str = "AKIASANDBOX";
+    pub const SECRET_KEY: &'static str = "sandbox-secret-key";
     pub const REGION: &'static str = "us-east-1";
 
     pub fn start() -> Result<Self> {
         let room = Room::new("s3")?;
-        fs::create_dir(room.path().join("data"))?;
+        fs::create_dir_all(room.path().join("data").join(Self::BUCKET))?;
         let mut server = Self { process: None, port: free_port()?, room };
         server.start_again()?;
         Ok(server)
@@ -44,12 +44,11 @@ impl S3 {
 
     /// Starts it on the port and data it had.
     pub fn start_again(&mut self) -> Result<()> {
-        let script = tool("npm/node_modules/s3rver/bin/s3rver.js")?;
-        let mut command = Command::new("node");
-        command.arg(script).args(["--address", "127.0.0.1", "--port", &self.port.to_string(), "--no-vhost-buckets"]);
-        command.arg("--directory").arg(self.room.path().join("data"));
-        command.args(["--configure-bucket", Self::BUCKET]).current_dir(self.room.path());
-        let process = Process::start("s3rver", &command, &self.room.path().join("log"), None)?;
+        let mut command = Command::new(tool("cargo/bin/s3s-fs")?);
+        command.args(["--host", "127.0.0.1", "--port", &self.port.to_string()]);
+        command.args(["--access-key", Self::ACCESS_KEY, "--secret-key", Self::SECRET_KEY]);
+        command.arg(self.room.path().join("data")).current_dir(self.room.path());
+        let process = Process::start("s3s-fs", &command, &self.room.path().join("log"), None)?;
         process
             .until_ready(30, || {
                 let reply = crate::http("GET", &self.endpoint(), "/", &[], "");

@@ -1,0 +1,22 @@
+.PHONY: run test check fmt bench chaos coverage
+
+run: # Build nsl and run it on embedded engines, nothing else installed
+	@scripts/run.sh
+
+test: # Formats, lints, layers, unit tests, and journeys on embedded and real engines
+	@scripts/test.sh
+
+check: # The quick part of test
+	@cargo fmt --all --check && cargo xtask tidy && cargo clippy --workspace --all-targets --locked -- -D warnings
+
+fmt: # Format all sources
+	@cargo fmt --all
+
+bench: # Measure, beside the engines' own numbers; writes docs/BENCHMARKS.md
+	@scripts/setup.sh test && cargo xtask bench
+
+chaos: # Kill -9 under load, N times; prints kills, acknowledged, lost
+	@scripts/chaos.sh $(or $(N),20)
+
+coverage: # Line coverage of all tests; fails under 80 %
+	@cargo xtask coverage

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# Builds nsl and runs it on embedded engines; all it keeps lies in .nsl, or where NSL_DATA_DIR says.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/setup.sh run
+export NSL_DATA_DIR=${NSL_DATA_DIR:-$PWD/.nsl}
+profile=()
+[ "${PROFILE:-release}" = dev ] || profile=(--release)
+exec cargo run --locked --quiet "${profile[@]}" -p nsl -- dev --data-dir "$NSL_DATA_DIR" "$@"

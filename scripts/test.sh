@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change is accepted, cheapest first.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+scripts/setup.sh test
+export PATH=$PATH:$PWD/.sandbox/cargo/bin
+trap scripts/sandbox-down.sh EXIT
+
+step() {
+    printf '\n== %s (%ss)\n' "$*" "$SECONDS"
+    "$@"
+}
+
+step cargo fmt --all --check
+step cargo xtask tidy
+step cargo clippy --workspace --all-targets --locked -- -D warnings
+step cargo build --workspace --bins --locked
+step cargo test --workspace --doc --locked --quiet
+step cargo nextest run --workspace --locked "$@"
