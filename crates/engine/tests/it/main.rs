@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)]
 
 mod cache;
+mod limits;
 mod node;
 mod secrets;
