@@ -1,0 +1,11 @@
+CREATE TABLE data_keys (
+    tenant_id TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    root_version INTEGER NOT NULL,
+    wrapped BLOB NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, key_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idx_data_keys_subject ON data_keys (tenant_id, subject);
+CREATE INDEX idx_data_keys_root_version ON data_keys (root_version);

@@ -1,0 +1,129 @@
+//! The rows of data keys.
+
+use nsl_core::{Code, Cx, Entry, Error, Result, Subject, TenantId, Timestamp};
+use nsl_sql::{Change, Kind, Many, Migrations, Step, Tx, args};
+use serde::{Deserialize, Serialize};
+
+pub static MIGRATIONS: Migrations = Migrations {
+    owner: "keyring",
+    steps: &[Step {
+        version: 1,
+        name: "data_keys",
+        breaking: false,
+        sqlite: include_str!("../migrations/sqlite/1_data_keys.sql"),
+        postgres: include_str!("../migrations/postgres/1_data_keys.sql"),
+    }],
+};
+
+/// A data key vanished between being fetched and being used.
+pub const KEY_GONE: &str = "keyring.key_gone";
+
+pub fn key_gone() -> Error {
+    Error::new(Code::Unavailable, KEY_GONE, "the data key was just destroyed")
+}
+
+pub(crate) static NEWEST: &str = "SELECT key_id, root_version, wrapped FROM data_keys
+    WHERE tenant_id = $1 AND subject = $2 ORDER BY created_at DESC, key_id DESC LIMIT 1";
+pub(crate) static BY_ID: &str =
+    "SELECT subject, root_version, wrapped FROM data_keys WHERE tenant_id = $1 AND key_id = $2";
+pub(crate) static OUTDATED: &str = "SELECT tenant_id, subject, key_id, root_version, wrapped FROM data_keys
+    WHERE root_version < $1 ORDER BY tenant_id, key_id LIMIT $2";
+
+/// Keeps a new key, unless its subject has one by now; gives the one to use.
+#[derive(Clone)]
+pub(crate) struct Make {
+    pub(crate) cx: Cx,
+    pub(crate) subject: Subject,
+    pub(crate) key: Stored,
+    pub(crate) now: Timestamp,
+}
+
+/// A wrapped key as it lies in its row.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    pub(crate) id: String,
+    pub(crate) root_version: i64,
+    pub(crate) wrapped: Vec<u8>,
+}
+
+impl Change for Make {
+    type Done = Stored;
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Stored>>> {
+        let mut done = Vec::with_capacity(group.len());
+        for make in group {
+            let mut found = tx.query(NEWEST, args![&make.cx.tenant, &make.subject]).await?;
+            if let Some(row) = found.first_mut() {
+                done.push(Ok(Stored { id: row.take(0)?, root_version: row.take(1)?, wrapped: row.take(2)? }));
+                continue;
+            }
+            let key = &make.key;
+            tx.execute(
+                "INSERT INTO data_keys (tenant_id, subject, key_id, root_version, wrapped, created_at)
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+                args![&make.cx.tenant, &make.subject, key.id.clone(), key.root_version, key.wrapped.clone(), make.now],
+            )
+            .await?;
+            let mut entry = Entry::new(&make.cx, "keyring.data_key_made", "keyring", "current", make.now)
+                .response("key_id", key.id.clone());
+            entry.subject = Some(make.subject.clone());
+            tx.note(entry);
+            done.push(Ok(key.clone()));
+        }
+        Ok(done)
+    }
+}
+
+/// Puts keys under a newer root key, where no other process did so meanwhile. Gives how many it moved.
+pub(crate) struct Rewrap {
+    pub(crate) keys: Vec<(TenantId, Stored, i64)>,
+}
+
+impl Change for Rewrap {
+    type Done = u64;
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<u64>>> {
+        let mut done = Vec::with_capacity(group.len());
+        for rewrap in group {
+            let mut moved = 0;
+            for (tenant, key, old) in &rewrap.keys {
+                moved += tx
+                    .execute(
+                        "UPDATE data_keys SET wrapped = $1, root_version = $2
+                         WHERE tenant_id = $3 AND key_id = $4 AND root_version = $5",
+                        args![key.wrapped.clone(), key.root_version, tenant, key.id.clone(), *old],
+                    )
+                    .await?;
+            }
+            done.push(Ok(moved));
+        }
+        Ok(done)
+    }
+}
+
+static PRESENT: Many = Many {
+    one: "SELECT key_id FROM data_keys WHERE tenant_id = $1 AND key_id = $2",
+    many: "SELECT k.key_id FROM unnest($1::text[], $2::text[]) AS want (tenant_id, key_id) JOIN data_keys k USING (tenant_id, key_id)",
+    kinds: &[Kind::Text, Kind::Text],
+};
+
+/// Which of these keys still exist, within a change that is about to seal under them.
+pub async fn present(tx: &mut Tx<'_>, keys: &[(TenantId, std::sync::Arc<str>)]) -> Result<Vec<bool>> {
+    let mut distinct: Vec<_> = keys.to_vec();
+    distinct.sort();
+    distinct.dedup();
+    let wanted = distinct.iter().map(|(tenant, id)| args![tenant, std::sync::Arc::clone(id)]).collect();
+    let mut found = Vec::new();
+    for mut row in tx.many(&PRESENT, wanted).await? {
+        found.push(row.take::<String>(0)?);
+    }
+    Ok(keys.iter().map(|(_, id)| found.iter().any(|have| **have == **id)).collect())
+}
+
+/// Deletes all keys of a subject within a change and names them. What they sealed can't be opened again.
+pub async fn destroy(tx: &mut Tx<'_>, tenant: &TenantId, subject: &Subject) -> Result<Vec<String>> {
+    let gone = tx
+        .query("DELETE FROM data_keys WHERE tenant_id = $1 AND subject = $2 RETURNING key_id", args![tenant, subject])
+        .await?;
+    gone.into_iter().map(|mut row| row.take(0)).collect()
+}
