@@ -43,11 +43,12 @@ pub trait Client: Clone + Send + Sync + 'static {
 
 /// Declares a service: its trait, its client over [`Via`], its internal routes. `read fn` marks a
 /// call that may be repeated.
+// `$mark` is never there: a word alone cannot be carried over, a variable beside it can.
 #[macro_export]
 macro_rules! service {
     ($(#[$doc:meta])* $Service:ident, $Client:ident, $name:literal {
-        $( $(#[$mdoc:meta])* $($read:ident)? fn $method:ident($Request:ty) -> $Reply:ty; )+
-    }) => { $crate::service_items! { [$(#[$doc])*] $Service $Client $name $( [$(#[$mdoc])*] [$($read)?] $method $Request, $Reply; )+ } };
+        $( $(#[$mdoc:meta])* $(read $($mark:lifetime)?)? fn $method:ident($Request:ty) -> $Reply:ty; )+
+    }) => { $crate::service_items! { [$(#[$doc])*] $Service $Client $name $( [$(#[$mdoc])*] [$(read $($mark)?)?] $method $Request, $Reply; )+ } };
 }
 
 #[doc(hidden)]
