@@ -1,0 +1,126 @@
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use toml::Table;
+
+use super::Source;
+
+/// Who may depend on whom; `services` stands for each of them.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("core", &[]),
+    ("sql", &["core"]),
+    ("engine", &["core", "sql"]),
+    ("rpc", &["core"]),
+    ("kit", &["core"]),
+    ("keyring", &["core", "sql", "engine"]),
+    ("ledger", &["core", "sql", "keyring"]),
+    ("api", &["core", "rpc"]),
+    ("edge", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api"]),
+    ("services", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api"]),
+    (
+        "nsl",
+        &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "edge", "identity", "storage", "audit"],
+    ),
+    ("sandbox", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api"]),
+    ("xtask", &[]),
+];
+
+/// Crates that know one kind of engine, and the only one of ours that may know them.
+const HOMES: &[(&str, &str)] = &[
+    ("tokio-postgres", "sql"),
+    ("tokio-postgres-rustls", "sql"),
+    ("deadpool-postgres", "sql"),
+    ("postgres-types", "sql"),
+    ("rusqlite", "sql"),
+    ("redis", "engine"),
+    ("lapin", "engine"),
+    ("object_store", "engine"),
+    ("notify", "kit"),
+    ("clap", "nsl"),
+];
+
+pub(super) fn check(sources: &[Source], found: &mut Vec<String>) -> Result<()> {
+    let arrows: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
+    for source in sources.iter().filter(|source| source.path.ends_with("/Cargo.toml")) {
+        let manifest: Table = source.text.parse().with_context(|| format!("reading {}", source.path))?;
+        let Some(name) = manifest.get("package").and_then(|package| package.get("name")).and_then(|name| name.as_str())
+        else {
+            continue;
+        };
+        let name = name.strip_prefix("nsl-").unwrap_or(name);
+        let layer = if source.path.starts_with("services/") { "services" } else { name };
+        let Some(allowed) = arrows.get(layer) else {
+            found.push(format!("{}: crate {name} has no place in the arrows of xtask/src/tidy/layers.rs", source.path));
+            continue;
+        };
+        if manifest.get("lints").and_then(|lints| lints.get("workspace")).and_then(|flag| flag.as_bool()) != Some(true)
+        {
+            found.push(format!("{}: takes no lints from the workspace", source.path));
+        }
+        for (dependency, dev) in dependencies(&manifest) {
+            if let Some(ours) = dependency.strip_prefix("nsl-") {
+                let right = allowed.contains(&ours) || (dev && ours == "sandbox");
+                if !right {
+                    found.push(format!("{}: {name} must not depend on {ours}", source.path));
+                }
+            }
+            if let Some((_, home)) = HOMES.iter().find(|(foreign, _)| *foreign == dependency)
+                && !dev
+                && *home != name
+            {
+                found.push(format!("{}: only {home} may know {dependency}", source.path));
+            }
+        }
+    }
+    Ok(())
+}
+
+// Each dependency, and whether only tests have it.
+fn dependencies(manifest: &Table) -> Vec<(String, bool)> {
+    let mut all = Vec::new();
+    let mut tables = vec![manifest];
+    tables.extend(
+        manifest
+            .get("target")
+            .and_then(|target| target.as_table())
+            .into_iter()
+            .flat_map(|targets| targets.values().filter_map(|target| target.as_table())),
+    );
+    for table in tables {
+        for (key, dev) in [("dependencies", false), ("build-dependencies", false), ("dev-dependencies", true)] {
+            let names = table.get(key).and_then(|list| list.as_table()).into_iter().flat_map(|list| list.keys());
+            all.extend(names.map(|name| (name.clone(), dev)));
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(path: &str, name: &str, rest: &str) -> Vec<String> {
+        let text = format!("[package]\nname = \"{name}\"\n[lints]\nworkspace = true\n{rest}");
+        let mut found = Vec::new();
+        check(&[Source { path: path.into(), text }], &mut found).unwrap();
+        found
+    }
+
+    #[test]
+    fn arrows_hold() {
+        let services = "services/storage/Cargo.toml";
+        assert_eq!(findings(services, "nsl-storage", "[dependencies]\nnsl-core.workspace = true"), [""; 0]);
+        assert_eq!(findings(services, "nsl-storage", "[dependencies]\nnsl-edge.workspace = true").len(), 1);
+        assert_eq!(findings(services, "nsl-storage", "[dependencies]\nnsl-audit.workspace = true").len(), 1);
+        assert_eq!(
+            findings("crates/core/Cargo.toml", "nsl-core", "[dependencies]\nnsl-sandbox.workspace = true").len(),
+            1
+        );
+        assert_eq!(
+            findings("crates/core/Cargo.toml", "nsl-core", "[dev-dependencies]\nnsl-sandbox.workspace = true"),
+            [""; 0]
+        );
+        assert_eq!(findings("crates/kit/Cargo.toml", "nsl-kit", "[dependencies]\nredis.workspace = true").len(), 1);
+        assert_eq!(findings("crates/new/Cargo.toml", "nsl-new", "").len(), 1);
+    }
+}
