@@ -2,12 +2,14 @@
 //! at start from the configuration.
 //!
 //! Promises:
+//! - [`blobs`]: durable and whole.
 //! - [`cache`]: never overwrites a newer version, never outlives a lost connection to Redis as if nothing happened.
 //! - [`limits`]: never grants more than burst and average, in one process or over all of them.
 //! - [`redis`]: costs nothing while it is away, and comes back by itself.
 //! - [`secrets`]: a secret is read only from where nobody else can read it, and is never printed.
 
 mod backoff;
+pub mod blobs;
 pub mod cache;
 pub mod limits;
 pub mod redis;

@@ -1,6 +1,7 @@
 //! Each port's promises, held over its embedded engine and over the real one.
 #![allow(clippy::unwrap_used)]
 
+mod blobs;
 mod cache;
 mod limits;
 mod node;
