@@ -1,7 +1,10 @@
 //! The encrypted key-value store.
 
+use std::fmt;
+
+use bytes::Bytes;
 use nsl_core::{Error, Subject, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
@@ -62,8 +65,55 @@ impl Access {
     }
 }
 
-/// A value as JSON text, kept byte for byte.
-pub type Value = Box<RawValue>;
+/// JSON text, kept byte for byte. Cheap to clone; never printed, since it is somebody's data.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Value(Bytes);
+
+impl Value {
+    /// Reads one JSON value; white space around it is dropped.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let raw: &RawValue = serde_json::from_str(text)
+            .map_err(|error| Error::invalid("storage.value_malformed", format!("the value is not JSON: {error}")))?;
+        Ok(Self(Bytes::copy_from_slice(raw.get().as_bytes())))
+    }
+
+    /// Takes text that was read as JSON before, such as what lies in the store.
+    pub fn read_before(text: impl Into<Bytes>) -> Self {
+        Self(text.into())
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or("null")
+    }
+
+    pub fn size(&self) -> usize {
+        self.0.len()
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{} bytes of JSON]", self.0.len())
+    }
+}
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_slice(&self.0).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(Bytes::from(Box::<str>::from(raw).into_string())))
+    }
+}
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Put {
@@ -92,7 +142,7 @@ pub struct Put {
     /// A JSON object of the caller's own, at most 16 KiB.
     #[serde(default)]
     #[schema(value_type = Option<serde_json::Value>)]
-    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    pub metadata: Option<Value>,
     /// Compare and set: the version that must be current, 0 for "must not exist".
     #[serde(default)]
     pub expected_version: Option<i64>,
@@ -169,7 +219,7 @@ pub struct Meta {
     pub retain_until: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<serde_json::Value>)]
-    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    pub metadata: Option<Value>,
     /// Reads so far, at most some seconds behind.
     pub accessed_count: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -235,7 +285,7 @@ pub struct Amend {
     pub retain_until: Option<Timestamp>,
     #[serde(default)]
     #[schema(value_type = Option<serde_json::Value>)]
-    pub metadata: Option<serde_json::Map<String, serde_json::Value>>,
+    pub metadata: Option<Value>,
     #[serde(default)]
     pub expected_version: Option<i64>,
 }
@@ -337,6 +387,9 @@ pub struct PrivacyRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub completed_at: Option<Timestamp>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// For a finished erasure: the signed statement of what was destroyed.
     #[serde(default)]
     #[schema(value_type = Option<serde_json::Value>)]
