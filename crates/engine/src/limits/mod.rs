@@ -16,9 +16,8 @@ use serde::Deserialize;
 use crate::{Mistake, redis::Redis};
 pub use gcra::{Decision, Quota, gcra};
 
-/// Where the counts are kept. The quotas themselves belong to whoever asks.
+/// Where the counts are kept. The quotas stand in the same section and belong to whoever asks.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct LimitsConfig {
     pub engine: LimitsEngine,
     pub on_loss: OnLoss,
