@@ -6,6 +6,7 @@
 
 pub mod config;
 mod files;
+pub mod ops;
 pub mod serve;
 pub mod settings;
 pub mod tasks;

@@ -20,10 +20,15 @@ mod origin;
 mod redact;
 mod schema;
 mod tree;
+mod watch;
 
 pub use environment::Environment;
 pub use fields::{blank, millis, seconds};
-pub use load::{Check, Loaded, Loader, Profile, Setting};
+pub use load::{Check, DEFAULTS, Loaded, Loader, Profile, Setting};
 pub use mistake::{Mistake, Mistakes};
 pub use origin::Origin;
 pub use redact::without_passwords;
+pub use watch::{Reloaded, Watch};
+
+#[cfg(test)]
+mod tests;

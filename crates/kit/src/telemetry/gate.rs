@@ -1,6 +1,73 @@
-use tracing_subscriber::filter::Targets;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tracing::{
+    Level, Metadata, Subscriber, callsite::rebuild_interest_cache, level_filters::LevelFilter, subscriber::Interest,
+};
+use tracing_subscriber::{Layer, filter::Targets, layer::Context};
 
 /// Reads `info` or `info,nsl_storage=debug`.
 pub fn parse_level(text: &str) -> Result<Targets, String> {
-    text.parse().map_err(|_| "wants error, warn, info, debug or trace, or target=level pairs".to_owned())
+    let targets: Targets =
+        text.parse().map_err(|_| "wants error, warn, info, debug or trace, or target=level pairs")?;
+    if targets.iter().next().is_none() && targets.default_level().is_none() {
+        return Err("wants error, warn, info, debug or trace, or target=level pairs".to_owned());
+    }
+    Ok(targets)
+}
+
+/// Lets through what the level allows, changeable while running. Our own spans pass down to `info`
+/// whatever the level: a warning keeps the ids of its request, and traces do not depend on the logs.
+#[derive(Clone)]
+pub(super) struct Gate(Arc<ArcSwap<Targets>>);
+
+impl Gate {
+    pub(super) fn new(targets: Targets) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(targets)))
+    }
+
+    pub(super) fn set(&self, targets: Targets) {
+        self.0.store(Arc::new(targets));
+        rebuild_interest_cache();
+    }
+
+    fn lets_through(&self, metadata: &Metadata<'_>) -> bool {
+        let ours = metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with("nsl");
+        ours || self.0.load().would_enable(metadata.target(), metadata.level())
+    }
+
+    fn hint(&self) -> LevelFilter {
+        let targets = self.0.load();
+        let most = targets.iter().map(|(_, level)| level).chain(targets.default_level()).max();
+        most.unwrap_or(LevelFilter::OFF).max(LevelFilter::INFO)
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Gate {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        if self.lets_through(metadata) { Interest::always() } else { Interest::never() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        self.lets_through(metadata)
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.hint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_are_read_or_refused() {
+        for good in ["info", "warn,nsl_storage=debug", "off"] {
+            assert!(parse_level(good).is_ok(), "{good}");
+        }
+        for bad in ["", "loud", "info,nsl=loud"] {
+            assert!(parse_level(bad).is_err(), "{bad}");
+        }
+    }
 }
