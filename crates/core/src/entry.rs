@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use crate::{Cx, Subject, TenantId, Timestamp, fresh};
 
@@ -9,10 +9,10 @@ pub struct Entry {
     pub id: String,
     pub tenant: TenantId,
     /// What happened, in the past tense: `storage.value_stored`.
-    pub event_type: &'static str,
+    pub event_type: Cow<'static, str>,
     pub subject: Option<Subject>,
-    pub service: &'static str,
-    pub method: &'static str,
+    pub service: Cow<'static, str>,
+    pub method: Cow<'static, str>,
     pub request_id: Option<String>,
     pub correlation_id: Option<Arc<str>>,
     /// Which data key seals the three fields below.
@@ -36,10 +36,10 @@ impl Entry {
         Self {
             id: fresh("aud"),
             tenant: cx.tenant.clone(),
-            event_type,
+            event_type: event_type.into(),
             subject: Some(cx.principal.subject.clone()),
-            service,
-            method,
+            service: service.into(),
+            method: method.into(),
             request_id: Some(cx.trace.request_id.as_str().to_owned()),
             correlation_id: cx.trace.correlation_id.clone(),
             seal_key: None,
