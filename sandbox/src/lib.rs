@@ -13,6 +13,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "the sandbox waits for other programs, in real time")]
 
+mod chaos;
+mod disk;
 mod home;
 mod http;
 mod nsl;
@@ -25,8 +27,10 @@ mod redis;
 mod s3;
 mod shared;
 
+pub use chaos::{Chaos, Outcome};
+pub use disk::SmallDisk;
 pub use home::free_port;
-pub use http::{Reply, http};
+pub use http::{Connection, Reply, http};
 pub use nsl::{Launch, Nsl, Ready, nsl_command, nsl_program};
 pub use otlp::{Otlp, Span};
 pub use pgbouncer::PgBouncer;

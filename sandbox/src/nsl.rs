@@ -131,6 +131,18 @@ impl Launch {
         self
     }
 
+    /// Lets [`Nsl::move_clock`] move the wall clock that the process sees; the time it measures spans with
+    /// goes on as ever.
+    pub fn with_movable_clock(mut self) -> Result<Self> {
+        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+        ensure!(Path::new(library).exists(), "finding {library}; scripts/setup.sh test installs it");
+        let file = self.beside("clock")?;
+        std::fs::write(&file, "+0")?;
+        self.command.env("LD_PRELOAD", library).env("FAKETIME_TIMESTAMP_FILE", &file);
+        self.command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1").env("FAKETIME_NO_CACHE", "1");
+        Ok(self)
+    }
+
     /// How long the start may take; 30 s unless said.
     pub fn within(mut self, seconds: u64) -> Self {
         self.seconds = seconds;
@@ -151,9 +163,13 @@ impl Launch {
     }
 
     fn log(&self) -> Result<PathBuf> {
-        // Beside the data, not in it: the directory is the program's.
-        let name = self.directory.file_name().context("naming the log")?.to_string_lossy().into_owned();
-        Ok(self.directory.with_file_name(format!("{name}.log")))
+        self.beside("log")
+    }
+
+    // Beside the data, not in it: the directory is the program's.
+    fn beside(&self, what: &str) -> Result<PathBuf> {
+        let name = self.directory.file_name().context("naming a file beside the data")?.to_string_lossy().into_owned();
+        Ok(self.directory.with_file_name(format!("{name}.{what}")))
     }
 
     fn run(&self) -> Result<(Process, Ready)> {
@@ -224,6 +240,15 @@ impl Nsl {
     pub fn terminate(&self) -> Result<ExitStatus> {
         self.process.signal(Signal::Terminate)?;
         self.process.wait(10)
+    }
+
+    /// Sets the wall clock that the process sees to the real one plus `seconds`, which may be negative.
+    pub fn move_clock(&self, seconds: i64) -> Result<()> {
+        let file = self.launch.beside("clock")?;
+        ensure!(file.exists(), "moving a clock that was not started movable");
+        let next = file.with_extension("next");
+        std::fs::write(&next, format!("{seconds:+}"))?;
+        Ok(std::fs::rename(next, file)?)
     }
 
     /// kill -9: nothing is drained, flushed or said.

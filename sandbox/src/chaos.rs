@@ -1,0 +1,222 @@
+use std::{
+    collections::BTreeMap,
+    fmt, fs,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
+
+use crate::{
+    http::Connection,
+    nsl::{Launch, Nsl},
+};
+
+/// How `nsl` is killed under load.
+#[derive(Clone, Copy, Debug)]
+pub struct Chaos {
+    pub kills: u32,
+    /// Clients that store at once, each over its own connection.
+    pub clients: usize,
+    /// Stores that each client tries in one round.
+    pub stores: u64,
+}
+
+impl Default for Chaos {
+    fn default() -> Self {
+        Self { kills: 3, clients: 100, stores: 10 }
+    }
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    pub kills: u32,
+    /// Stores that were answered 200.
+    pub acknowledged: u64,
+    /// Stores that were on their way when the process was killed: they may be there or not.
+    pub unanswered: u64,
+    /// Acknowledged values that were not there, or older than acknowledged, after a restart.
+    pub lost: u64,
+    /// Values that nobody ever stored in this form.
+    pub torn: u64,
+    /// Restarts after which the audit chain did not verify.
+    pub broken_chains: u32,
+}
+
+impl Outcome {
+    pub fn is_good(&self) -> bool {
+        self.lost == 0 && self.torn == 0 && self.broken_chains == 0
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "kills {}, acknowledged {}, unanswered {}, lost {}, torn {}, broken chains {}",
+            self.kills, self.acknowledged, self.unanswered, self.lost, self.torn, self.broken_chains
+        )
+    }
+}
+
+// Per key: the last number that was sent and the last that was acknowledged.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    sent: u64,
+    acknowledged: u64,
+}
+
+type Book = Arc<Mutex<BTreeMap<String, Known>>>;
+
+impl Chaos {
+    /// Kills the process that `launch` starts again and again in the middle of stores, restarts it, and asks
+    /// for everything that it had acknowledged. Half of the values are sealed, half of the keys overwritten.
+    pub fn run(self, launch: Launch, mut each: impl FnMut(&Outcome)) -> Result<Outcome> {
+        // Limits are not what is tried here.
+        let launch = launch
+            .env("NSL_LIMITS__GENERAL_PER_MINUTE", "1000000000")
+            .env("NSL_QUOTA__ITEMS", "1000000000")
+            .env("NSL_QUOTA__BYTES", "1000000000000")
+            .env("NSL_HTTP__EXEMPT_LOOPBACK", "true");
+        let mut nsl = launch.start()?;
+        let book: Book = Book::default();
+        let mut outcome = Outcome::default();
+        let mut random = Random::new()?;
+        for round in 1..=u64::from(self.kills) {
+            let before = snapshot(&book);
+            let (acknowledged, unanswered) = self.round(&nsl, round, &book, &mut random)?;
+            ensure!(acknowledged > 0, "round {round}: nothing was acknowledged: {}", nsl.process().tail());
+            outcome.kills += 1;
+            outcome.acknowledged += acknowledged;
+            outcome.unanswered += unanswered;
+            if nsl.cli(&["audit", "verify", "--data-dir", &nsl.directory().display().to_string()]).is_err() {
+                outcome.broken_chains += 1;
+            }
+            nsl.start_again().with_context(|| format!("starting after kill {round}"))?;
+            let touched: Vec<_> = snapshot(&book)
+                .into_iter()
+                .filter(|(key, known)| before.get(key).is_none_or(|old| old.sent != known.sent))
+                .collect();
+            self.ask(&nsl, &touched, &mut outcome)?;
+            each(&outcome);
+        }
+        // A later recovery may have taken what an earlier one kept.
+        let everything: Vec<_> = snapshot(&book).into_iter().collect();
+        self.ask(&nsl, &everything, &mut outcome)?;
+        nsl.terminate()?;
+        Ok(outcome)
+    }
+
+    fn round(&self, nsl: &Nsl, round: u64, book: &Book, random: &mut Random) -> Result<(u64, u64)> {
+        let (done, acknowledged, unanswered) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+        let all = self.clients as u64 * self.stores;
+        let kill_at = 1 + random.below(all.max(2) - 1);
+        let headers = headers(nsl);
+        thread::scope(|scope| {
+            for client in 0..self.clients as u64 {
+                let (done, acknowledged, unanswered, headers) = (&done, &acknowledged, &unanswered, &headers);
+                let work = move || {
+                    let Ok(mut connection) = Connection::open(nsl.public()) else { return };
+                    for store in 0..self.stores {
+                        let key = if store % 2 == 0 {
+                            format!("own:{client}")
+                        } else {
+                            format!("new:{round}-{client}-{store}")
+                        };
+                        let number = {
+                            let mut book = book.lock().expect("no holder panics");
+                            let known = book.entry(key.clone()).or_default();
+                            known.sent += 1;
+                            known.sent
+                        };
+                        let body =
+                            json!({"key": key, "value": value(&key, number), "encrypted": (client + store) % 2 == 0});
+                        let reply = connection.request("POST", "/v1/storage/store/neo-n3", headers, &body.to_string());
+                        match reply {
+                            Ok(reply) if reply.status == 200 => {
+                                let mut book = book.lock().expect("no holder panics");
+                                book.entry(key).or_default().acknowledged = number;
+                                acknowledged.fetch_add(1, Ordering::Relaxed);
+                            }
+                            _ => {
+                                unanswered.fetch_add(1, Ordering::Relaxed);
+                            }
+                        }
+                        if done.load(Ordering::Relaxed) {
+                            return;
+                        }
+                    }
+                };
+                let started = thread::Builder::new().stack_size(256 * 1024).spawn_scoped(scope, work);
+                started.context("starting a client")?;
+            }
+            let until = Instant::now() + Duration::from_secs(30);
+            while acknowledged.load(Ordering::Relaxed) < kill_at && Instant::now() < until {
+                thread::yield_now();
+            }
+            nsl.kill();
+            done.store(true, Ordering::Relaxed);
+            Ok::<_, anyhow::Error>(())
+        })?;
+        Ok((acknowledged.into_inner(), unanswered.into_inner()))
+    }
+
+    fn ask(&self, nsl: &Nsl, keys: &[(String, Known)], outcome: &mut Outcome) -> Result<()> {
+        let headers = headers(nsl);
+        let mut connection = Connection::open(nsl.public())?;
+        for (key, known) in keys {
+            let reply = connection.request("GET", &format!("/v1/storage/retrieve/neo-n3/{key}"), &headers, "")?;
+            match reply.status {
+                404 if known.acknowledged == 0 => {}
+                404 => outcome.lost += 1,
+                200 => {
+                    let found = reply.json()?["value"].clone();
+                    let number = found["number"].as_u64().unwrap_or_default();
+                    if number == 0 || number > known.sent || found != value(key, number) {
+                        outcome.torn += 1;
+                    } else if number < known.acknowledged {
+                        outcome.lost += 1;
+                    }
+                }
+                other => bail!("asking for {key}: {other} {}", reply.body),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn snapshot(book: &Book) -> BTreeMap<String, Known> {
+    book.lock().expect("no holder panics").clone()
+}
+
+// Long enough to span pages, and different in each byte position from its predecessor.
+fn value(key: &str, number: u64) -> serde_json::Value {
+    json!({"number": number, "key": key, "filler": format!("{number:016x}").repeat(40 + (number % 7) as usize * 30)})
+}
+
+fn headers(nsl: &Nsl) -> Vec<String> {
+    vec!["Content-Type: application/json".to_owned(), format!("X-API-Key: {}", nsl.api_key())]
+}
+
+// Where to kill; it need not be good, only different each time.
+struct Random(u64);
+
+impl Random {
+    fn new() -> Result<Self> {
+        let word = fs::read("/proc/sys/kernel/random/uuid")?;
+        Ok(Self(word.iter().fold(1u64, |sum, byte| sum.wrapping_mul(131).wrapping_add(u64::from(*byte))) | 1))
+    }
+
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % end
+    }
+}
