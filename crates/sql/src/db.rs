@@ -1,21 +1,23 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use futures_util::{FutureExt, future::BoxFuture};
-use nsl_core::{Clock, Code, Cx, Error, Result, TenantId};
-use parking_lot::{Mutex, RwLock};
+use futures_util::FutureExt;
+use nsl_core::{Clock, Code, Cx, Error, Result, TenantId, Timestamp};
+use parking_lot::RwLock;
 use tokio::sync::mpsc;
 
 use crate::{
-    change::{Change, Closer},
+    batch::Job,
+    bench::{Counter, Desk},
+    change::{Change, Closer, Statement},
     config::{Config, EngineKind},
     fault,
-    idempotency::Guard,
-    postgres::{Postgres, Session},
+    idempotency::{self, Guard},
+    postgres::Postgres,
+    replica::Replica,
     sqlite::{Connection, Readers},
-    tx::{Seat, Tx},
     value::{Row, Value},
-    writer::{Bench, Job, Writer},
+    writer::Writer,
 };
 
 /// Whose rows a statement may touch.
@@ -43,7 +45,7 @@ struct Inner {
     engine: Engine,
     // Taken away by `drain`, after which the writers end once the queue is empty.
     queue: RwLock<Option<mpsc::Sender<Job>>>,
-    writers: Mutex<Vec<Ending>>,
+    writers: tokio::sync::Mutex<Vec<Ending>>,
 }
 
 enum Engine {
@@ -54,18 +56,6 @@ enum Engine {
 enum Ending {
     Thread(std::thread::JoinHandle<()>),
     Task(tokio::task::JoinHandle<()>),
-}
-
-struct Replica {
-    server: Postgres,
-    lag: Arc<Mutex<Option<Duration>>>,
-    watch: tokio::task::JoinHandle<()>,
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        self.watch.abort();
-    }
 }
 
 impl Db {
@@ -85,7 +75,7 @@ impl Db {
                 let file = Config::sqlite_file(data_dir);
                 let connection =
                     Connection::open(&file, true).with_context(|| format!("opening {}", file.display()))?;
-                let mut writer = Writer { bench: Desk { connection }, closer: closer(), clock };
+                let mut writer = Writer { bench: Desk::new(connection), closer: closer(), clock };
                 let thread = std::thread::Builder::new().name("nsl-sql-writer".into()).spawn(move || {
                     let mut taken = Vec::with_capacity(most);
                     while jobs.blocking_recv_many(&mut taken, most) > 0 {
@@ -100,7 +90,7 @@ impl Db {
                 let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
                 let mut writers = Vec::new();
                 for _ in 0..config.writers {
-                    let bench = Counter { server: primary.clone(), session: None };
+                    let bench = Counter::new(primary.clone());
                     let mut writer = Writer { bench, closer: closer(), clock: Arc::clone(&clock) };
                     let jobs = Arc::clone(&jobs);
                     #[allow(clippy::disallowed_methods, reason = "joined by drain")]
@@ -113,12 +103,13 @@ impl Db {
                 }
                 let replica = match config.read_only_url.is_empty() {
                     true => None,
-                    false => Some(Replica::follow(Postgres::new(config, &config.read_only_url)?)),
+                    false => Some(Replica::follow(primary.clone(), Postgres::new(config, &config.read_only_url)?)),
                 };
                 (Engine::Postgres { primary, replica }, writers)
             }
         };
-        Ok(Self(Arc::new(Inner { engine, queue: RwLock::new(Some(sender)), writers: Mutex::new(writers) })))
+        let writers = tokio::sync::Mutex::new(writers);
+        Ok(Self(Arc::new(Inner { engine, queue: RwLock::new(Some(sender)), writers })))
     }
 
     pub fn kind(&self) -> EngineKind {
@@ -158,9 +149,9 @@ impl Db {
         args: Vec<Value>,
     ) -> Result<Vec<Row>> {
         if let Engine::Postgres { replica: Some(replica), .. } = &self.0.engine
-            && replica.lag.lock().is_some_and(|lag| lag <= most)
+            && replica.is_within(most)
         {
-            match replica.server.read(scope.list(), sql, &args).await {
+            match replica.read(scope.list(), sql, &args).await {
                 Err(error) if error.code == Code::Unavailable => {}
                 answer => return answer,
             }
@@ -168,14 +159,18 @@ impl Db {
         self.query(scope, sql, args).await
     }
 
-    /// Does a write for the caller's tenant, once per idempotency key, and returns after it is on disk.
+    /// Does a write for the caller's tenant, once per idempotency key, and returns after it is on disk; past
+    /// the caller's deadline it returns without knowing. A caller that goes away before its write is begun
+    /// takes it back.
     pub async fn write<C: Change>(&self, cx: &Cx, change: C) -> Result<C::Done> {
         let guard = cx.once.clone().map(|once| Guard {
             tenant: cx.tenant.clone(),
             subject: cx.principal.subject.clone(),
             once,
         });
-        self.submit(Some(cx.tenant.clone()), guard, change).await
+        let written = self.submit(Some(cx.tenant.clone()), guard, change);
+        let deadline = tokio::time::Instant::from_std(cx.deadline.instant());
+        tokio::time::timeout_at(deadline, written).await.unwrap_or_else(|_| Err(fault::too_late()))
     }
 
     /// Does a write of the platform's own, across tenants.
@@ -190,6 +185,11 @@ impl Db {
         queue.send(job).await.map_err(|_| closing())?;
         drop(queue);
         outcome.await.map_err(|_| fault::outcome_unknown(anyhow::anyhow!("the writer ended")))?
+    }
+
+    /// Removes outcomes that were kept under their idempotency key long enough, and says how many.
+    pub async fn forget_outcomes(&self, now: Timestamp) -> Result<u64> {
+        self.write_platform(Statement { sql: idempotency::FORGET, args: crate::args![now] }).await
     }
 
     /// Whether the engine answers.
@@ -208,8 +208,8 @@ impl Db {
     /// Takes no more writes, and returns when those that wait are on disk.
     pub async fn drain(&self) {
         self.0.queue.write().take();
-        let writers = std::mem::take(&mut *self.0.writers.lock());
-        for writer in writers {
+        // Held throughout: whoever else drains returns no earlier.
+        for writer in self.0.writers.lock().await.drain(..) {
             match writer {
                 Ending::Task(task) => drop(task.await),
                 Ending::Thread(thread) => drop(tokio::task::spawn_blocking(|| thread.join()).await),
@@ -232,104 +232,4 @@ async fn refuse_unbound_role(server: &Postgres) -> anyhow::Result<()> {
          connect as a plain role that owns the database"
     );
     Ok(())
-}
-
-impl Replica {
-    fn follow(server: Postgres) -> Self {
-        let lag = Arc::new(Mutex::new(None));
-        let (seen, asked) = (Arc::clone(&lag), server.clone());
-        #[allow(clippy::disallowed_methods, reason = "aborted when the replica is dropped")]
-        let watch = tokio::spawn(async move {
-            // A server that is no replica (a primary behind a second URL) does not lag.
-            let sql = "SELECT CASE WHEN pg_is_in_recovery() AND pg_last_wal_receive_lsn() IS DISTINCT FROM pg_last_wal_replay_lsn()
-                       THEN CAST(extract(epoch FROM now() - pg_last_xact_replay_timestamp()) * 1000 AS bigint) ELSE 0 END";
-            loop {
-                let measured = match asked.read("*", sql, &[]).await {
-                    Ok(mut rows) => rows.first_mut().and_then(|row| row.take::<i64>(0).ok()),
-                    Err(_) => None,
-                };
-                *seen.lock() = measured.map(|ms| Duration::from_millis(ms.max(0) as u64) + Duration::from_millis(500));
-                tokio::time::sleep(Duration::from_millis(500)).await;
-            }
-        });
-        Self { server, lag, watch }
-    }
-}
-
-/// The writer's place at SQLite.
-struct Desk {
-    connection: Connection,
-}
-
-impl Bench for Desk {
-    fn begin<'a>(&'a mut self, _tenants: &'a str) -> BoxFuture<'a, Result<Tx<'a>>> {
-        Box::pin(async {
-            self.connection.execute("BEGIN IMMEDIATE", &[])?;
-            Ok(Tx::on(Seat::Sqlite(&mut self.connection)))
-        })
-    }
-
-    fn commit(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            let ended = self.connection.execute("COMMIT", &[]);
-            // A commit that failed for want of room leaves the transaction open.
-            if ended.is_err() && !self.connection.is_idle() {
-                let _ = self.connection.execute("ROLLBACK", &[]);
-            }
-            ended.map(drop)
-        })
-    }
-
-    fn undo(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            if !self.connection.is_idle() {
-                let _ = self.connection.execute("ROLLBACK", &[]);
-            }
-        })
-    }
-}
-
-/// The writer's place at PostgreSQL: a connection that it keeps until it breaks.
-struct Counter {
-    server: Postgres,
-    session: Option<Session>,
-}
-
-impl Bench for Counter {
-    fn begin<'a>(&'a mut self, tenants: &'a str) -> BoxFuture<'a, Result<Tx<'a>>> {
-        Box::pin(async {
-            if self.session.is_none() {
-                self.session = Some(self.server.session().await?);
-            }
-            let Some(session) = &self.session else { unreachable!("just filled") };
-            let opened = session.open(tenants).await;
-            if let Err(error) = opened {
-                self.session = None;
-                return Err(error);
-            }
-            let Some(session) = &self.session else { unreachable!("just used") };
-            Ok(Tx::on(Seat::Postgres(session)))
-        })
-    }
-
-    fn commit(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            let Some(session) = &self.session else { return Ok(()) };
-            let ended = session.commit().await;
-            if ended.is_err() {
-                self.session = None;
-            }
-            ended
-        })
-    }
-
-    fn undo(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            if let Some(session) = &self.session
-                && session.rollback().await.is_err()
-            {
-                self.session = None;
-            }
-        })
-    }
 }

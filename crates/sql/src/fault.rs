@@ -1,10 +1,10 @@
 //! What went wrong in an engine, in the words of the boundary error. The writer acts on the slugs.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use nsl_core::{Code, Error};
-use rusqlite::ErrorCode as Lite;
-use tokio_postgres::error::SqlState as Pg;
+use rusqlite::{ErrorCode as Lite, ffi};
+use tokio_postgres::error::{Severity, SqlState as Pg};
 
 /// Two writers met; the group may be tried again as it is.
 pub(crate) const COLLISION: &str = "sql.collision";
@@ -40,24 +40,58 @@ pub(crate) fn outcome_unknown(source: impl Into<anyhow::Error>) -> Error {
     .because(source)
 }
 
+/// The caller's deadline passed while its write waited or was under way.
+pub(crate) fn too_late() -> Error {
+    Error::new(Code::Timeout, "sql.too_late", "the database did not answer in time: whether it was done is unknown")
+        .retry_after(Duration::from_secs(1))
+}
+
+/// A text that no engine can be relied on to keep.
+pub(crate) fn text_refused(source: impl Into<anyhow::Error>) -> Error {
+    Error::invalid("sql.text_refused", "a text holds a character that can't be stored").because(source)
+}
+
+/// The same error for a further caller; the private cause stays with the first.
+pub(crate) fn copy(error: &Error) -> Error {
+    let mut copy = Error::new(error.code, "internal", error.message.clone());
+    copy.slug = error.slug.clone();
+    copy.retry_after_ms = error.retry_after_ms;
+    copy.details = error.details.clone();
+    copy
+}
+
+/// Whether a prepared statement no longer fits: the schema moved under it, or a pooler took it away.
+pub(crate) fn stale(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|said| {
+        *said.code() == Pg::INVALID_SQL_STATEMENT_NAME
+            || *said.code() == Pg::FEATURE_NOT_SUPPORTED && said.message().contains("cached plan")
+    })
+}
+
 pub(crate) fn postgres(error: tokio_postgres::Error) -> Error {
     let Some(state) = error.code().cloned() else {
-        // Neither a server's answer nor a lost connection: a value did not fit its column.
-        let local = error.to_string().contains("serializing") || error.to_string().contains("deserializing");
-        return if local { Error::internal(error) } else { down(error) };
+        let broken = error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>());
+        // What is neither a server's answer nor a lost connection is a statement of ours that does not fit.
+        return if broken { down(error) } else { Error::internal(error) };
     };
     match state {
         Pg::T_R_SERIALIZATION_FAILURE | Pg::T_R_DEADLOCK_DETECTED | Pg::UNIQUE_VIOLATION | Pg::EXCLUSION_VIOLATION => {
             collision(error)
         }
+        _ if stale(&error) => collision(error),
         Pg::DISK_FULL => full(error),
+        Pg::CHARACTER_NOT_IN_REPERTOIRE | Pg::UNTRANSLATABLE_CHARACTER => text_refused(error),
         Pg::ADMIN_SHUTDOWN
         | Pg::CRASH_SHUTDOWN
         | Pg::CANNOT_CONNECT_NOW
         | Pg::TOO_MANY_CONNECTIONS
+        | Pg::INSUFFICIENT_RESOURCES
+        | Pg::OUT_OF_MEMORY
         | Pg::CONNECTION_EXCEPTION
         | Pg::CONNECTION_FAILURE
         | Pg::QUERY_CANCELED
+        | Pg::LOCK_NOT_AVAILABLE
+        | Pg::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
         | Pg::READ_ONLY_SQL_TRANSACTION
         | Pg::PROTOCOL_VIOLATION
         | Pg::IO_ERROR => down(error),
@@ -65,19 +99,44 @@ pub(crate) fn postgres(error: tokio_postgres::Error) -> Error {
     }
 }
 
+/// An error of COMMIT. A server that merely says no has rolled back; one that ends the session, or is gone,
+/// leaves both possible.
+pub(crate) fn postgres_commit(error: tokio_postgres::Error) -> Error {
+    let said_no = error.as_db_error().is_some_and(|said| said.parsed_severity() == Some(Severity::Error));
+    if said_no { postgres(error) } else { outcome_unknown(error) }
+}
+
+/// Whatever the reason that no connection is to be had (a password that was changed too), it may pass.
 pub(crate) fn pool(error: deadpool_postgres::PoolError) -> Error {
-    match error {
-        deadpool_postgres::PoolError::Backend(inner) if inner.code().is_some() => postgres(inner),
-        other => down(other),
-    }
+    down(error)
 }
 
 pub(crate) fn sqlite(error: rusqlite::Error) -> Error {
-    let rusqlite::Error::SqliteFailure(inner, _) = &error else { return Error::internal(error) };
+    let inner = match &error {
+        rusqlite::Error::SqliteFailure(inner, _) => inner,
+        rusqlite::Error::ToSqlConversionFailure(_) => return text_refused(error),
+        _ => return Error::internal(error),
+    };
     match inner.code {
         Lite::DiskFull => full(error),
-        Lite::DatabaseBusy | Lite::DatabaseLocked | Lite::ConstraintViolation => collision(error),
-        Lite::CannotOpen | Lite::SystemIoFailure | Lite::ReadOnly | Lite::OutOfMemory => down(error),
+        Lite::DatabaseBusy | Lite::DatabaseLocked => collision(error),
+        Lite::ConstraintViolation => match inner.extended_code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+                collision(error)
+            }
+            _ => Error::internal(error),
+        },
+        Lite::CannotOpen | Lite::SystemIoFailure | Lite::ReadOnly | Lite::OutOfMemory | Lite::OperationInterrupted => {
+            down(error)
+        }
         _ => Error::internal(error),
     }
+}
+
+/// An error of COMMIT. After a flush that failed nobody can say what a crash would leave.
+pub(crate) fn sqlite_commit(error: Error) -> Error {
+    let flush = error.cause().and_then(|cause| cause.downcast_ref::<rusqlite::Error>()).is_some_and(
+        |cause| matches!(cause, rusqlite::Error::SqliteFailure(inner, _) if inner.code == Lite::SystemIoFailure),
+    );
+    if flush { outcome_unknown(error) } else { error }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long an outcome is kept under its key.
-pub(crate) const KEPT: Duration = Duration::from_secs(24 * 3600);
+const KEPT: Duration = Duration::from_secs(24 * 3600);
 
 /// Who may ask for the outcome again, and with what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,24 +21,14 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    pub(crate) fn same_key(&self, other: &Self) -> bool {
-        self.tenant == other.tenant && self.subject == other.subject && self.once.key == other.once.key
+    /// What two requests share that are to be done once.
+    pub(crate) fn identity(&self) -> (&TenantId, &Subject, &str) {
+        (&self.tenant, &self.subject, &self.once.key)
     }
 
-    /// The JSON of the earlier outcome, when there is one and it answered the same request.
-    pub(crate) async fn recall(&self, tx: &mut Tx<'_>) -> Result<Option<Result<String>>> {
-        let mut found = tx
-            .query(
-                "SELECT fingerprint, outcome FROM idempotency WHERE tenant_id = $1 AND subject = $2 AND key = $3",
-                crate::args![&self.tenant, &self.subject, self.once.key.clone()],
-            )
-            .await?;
-        let Some(row) = found.first_mut() else { return Ok(None) };
-        if row.take::<String>(0)? == *self.once.fingerprint {
-            Ok(Some(Ok(row.take(1)?)))
-        } else {
-            Ok(Some(Err(reused())))
-        }
+    /// What an earlier outcome, kept with this fingerprint, means to the request.
+    pub(crate) fn answer(&self, fingerprint: &str, outcome: String) -> Result<String> {
+        if *fingerprint == *self.once.fingerprint { Ok(outcome) } else { Err(reused()) }
     }
 
     pub(crate) fn row(&self, outcome: String, now: Timestamp) -> Vec<Value> {
@@ -53,9 +43,26 @@ impl Guard {
     }
 }
 
+/// The earlier outcomes of these guards: the place that came with the guard, the fingerprint, the JSON.
+pub(crate) async fn recall(tx: &mut Tx<'_>, guards: &[(usize, &Guard)]) -> Result<Vec<(usize, String, String)>> {
+    let rows = guards
+        .iter()
+        .map(|(place, guard)| crate::args![&guard.tenant, &guard.subject, guard.once.key.clone(), *place as i64]);
+    let found = tx.many(&RECALL, rows.collect()).await?;
+    found.into_iter().map(|mut row| Ok((row.take::<i64>(0)? as usize, row.take(1)?, row.take(2)?))).collect()
+}
+
 pub(crate) fn reused() -> Error {
     Error::new(Code::Conflict, "idempotency.key_reused", "this idempotency key came before with another request")
 }
+
+static RECALL: Many = Many {
+    one: "SELECT $4, fingerprint, outcome FROM idempotency WHERE tenant_id = $1 AND subject = $2 AND key = $3",
+    many: "SELECT asked.place, kept.fingerprint, kept.outcome
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS asked (tenant_id, subject, key, place)
+           JOIN idempotency AS kept USING (tenant_id, subject, key)",
+    kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Int],
+};
 
 pub(crate) static REMEMBER: Many = Many {
     one: "INSERT INTO idempotency (tenant_id, subject, key, fingerprint, outcome, expires_at) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -63,3 +70,5 @@ pub(crate) static REMEMBER: Many = Many {
            SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::json[], $6::timestamptz[])",
     kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Json, Kind::Time],
 };
+
+pub(crate) static FORGET: &str = "DELETE FROM idempotency WHERE expires_at < $1";

@@ -11,6 +11,8 @@
 //! Statements are one text for both engines, with `$1` placeholders; the few hot ones that differ stand
 //! side by side in a [`Many`].
 
+mod batch;
+mod bench;
 mod change;
 mod config;
 mod db;
@@ -18,6 +20,7 @@ mod fault;
 mod idempotency;
 mod migrate;
 mod postgres;
+mod replica;
 mod sqlite;
 mod tx;
 mod value;

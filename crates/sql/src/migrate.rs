@@ -93,8 +93,9 @@ async fn migrate_postgres(
     clock: &dyn Clock,
     all: &[&'static Migrations],
 ) -> anyhow::Result<Vec<String>> {
-    // One at a time, and the lock goes with the transaction, however that ends. "nsl" in ASCII.
-    session.script("SELECT pg_advisory_xact_lock(7238508)").await.map_err(shown)?;
+    // One at a time, and the lock goes with the transaction, however that ends. "nsl" in ASCII. A step over a
+    // large table may take long, and so may the wait for another process that takes it.
+    session.script("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7238508)").await.map_err(shown)?;
     session.script(&format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}")).await.map_err(shown)?;
     session.script(TABLE_POSTGRES).await.map_err(shown)?;
     let mut taken = Vec::new();

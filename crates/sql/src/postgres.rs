@@ -1,11 +1,18 @@
 //! PostgreSQL through a pool. Statements of one transaction are sent without waiting for each other where
 //! they can be, so that a read costs one round trip, its tenant check included.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use nsl_core::{Result, Secret};
+use nsl_core::{Error, Result, Secret};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::{
@@ -17,6 +24,9 @@ use crate::{
 
 /// The schema that all tables live in.
 pub(crate) const SCHEMA: &str = "neo_service_layer";
+
+/// How much longer than the server's own limit an answer is waited for, before the connection counts as lost.
+const GRACE: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub(crate) struct Postgres {
@@ -32,12 +42,14 @@ impl Postgres {
         let mut server: tokio_postgres::Config =
             text.parse().map_err(|_| anyhow::anyhow!("sql.url is not a PostgreSQL URL"))?;
         server.connect_timeout(config.connect_timeout()).application_name("nsl");
-        server.keepalives_idle(Duration::from_secs(30));
+        server.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(15));
         if !config.pgbouncer {
-            server.options(format!(
-                "-c search_path={SCHEMA} -c statement_timeout={0} -c idle_in_transaction_session_timeout={0}",
+            let theirs = server.get_options().unwrap_or_default();
+            let options = format!(
+                "{theirs} -c search_path={SCHEMA} -c statement_timeout={0} -c idle_in_transaction_session_timeout={0}",
                 config.statement_timeout_ms
-            ));
+            );
+            server.options(options.trim_start());
         }
         let tls = tokio_postgres_rustls::MakeRustlsConnect::new(client_tls(&config.ca_file)?);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
@@ -52,7 +64,12 @@ impl Postgres {
 
     pub(crate) async fn session(&self) -> Result<Session> {
         let client = self.pool.get().await.map_err(fault::pool)?;
-        Ok(Session { client, pgbouncer: self.pgbouncer, timeout_ms: self.timeout_ms })
+        Ok(Session {
+            client: Some(client),
+            pgbouncer: self.pgbouncer,
+            timeout_ms: self.timeout_ms,
+            spoiled: AtomicBool::new(false),
+        })
     }
 
     /// Connections in use, open, and allowed.
@@ -62,40 +79,39 @@ impl Postgres {
     }
 
     pub(crate) async fn read(&self, tenants: &str, sql: &'static str, args: &[Value]) -> Result<Vec<Row>> {
-        let session = self.session().await?;
-        let begin = session.begin(tenants, " READ ONLY");
-        if self.pgbouncer {
-            let (begun, rows) = futures_util::join!(session.client.batch_execute(&begin), session.query(sql, args));
-            let ended = session.client.batch_execute("COMMIT").await;
-            begun.map_err(fault::postgres)?;
-            let rows = rows?;
-            ended.map_err(fault::postgres)?;
-            return Ok(rows);
+        match self.session().await?.read(tenants, sql, args).await {
+            // A statement that went stale is prepared anew; nothing was done, so the read may be repeated.
+            Err(error) if error.slug == fault::COLLISION => self.session().await?.read(tenants, sql, args).await,
+            answer => answer,
         }
-        let statement = session.client.prepare_cached(sql).await.map_err(fault::postgres)?;
-        let params = borrowed(args);
-        // Polled in this order, all three are on their way before the first answer; an error in the
-        // middle turns the last into a rollback.
-        let (begun, rows, ended) = futures_util::join!(
-            session.client.batch_execute(&begin),
-            session.client.query(&statement, &params),
-            session.client.batch_execute("COMMIT"),
-        );
-        begun.map_err(fault::postgres)?;
-        let rows = rows.map_err(fault::postgres)?.into_iter().map(row).collect::<Result<_>>()?;
-        ended.map_err(fault::postgres)?;
-        Ok(rows)
     }
 }
 
 /// One connection, held for a transaction.
 pub(crate) struct Session {
-    client: Object,
+    // Taken out only by `drop`.
+    client: Option<Object>,
     pgbouncer: bool,
     timeout_ms: u64,
+    // In a transaction that nobody ended, or no longer to be trusted: not for the next caller.
+    spoiled: AtomicBool,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if self.spoiled.load(Ordering::Relaxed)
+            && let Some(client) = self.client.take()
+        {
+            drop(Object::take(client));
+        }
+    }
 }
 
 impl Session {
+    fn client(&self) -> &Object {
+        self.client.as_ref().expect("only drop takes it")
+    }
+
     /// The text that opens a transaction for these tenants. Ids hold nothing that could end a quoted word.
     fn begin(&self, tenants: &str, mode: &str) -> String {
         let session = if self.pgbouncer {
@@ -106,52 +122,109 @@ impl Session {
         format!("BEGIN{mode}; {session} SET LOCAL nsl.tenants = '{tenants}'")
     }
 
+    /// Waits a little longer than the server itself would for its own statements, and then no more.
+    async fn answer<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
+        match tokio::time::timeout(Duration::from_millis(self.timeout_ms) + GRACE, asked).await {
+            Ok(answer) => answer.map_err(|error| self.heed(error)),
+            Err(_) => {
+                self.spoiled.store(true, Ordering::Relaxed);
+                Err(fault::down(anyhow::anyhow!("no answer in time")))
+            }
+        }
+    }
+
+    fn heed(&self, error: tokio_postgres::Error) -> Error {
+        if fault::stale(&error) {
+            self.client().statement_cache.clear();
+        }
+        fault::postgres(error)
+    }
+
+    async fn read(&self, tenants: &str, sql: &'static str, args: &[Value]) -> Result<Vec<Row>> {
+        let begin = self.begin(tenants, " READ ONLY");
+        let client = self.client();
+        // Polled in this order, all three are on their way before the first answer, so a caller that goes away
+        // leaves nothing open. An error in the middle turns the last into a rollback.
+        let (begun, rows, ended) = if self.pgbouncer {
+            let typed = typed(args);
+            self.answer(async {
+                Ok(futures_util::join!(
+                    client.batch_execute(&begin),
+                    client.query_typed(sql, &typed),
+                    client.batch_execute("COMMIT"),
+                ))
+            })
+            .await?
+        } else {
+            let statement = self.answer(client.prepare_cached(sql)).await?;
+            let params = borrowed(args);
+            self.answer(async {
+                Ok(futures_util::join!(
+                    client.batch_execute(&begin),
+                    client.query(&statement, &params),
+                    client.batch_execute("COMMIT"),
+                ))
+            })
+            .await?
+        };
+        begun.map_err(|error| self.heed(error))?;
+        let rows = rows.map_err(|error| self.heed(error))?.into_iter().map(row).collect::<Result<_>>()?;
+        ended.map_err(|error| self.heed(error))?;
+        Ok(rows)
+    }
+
     pub(crate) async fn open(&self, tenants: &str) -> Result<()> {
-        self.client.batch_execute(&self.begin(tenants, "")).await.map_err(fault::postgres)
+        self.spoiled.store(true, Ordering::Relaxed);
+        self.answer(self.client().batch_execute(&self.begin(tenants, ""))).await
     }
 
     pub(crate) async fn commit(&self) -> Result<()> {
-        // A server that says no has rolled back; a connection that breaks here leaves both possible.
-        self.client.batch_execute("COMMIT").await.map_err(|error| match error.code() {
-            Some(_) => fault::postgres(error),
-            None => fault::outcome_unknown(error),
-        })
+        let waited = Duration::from_millis(self.timeout_ms) + GRACE;
+        match tokio::time::timeout(waited, self.client().batch_execute("COMMIT")).await {
+            Ok(Ok(())) => {
+                self.spoiled.store(false, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(fault::postgres_commit(error)),
+            Err(_) => Err(fault::outcome_unknown(anyhow::anyhow!("no answer in time"))),
+        }
     }
 
     pub(crate) async fn rollback(&self) -> Result<()> {
-        self.client.batch_execute("ROLLBACK").await.map_err(fault::postgres)
+        self.answer(self.client().batch_execute("ROLLBACK")).await?;
+        self.spoiled.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     pub(crate) async fn script(&self, sql: &str) -> Result<()> {
-        self.client.batch_execute(sql).await.map_err(fault::postgres)
+        self.client().batch_execute(sql).await.map_err(|error| self.heed(error))
     }
 
     pub(crate) async fn query(&self, sql: &'static str, args: &[Value]) -> Result<Vec<Row>> {
         let rows = if self.pgbouncer {
-            let typed: Vec<(&(dyn ToSql + Sync), Type)> =
-                args.iter().map(|value| (value as _, value.kind().postgres())).collect();
-            self.client.query_typed(sql, &typed).await
+            self.answer(self.client().query_typed(sql, &typed(args))).await?
         } else {
-            let statement = self.client.prepare_cached(sql).await.map_err(fault::postgres)?;
-            self.client.query(&statement, &borrowed(args)).await
+            let statement = self.answer(self.client().prepare_cached(sql)).await?;
+            self.answer(self.client().query(&statement, &borrowed(args))).await?
         };
-        rows.map_err(fault::postgres)?.into_iter().map(row).collect()
+        rows.into_iter().map(row).collect()
     }
 
     pub(crate) async fn execute(&self, sql: &'static str, args: &[Value]) -> Result<u64> {
         if self.pgbouncer {
-            let typed: Vec<(&(dyn ToSql + Sync), Type)> =
-                args.iter().map(|value| (value as _, value.kind().postgres())).collect();
-            return self.client.execute_typed(sql, &typed).await.map_err(fault::postgres);
+            return self.answer(self.client().execute_typed(sql, &typed(args))).await;
         }
-        let statement = self.client.prepare_cached(sql).await.map_err(fault::postgres)?;
-        self.client.execute(&statement, &borrowed(args)).await.map_err(fault::postgres)
+        let statement = self.answer(self.client().prepare_cached(sql)).await?;
+        self.answer(self.client().execute(&statement, &borrowed(args))).await
     }
 
     pub(crate) async fn many(&self, sql: &'static Many, rows: Vec<Vec<Value>>) -> Result<Vec<Row>> {
         let mut columns: Vec<Vec<Value>> = sql.kinds.iter().map(|_| Vec::with_capacity(rows.len())).collect();
         for values in rows {
-            debug_assert_eq!(values.len(), columns.len(), "{}", sql.many);
+            if values.len() != columns.len() {
+                let counts = anyhow::anyhow!("{} values for {} columns of {}", values.len(), columns.len(), sql.many);
+                return Err(Error::internal(counts));
+            }
             for (column, value) in columns.iter_mut().zip(values) {
                 column.push(value);
             }
@@ -159,14 +232,18 @@ impl Session {
         let found = if self.pgbouncer {
             let typed: Vec<(&(dyn ToSql + Sync), Type)> =
                 columns.iter().zip(sql.kinds).map(|(column, kind)| (column as _, kind.postgres_array())).collect();
-            self.client.query_typed(sql.many, &typed).await
+            self.answer(self.client().query_typed(sql.many, &typed)).await?
         } else {
-            let statement = self.client.prepare_cached(sql.many).await.map_err(fault::postgres)?;
+            let statement = self.answer(self.client().prepare_cached(sql.many)).await?;
             let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column as _).collect();
-            self.client.query(&statement, &params).await
+            self.answer(self.client().query(&statement, &params)).await?
         };
-        found.map_err(fault::postgres)?.into_iter().map(row).collect()
+        found.into_iter().map(row).collect()
     }
+}
+
+fn typed(args: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    args.iter().map(|value| (value as _, value.kind().postgres())).collect()
 }
 
 fn borrowed(args: &[Value]) -> Vec<&(dyn ToSql + Sync)> {

@@ -41,6 +41,8 @@ impl Connection {
         inner.pragma_update(None, "foreign_keys", true)?;
         inner.pragma_update(None, "trusted_schema", false)?;
         inner.pragma_update(None, "cache_size", if writes { -8_192 } else { -2_048 })?;
+        // The log shrinks again after a burst.
+        inner.pragma_update(None, "journal_size_limit", 64 << 20)?;
         inner.pragma_update(None, "query_only", !writes)?;
         inner.set_prepared_statement_cache_capacity(128);
         Ok(Self { inner, texts: HashMap::new() })
@@ -105,7 +107,14 @@ impl ToSql for Value {
             Self::Int(x) => ToSqlOutput::from(*x),
             Self::Time(x) => ToSqlOutput::from(x.0),
             Self::Bytes(x) => ToSqlOutput::from(x.as_slice()),
-            Self::Text(_) | Self::Shared(_) | Self::Json(_) => ToSqlOutput::from(self.text().unwrap_or_default()),
+            Self::Text(_) | Self::Shared(_) | Self::Json(_) => {
+                let text = self.as_text().unwrap_or_default();
+                // PostgreSQL keeps no such text, and SQLite's own functions would cut it there.
+                if text.as_bytes().contains(&0) {
+                    return Err(rusqlite::Error::ToSqlConversionFailure("a text with a zero byte".into()));
+                }
+                ToSqlOutput::from(text)
+            }
         })
     }
 }

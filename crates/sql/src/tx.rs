@@ -1,7 +1,8 @@
-use nsl_core::{Entry, Result};
+use nsl_core::{Entry, Error, Result};
 
 use crate::{
     config::EngineKind,
+    fault,
     postgres::Session,
     sqlite::Connection,
     value::{Kind, Row, Value},
@@ -23,13 +24,21 @@ pub(crate) enum Seat<'a> {
 
 /// An open transaction of a group. Nothing is visible to others until the group commits.
 pub struct Tx<'a> {
-    pub(crate) seat: Seat<'a>,
+    seat: Seat<'a>,
     pub(crate) notes: Vec<Entry>,
+    // A statement that failed fails its group, even when the change goes on: PostgreSQL has undone the
+    // transaction by then, and would answer its COMMIT with a quiet rollback.
+    failed: Option<Error>,
 }
 
 impl<'a> Tx<'a> {
     pub(crate) fn on(seat: Seat<'a>) -> Self {
-        Self { seat, notes: Vec::new() }
+        Self { seat, notes: Vec::new(), failed: None }
+    }
+
+    /// The first error of a statement in this transaction.
+    pub(crate) fn failed(&mut self) -> Result<()> {
+        self.failed.take().map_or(Ok(()), Err)
     }
 
     pub fn engine(&self) -> EngineKind {
@@ -40,18 +49,20 @@ impl<'a> Tx<'a> {
     }
 
     pub async fn query(&mut self, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>> {
-        match &mut self.seat {
+        let found = match &mut self.seat {
             Seat::Sqlite(connection) => connection.query(sql, &args),
             Seat::Postgres(session) => session.query(sql, &args).await,
-        }
+        };
+        self.heed(found)
     }
 
     /// Gives the number of rows that changed.
     pub async fn execute(&mut self, sql: &'static str, args: Vec<Value>) -> Result<u64> {
-        match &mut self.seat {
+        let done = match &mut self.seat {
             Seat::Sqlite(connection) => connection.execute(sql, &args),
             Seat::Postgres(session) => session.execute(sql, &args).await,
-        }
+        };
+        self.heed(done)
     }
 
     /// Runs a [`Many`] over all rows and gives what its RETURNING or SELECT gave.
@@ -59,16 +70,11 @@ impl<'a> Tx<'a> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        match &mut self.seat {
-            Seat::Sqlite(connection) => {
-                let mut all = Vec::new();
-                for row in &rows {
-                    all.append(&mut connection.query(sql.one, row)?);
-                }
-                Ok(all)
-            }
+        let found = match &mut self.seat {
+            Seat::Sqlite(connection) => each(connection, sql.one, &rows),
             Seat::Postgres(session) => session.many(sql, rows).await,
-        }
+        };
+        self.heed(found)
     }
 
     /// Puts a line of evidence into this transaction. Only for what is going to be done: a change that
@@ -76,4 +82,19 @@ impl<'a> Tx<'a> {
     pub fn note(&mut self, entry: Entry) {
         self.notes.push(entry);
     }
+
+    fn heed<T>(&mut self, outcome: Result<T>) -> Result<T> {
+        if let Err(error) = &outcome {
+            self.failed.get_or_insert_with(|| fault::copy(error));
+        }
+        outcome
+    }
+}
+
+fn each(connection: &mut Connection, sql: &'static str, rows: &[Vec<Value>]) -> Result<Vec<Row>> {
+    let mut all = Vec::new();
+    for row in rows {
+        all.append(&mut connection.query(sql, row)?);
+    }
+    Ok(all)
 }

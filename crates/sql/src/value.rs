@@ -29,9 +29,6 @@ pub enum Value {
     Json(Cow<'static, str>),
 }
 
-/// JSON text for a `json` column.
-pub struct Json(pub String);
-
 impl Value {
     pub fn kind(&self) -> Kind {
         match self {
@@ -49,7 +46,8 @@ impl Value {
         Self::Json(text.into())
     }
 
-    pub(crate) fn text(&self) -> Option<&str> {
+    /// The text of a text or JSON value.
+    pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) | Self::Json(text) => Some(text),
             Self::Shared(text) => Some(text),
@@ -81,8 +79,8 @@ into_value! {
     &Subject, Text, x => Self::from(x.as_str());
     Vec<u8>, Bytes, x => Self::Bytes(x);
     &[u8], Bytes, x => Self::Bytes(x.to_vec());
+
     Timestamp, Time, x => Self::Time(x);
-    Json, Json, x => Self::Json(x.0.into());
     &serde_json::Value, Json, x => Self::Json(x.to_string().into());
 }
 
@@ -112,6 +110,12 @@ from_value! {
     Subject: Value::Text(x) => Subject::parse(&x).ok();
 }
 
+impl FromValue for Value {
+    fn from_value(value: Value) -> Option<Self> {
+        Some(value)
+    }
+}
+
 impl<T: FromValue> FromValue for Option<T> {
     fn from_value(value: Value) -> Option<Self> {
         match value {
@@ -139,24 +143,40 @@ impl Row {
 // PostgreSQL counts its microseconds from 2000-01-01.
 const POSTGRES_EPOCH: i64 = 946_684_800_000_000;
 
+// Its two ends stand for the infinities, as ours do for "never" and "ever".
+fn to_postgres(at: Timestamp) -> Result<i64, &'static str> {
+    match at.0 {
+        i64::MAX | i64::MIN => Ok(at.0),
+        micros => micros.checked_sub(POSTGRES_EPOCH).ok_or("a time too far back"),
+    }
+}
+
+fn from_postgres(micros: i64) -> Timestamp {
+    Timestamp(if micros == i64::MIN { micros } else { micros.saturating_add(POSTGRES_EPOCH) })
+}
+
+fn is_text(ty: &Type) -> bool {
+    [Type::TEXT, Type::VARCHAR, Type::JSON, Type::JSONB, Type::NAME, Type::BPCHAR, Type::UNKNOWN].contains(ty)
+}
+
 impl ToSql for Value {
     fn to_sql(&self, ty: &Type, out: &mut BytesMut) -> Result<IsNull, Box<dyn StdError + Sync + Send>> {
-        match self {
-            Self::Null(_) => return Ok(IsNull::Yes),
-            Self::Bool(x) => out.put_u8(u8::from(*x)),
-            Self::Int(x) => match *ty {
-                Type::INT2 => out.put_i16((*x).try_into()?),
-                Type::INT4 => out.put_i32((*x).try_into()?),
-                _ => out.put_i64(*x),
-            },
-            Self::Text(_) | Self::Shared(_) | Self::Json(_) => {
+        match (self, ty) {
+            (Self::Null(_), _) => return Ok(IsNull::Yes),
+            (Self::Bool(x), &Type::BOOL) => out.put_u8(u8::from(*x)),
+            (Self::Int(x), &Type::INT2) => out.put_i16((*x).try_into()?),
+            (Self::Int(x), &Type::INT4) => out.put_i32((*x).try_into()?),
+            (Self::Int(x), &Type::INT8) => out.put_i64(*x),
+            (Self::Text(_) | Self::Shared(_) | Self::Json(_), ty) if is_text(ty) => {
                 if *ty == Type::JSONB {
                     out.put_u8(1);
                 }
-                out.put_slice(self.text().unwrap_or_default().as_bytes());
+                out.put_slice(self.as_text().unwrap_or_default().as_bytes());
             }
-            Self::Bytes(x) => out.put_slice(x),
-            Self::Time(x) => out.put_i64(x.0 - POSTGRES_EPOCH),
+            (Self::Bytes(x), &Type::BYTEA) => out.put_slice(x),
+            (Self::Time(x), &Type::TIMESTAMPTZ) => out.put_i64(to_postgres(*x)?),
+            // The bytes of another kind could by chance read as something: better no than wrong.
+            _ => return Err(format!("{:?} does not fit the type {ty}", self.kind()).into()),
         }
         Ok(IsNull::No)
     }
@@ -177,7 +197,7 @@ impl<'a> FromSql<'a> for Value {
             Type::INT4 => Self::Int(i32::from_be_bytes(raw.try_into()?).into()),
             Type::INT2 => Self::Int(i16::from_be_bytes(raw.try_into()?).into()),
             Type::BYTEA => Self::Bytes(raw.to_vec()),
-            Type::TIMESTAMPTZ => Self::Time(Timestamp(i64::from_be_bytes(raw.try_into()?) + POSTGRES_EPOCH)),
+            Type::TIMESTAMPTZ => Self::Time(from_postgres(i64::from_be_bytes(raw.try_into()?))),
             Type::JSON => Self::Json(text(raw)?.into()),
             Type::JSONB => Self::Json(text(raw.get(1..).unwrap_or_default())?.into()),
             Type::TEXT | Type::VARCHAR | Type::NAME | Type::BPCHAR | Type::UNKNOWN => Self::Text(text(raw)?.into()),
