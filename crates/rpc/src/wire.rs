@@ -27,7 +27,7 @@ impl<C: Client> Handle<C> {
     pub fn need(&self) -> anyhow::Result<C> {
         match &self.0 {
             State::Here(client) | State::There(client) => Ok(client.clone()),
-            State::Missing => anyhow::bail!("needs {0}: add {0} to --services or set peers.{0}", C::NAME),
+            State::Missing => anyhow::bail!("needs {0}: add it to --services or set peers.{0}", C::NAME),
             State::Failed => Err(NotStarted(C::NAME).into()),
         }
     }

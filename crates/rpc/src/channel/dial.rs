@@ -73,7 +73,11 @@ impl Dialer {
     pub fn channel(&self, service: &str, addresses: &[String]) -> anyhow::Result<Channel> {
         ensure!(!addresses.is_empty(), "peers.{service} names no address");
         ensure!(addresses.len() <= Channel::MOST_ADDRESSES, "peers.{service} names more than 64 addresses");
-        let parse = |text: &String| self.address(text).with_context(|| format!("peers.{service} has {text:?}"));
+        let parse = |text: &String| {
+            // A credential would be a secret, and has no place here: it is not shown.
+            let shown = if text.contains('@') { "an address" } else { text.as_str() };
+            self.address(text).with_context(|| format!("peers.{service} has {shown:?}"))
+        };
         Ok(Channel::new(self, service, addresses.iter().map(parse).collect::<anyhow::Result<_>>()?))
     }
 

@@ -80,7 +80,9 @@ impl Inner {
     async fn attempt(&self, method: &'static Method, permit: Permit, body: Bytes) -> Result<Result<Bytes>, Failure> {
         let ended = self.send(method, permit.index, body).await;
         let sign = match &ended {
-            Ok(Err(error)) if matches!(error.code, Code::Unavailable | Code::Timeout) => Sign::Strained,
+            Ok(Err(error)) if error.code == Code::Unavailable => Sign::Strained,
+            // A short deadline of the caller says nothing about the address, a long one does.
+            Ok(Err(error)) if error.code == Code::Timeout && permit.is_long() => Sign::Strained,
             Ok(_) => Sign::Well,
             Err(_) => Sign::Dead,
         };

@@ -45,13 +45,18 @@ impl Permit {
         };
         self.inner.give_back(slot, outcome);
     }
+
+    /// Whether an answer that was still not there by now would be a failure of the address.
+    pub(super) fn is_long(&self) -> bool {
+        let hung = Duration::from_millis(self.inner.dialer.settings.hung_ms);
+        self.slot.is_some_and(|slot| self.inner.now().saturating_sub(slot.started) >= hung)
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        let gave_up = self.is_long();
         let Some(slot) = self.slot.take() else { return };
-        let hung = Duration::from_millis(self.inner.dialer.settings.hung_ms);
-        let gave_up = self.inner.now().saturating_sub(slot.started) >= hung;
         self.inner.give_back(slot, if gave_up { Outcome::Failed } else { Outcome::Abandoned });
     }
 }
