@@ -14,6 +14,7 @@
 #![allow(clippy::disallowed_methods, reason = "the sandbox waits for other programs, in real time")]
 
 mod chaos;
+mod database;
 mod disk;
 mod home;
 mod http;
@@ -28,13 +29,14 @@ mod s3;
 mod shared;
 
 pub use chaos::{Chaos, Outcome};
+pub use database::Database;
 pub use disk::SmallDisk;
 pub use home::free_port;
 pub use http::{Connection, Reply, http};
 pub use nsl::{Launch, Nsl, Ready, nsl_command, nsl_program};
 pub use otlp::{Otlp, Span};
 pub use pgbouncer::PgBouncer;
-pub use postgres::{Database, Postgres, PostgresOptions};
+pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Process, Signal, eventually};
 pub use rabbitmq::{RabbitMq, Vhost};
 pub use redis::{Redis, Sentinel};

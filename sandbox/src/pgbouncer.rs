@@ -3,8 +3,9 @@ use std::{fs, process::Command};
 use anyhow::Result;
 
 use crate::{
+    database::Database,
     home::{Room, free_port, give},
-    postgres::{Database, answers_as},
+    postgres::answers_as,
     process::{Process, Signal},
 };
 

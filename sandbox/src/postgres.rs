@@ -1,21 +1,20 @@
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Command,
-    sync::atomic::{AtomicU32, Ordering},
 };
 
 use anyhow::{Context, Result};
-use serde::{Deserialize, Serialize};
 
 use crate::{
+    database::Database,
     home::{Room, free_port, give, home, run, run_with_input},
     process::{Process, Signal, user_id},
-    shared::{Recipe, shared},
 };
 
-const BIN: &str = "/usr/lib/postgresql/15/bin";
-const OWNER: &str = "nsl";
+pub(crate) const BIN: &str = "/usr/lib/postgresql/15/bin";
+pub(crate) const OWNER: &str = "nsl";
 const SETTINGS: &str = "listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 200
@@ -74,6 +73,26 @@ impl Postgres {
         Database::create(self.port, self.options.password.clone())
     }
 
+    /// A new server that follows this one: it holds the same databases, replays what is written here, and
+    /// answers reads alone.
+    pub fn standby(&self) -> Result<Self> {
+        let room = Room::new("standby")?;
+        let data = room.path().join("data");
+        fs::DirBuilder::new().mode(0o700).create(&data)?;
+        give(&data, "postgres")?;
+        let mut copy = as_postgres(&format!("{BIN}/pg_basebackup"));
+        copy.args(["-h", "127.0.0.1", "-U", "postgres", "--checkpoint=fast", "--no-sync", "-R", "-p"]);
+        run(copy.arg(self.port.to_string()).arg("-D").arg(&data).current_dir(room.path()))?;
+        let port = free_port()?;
+        // The last line of the same name wins.
+        let settings = fs::read_to_string(data.join("postgresql.conf"))? + &format!("port = {port}\n");
+        fs::write(data.join("postgresql.conf"), settings)?;
+        let log = room.path().join("log");
+        let mut server = Self { process: None, port, options: self.options.clone(), data, log, _room: room };
+        server.start_again()?;
+        Ok(server)
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -121,107 +140,6 @@ impl Postgres {
     }
 }
 
-/// A database of one test; dropped together with it, sessions and all.
-pub struct Database {
-    port: u16,
-    name: String,
-    password: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SharedState {
-    port: u16,
-}
-
-impl Database {
-    /// A new empty database on the server that all tests share, owned by the role `nsl`.
-    pub fn fresh() -> Result<Self> {
-        Self::create(Self::shared_port()?, None)
-    }
-
-    fn shared_port() -> Result<u16> {
-        let state = shared(
-            "postgres",
-            60,
-            |directory| {
-                let port = free_port()?;
-                let data = directory.join("data");
-                let options = PostgresOptions {
-                    settings: vec![("max_connections".into(), "400".into())],
-                    ..PostgresOptions::default()
-                };
-                prepare(&data, port, &options)?;
-                let user = match user_id() {
-                    0 => "setpriv --reuid postgres --regid postgres --init-groups -- ",
-                    _ => "",
-                };
-                Ok(Recipe {
-                    state: SharedState { port },
-                    script: format!("exec {user}{BIN}/postgres -D '{}' -p {port}", data.display()),
-                    env: Vec::new(),
-                })
-            },
-            |state| answers(state.port),
-        )?;
-        create_owner(state.port, None)?;
-        Ok(state.port)
-    }
-
-    fn create(port: u16, password: Option<String>) -> Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let started = fs::metadata(format!("/proc/{}", std::process::id()))?.modified()?;
-        let started = started.duration_since(std::time::UNIX_EPOCH)?.as_millis();
-        // The start time keeps apart two processes that had the same id on a server that outlived the first.
-        let name = format!("t{}_{started}_{number}", std::process::id());
-        psql(port, "postgres", &format!("create database {name} owner {OWNER} template template0;"))?;
-        Ok(Self { port, name, password })
-    }
-
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// As the owner, who is no superuser: row-level security holds.
-    pub fn url(&self) -> String {
-        match &self.password {
-            Some(password) => format!("postgres://{OWNER}:{password}@127.0.0.1:{}/{}", self.port, self.name),
-            None => format!("postgres://{OWNER}@127.0.0.1:{}/{}", self.port, self.name),
-        }
-    }
-
-    /// As [`Database::url`], in sessions that refuse to write.
-    pub fn read_only_url(&self) -> String {
-        format!("{}?options=-c%20default_transaction_read_only%3Don", self.url())
-    }
-
-    /// As a superuser, for whom no policy holds.
-    pub fn superuser_url(&self) -> String {
-        format!("postgres://postgres@127.0.0.1:{}/{}", self.port, self.name)
-    }
-
-    /// Runs SQL as the superuser and returns what came back: rows by line, columns by `|`.
-    pub fn query(&self, sql: &str) -> Result<String> {
-        psql(self.port, &self.name, sql)
-    }
-
-    /// Ends every session of this database from the server's side.
-    pub fn cut_sessions(&self) -> Result<()> {
-        let sql = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid();";
-        self.query(sql).map(|_| ())
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let _ = psql(self.port, "postgres", &format!("drop database if exists {} with (force);", self.name));
-    }
-}
-
 pub(crate) fn answers(port: u16) -> bool {
     answers_as(port, "postgres", "postgres")
 }
@@ -230,7 +148,7 @@ pub(crate) fn answers_as(port: u16, user: &str, database: &str) -> bool {
     std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() && psql_as(port, user, database, "select 1;").is_ok()
 }
 
-fn psql(port: u16, database: &str, sql: &str) -> Result<String> {
+pub(crate) fn psql(port: u16, database: &str, sql: &str) -> Result<String> {
     psql_as(port, "postgres", database, sql)
 }
 
@@ -247,7 +165,7 @@ fn psql_as(port: u16, user: &str, database: &str, sql: &str) -> Result<String> {
 }
 
 // Two tests may both be first to ask.
-fn create_owner(port: u16, password: Option<&str>) -> Result<()> {
+pub(crate) fn create_owner(port: u16, password: Option<&str>) -> Result<()> {
     let mut sql = format!(
         "select pg_advisory_lock(1);
          do $$ begin
@@ -261,7 +179,7 @@ fn create_owner(port: u16, password: Option<&str>) -> Result<()> {
 }
 
 // Lays a new data directory from a template that one initdb made, as initdb takes a second and a copy does not.
-fn prepare(data: &Path, port: u16, options: &PostgresOptions) -> Result<()> {
+pub(crate) fn prepare(data: &Path, port: u16, options: &PostgresOptions) -> Result<()> {
     let template = template()?;
     run(Command::new("cp").args(["-a", "--reflink=auto"]).arg(&template).arg(data))?;
     let mut settings = format!("{SETTINGS}port = {port}\n");
@@ -296,17 +214,19 @@ fn template() -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&fresh);
     fs::create_dir(&fresh)?;
     give(&fresh, "postgres")?;
-    let mut command = match user_id() {
-        0 => {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups", "--"]);
-            command.arg(format!("{BIN}/initdb"));
-            command
-        }
-        _ => Command::new(format!("{BIN}/initdb")),
-    };
+    let mut command = as_postgres(&format!("{BIN}/initdb"));
     command.args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", "-D"]);
     run(command.arg(&fresh).current_dir(home()?))?;
     fs::rename(&fresh, &template)?;
     Ok(template)
+}
+
+// PostgreSQL refuses to run as root.
+fn as_postgres(program: &str) -> Command {
+    if user_id() != 0 {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "postgres", "--regid", "postgres", "--init-groups", "--", program]);
+    command
 }

@@ -59,3 +59,21 @@ fn a_dropped_server_is_gone() {
     eventually("the server's process is gone", 5, || Ok(!std::path::Path::new(&format!("/proc/{pid}")).exists()))
         .unwrap();
 }
+
+#[test]
+fn a_standby_follows_and_refuses_writes() {
+    let server = Postgres::start().unwrap();
+    let database = server.database().unwrap();
+    let standby = server.standby().unwrap();
+    let ask = |sql: &str| {
+        let said = std::process::Command::new("psql")
+            .args(["-XAtq", &database.url_on(&standby), "-c", sql])
+            .output()
+            .expect("psql runs");
+        said.status.success().then(|| String::from_utf8_lossy(&said.stdout).trim().to_owned())
+    };
+    assert_eq!(ask("select pg_is_in_recovery()").as_deref(), Some("t"));
+    database.query("create table t (n int); grant select on t to nsl; insert into t values (7)").unwrap();
+    eventually("the row arrives", 10, || Ok(ask("select n from t").as_deref() == Some("7"))).unwrap();
+    assert_eq!(ask("create table u (n int)"), None);
+}
