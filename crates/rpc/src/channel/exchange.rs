@@ -63,12 +63,19 @@ impl Inner {
             return Ok(first.await);
         }
         let mut first = pin!(first);
-        tokio::select! {
-            biased;
-            ended = &mut first => return Ok(ended),
-            () = tokio::time::sleep(self.patience(method)) => {}
-        }
-        let Some(permit) = self.another(*tried, "hedge") else { return Ok(first.await) };
+        let mut patience = self.patience(method);
+        let permit = loop {
+            tokio::select! {
+                biased;
+                ended = &mut first => return Ok(ended),
+                () = tokio::time::sleep(patience) => {}
+            }
+            // When the budget is dry, others earn it back meanwhile.
+            match self.another(*tried, "hedge") {
+                Some(permit) => break permit,
+                None => patience *= 2,
+            }
+        };
         tried.add(permit.index);
         let mut second = pin!(self.attempt(method, permit, write()?));
         Ok(tokio::select! {

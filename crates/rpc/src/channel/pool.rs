@@ -22,6 +22,8 @@ struct Address {
     breaker: Breaker,
     limiter: Limiter,
     in_flight: u32,
+    /// When the calls in flight began, added up; in seconds.
+    begun: f64,
     /// The peak of recent latencies, fading; in seconds.
     latency: f64,
     heard: Duration,
@@ -86,6 +88,7 @@ impl Pool {
             breaker: Breaker::new(rules.breaker),
             limiter: Limiter::new(rules.start_in_flight, 8, rules.most_in_flight),
             in_flight: 0,
+            begun: 0.0,
             latency: 0.0,
             heard: Duration::ZERO,
         };
@@ -93,7 +96,7 @@ impl Pool {
     }
 
     /// The address for the next call: a rested one that awaits its probe, else the least loaded, its load
-    /// being what it has in flight weighed by how slow it has been.
+    /// being what it has in flight weighed by how slow it has been or by how long that is waiting already.
     pub(super) fn pick(&mut self, now: Duration, tried: Tried) -> Pick {
         self.turn = self.turn.wrapping_add(1);
         let count = self.addresses.len();
@@ -139,6 +142,7 @@ impl Pool {
     fn take(&mut self, index: usize, now: Duration, probe: bool) -> Pick {
         let address = &mut self.addresses[index];
         address.in_flight += 1;
+        address.begun += now.as_secs_f64();
         if probe {
             address.breaker.begin_probe();
         }
@@ -174,6 +178,8 @@ impl Pool {
             }
         }
         address.in_flight = address.in_flight.saturating_sub(1);
+        // Starts from nought again when it can, so that roundings do not add up.
+        address.begun = if address.in_flight == 0 { 0.0 } else { address.begun - slot.started.as_secs_f64() };
         Some(address.breaker.circuit()).filter(|after| *after != before)
     }
 
@@ -192,8 +198,11 @@ impl Pool {
 
 impl Address {
     fn load(&self, now: Duration) -> f64 {
+        let calls = f64::from(self.in_flight);
+        // Calls that have been waiting tell of slowness before any answer does.
+        let age = if self.in_flight == 0 { 0.0 } else { now.as_secs_f64() - self.begun / calls };
         // The floor keeps an address that was never heard from taking all calls at once.
-        (self.latency_at(now) + 0.000_1) * f64::from(self.in_flight + 1)
+        (self.latency_at(now).max(age) + 0.000_1) * (calls + 1.0)
     }
 
     fn latency_at(&self, now: Duration) -> f64 {
@@ -263,9 +272,30 @@ mod tests {
         assert_eq!([go(&mut pool, now).index, go(&mut pool, now).index], [1, 1]);
         pool = Pool { turn: 0, ..pool };
         pool.addresses[1].in_flight = 0;
+        pool.addresses[1].begun = 0.0;
         let later = now + Duration::from_secs(120);
         let both = [go(&mut pool, later).index, go(&mut pool, later).index];
         assert!(both.contains(&0), "it is forgiven: {both:?}");
+    }
+
+    #[test]
+    fn an_address_that_goes_silent_is_left_alone_before_anything_fails() {
+        let mut pool = Pool::new(2, RULES);
+        let mut now = ms(0);
+        let mut stuck = 0;
+        // Ten callers; the first address never answers again, the second takes 2 ms.
+        for _ in 0..1_000 {
+            let round: Vec<_> = (stuck..10).map(|_| go(&mut pool, now)).collect();
+            now += ms(2);
+            for slot in round {
+                if slot.index == 0 {
+                    stuck += 1
+                } else {
+                    pool.done(slot, now, GOOD);
+                }
+            }
+        }
+        assert!(stuck <= 5, "{stuck} of 10 callers are stuck");
     }
 
     #[test]

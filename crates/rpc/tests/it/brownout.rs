@@ -11,8 +11,8 @@ use crate::{
     proxy::{Fault, Proxy},
 };
 
-const CALLERS: u32 = 32;
-const ROUNDS: u32 = 150;
+const CALLERS: u32 = 16;
+const ROUNDS: u32 = 250;
 
 /// Callers in a closed loop, one call in ten a write, while one of two addresses has `fault`.
 async fn drill(fault: Fault) {

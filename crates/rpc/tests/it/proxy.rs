@@ -1,11 +1,4 @@
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
 use tokio::{
@@ -38,7 +31,6 @@ pub(crate) struct Proxy {
     task: JoinHandle<()>,
     /// What went to the server last, to be sent again.
     pub(crate) heard: Arc<Mutex<Vec<u8>>>,
-    pub(crate) connections: Arc<AtomicU32>,
 }
 
 impl Drop for Proxy {
@@ -53,12 +45,10 @@ impl Proxy {
         let address = listener.local_addr().unwrap();
         let fault = Arc::new(Mutex::new(Fault::None));
         let heard = Arc::new(Mutex::new(Vec::new()));
-        let connections = Arc::new(AtomicU32::new(0));
-        let (faults, hears, count) = (Arc::clone(&fault), Arc::clone(&heard), Arc::clone(&connections));
+        let (faults, hears) = (Arc::clone(&fault), Arc::clone(&heard));
         let task = tokio::spawn(async move {
             loop {
                 let (near, _) = listener.accept().await.unwrap();
-                count.fetch_add(1, Ordering::SeqCst);
                 let Ok(far) = TcpStream::connect(server).await else { continue };
                 near.set_nodelay(true).unwrap();
                 far.set_nodelay(true).unwrap();
@@ -72,7 +62,7 @@ impl Proxy {
                 });
             }
         });
-        Self { address, fault, task, heard, connections }
+        Self { address, fault, task, heard }
     }
 
     pub(crate) fn set(&self, fault: Fault) {
