@@ -5,7 +5,7 @@ use toml::Table;
 
 use super::Source;
 
-/// Who may depend on whom; `services` stands for each of them.
+/// Who may depend on whom; `services` stands for each of them, and only its public face may know the edge.
 const ARROWS: &[(&str, &[&str])] = &[
     ("core", &[]),
     ("sql", &["core"]),
@@ -16,7 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("ledger", &["core", "sql", "keyring"]),
     ("api", &["core", "rpc"]),
     ("edge", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api"]),
-    ("services", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api"]),
+    ("services", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "edge"]),
     (
         "nsl",
         &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "edge", "identity", "storage", "audit"],
@@ -59,7 +59,8 @@ pub(super) fn check(sources: &[Source], found: &mut Vec<String>) -> Result<()> {
         }
         for (dependency, dev) in dependencies(&manifest) {
             if let Some(ours) = dependency.strip_prefix("nsl-") {
-                let right = allowed.contains(&ours) || (dev && ours == "sandbox");
+                let right =
+                    allowed.contains(&ours) || (dev && (ours == "sandbox" || below(&arrows, layer).contains(&ours)));
                 if !right {
                     found.push(format!("{}: {name} must not depend on {ours}", source.path));
                 }
@@ -72,7 +73,29 @@ pub(super) fn check(sources: &[Source], found: &mut Vec<String>) -> Result<()> {
             }
         }
     }
+    for source in sources.iter().filter(|source| source.path.starts_with("services/")) {
+        let face = source.path.ends_with("/src/http.rs") || source.path.contains("/src/http/") || source.is_test();
+        if source.has_extension(&["rs"]) && !face && source.text.contains(concat!("nsl_", "edge")) {
+            found
+                .push(format!("{}: only the public face (http.rs, http/) of a service may know the edge", source.path));
+        }
+    }
     Ok(())
+}
+
+// All that a layer reaches by arrows; its tests may use each of them.
+fn below<'a>(arrows: &BTreeMap<&str, &'a [&'a str]>, layer: &str) -> Vec<&'a str> {
+    let mut found: Vec<&str> = arrows.get(layer).copied().unwrap_or_default().to_vec();
+    let mut next = 0;
+    while next < found.len() {
+        for more in arrows.get(found[next]).copied().unwrap_or_default() {
+            if !found.contains(more) {
+                found.push(more);
+            }
+        }
+        next += 1;
+    }
+    found
 }
 
 // Each dependency, and whether only tests have it.
@@ -110,7 +133,15 @@ mod tests {
     fn arrows_hold() {
         let services = "services/storage/Cargo.toml";
         assert_eq!(findings(services, "nsl-storage", "[dependencies]\nnsl-core.workspace = true"), [""; 0]);
-        assert_eq!(findings(services, "nsl-storage", "[dependencies]\nnsl-edge.workspace = true").len(), 1);
+        assert_eq!(findings("crates/api/Cargo.toml", "nsl-api", "[dependencies]\nnsl-edge.workspace = true").len(), 1);
+        assert_eq!(
+            findings("crates/ledger/Cargo.toml", "nsl-ledger", "[dependencies]\nnsl-engine.workspace = true").len(),
+            1
+        );
+        assert_eq!(
+            findings("crates/ledger/Cargo.toml", "nsl-ledger", "[dev-dependencies]\nnsl-engine.workspace = true"),
+            [""; 0]
+        );
         assert_eq!(findings(services, "nsl-storage", "[dependencies]\nnsl-audit.workspace = true").len(), 1);
         assert_eq!(
             findings("crates/core/Cargo.toml", "nsl-core", "[dependencies]\nnsl-sandbox.workspace = true").len(),
@@ -122,5 +153,15 @@ mod tests {
         );
         assert_eq!(findings("crates/kit/Cargo.toml", "nsl-kit", "[dependencies]\nredis.workspace = true").len(), 1);
         assert_eq!(findings("crates/new/Cargo.toml", "nsl-new", "").len(), 1);
+    }
+
+    #[test]
+    fn only_the_face_of_a_service_knows_the_edge() {
+        let file = |path: &str| Source { path: path.into(), text: concat!("use nsl_", "edge::Face;\n").into() };
+        let mut found = Vec::new();
+        check(&[file("services/a/src/http.rs"), file("services/a/src/http/items.rs")], &mut found).unwrap();
+        assert_eq!(found, [""; 0]);
+        check(&[file("services/a/src/service.rs")], &mut found).unwrap();
+        assert_eq!(found.len(), 1);
     }
 }
