@@ -159,7 +159,6 @@ pub struct HttpSettings {
     pub write_stall: Duration,
     pub max_header_bytes: u32,
     pub max_headers: u16,
-    pub max_body_bytes: usize,
     pub max_connections: u32,
     pub max_connections_per_address: u32,
     pub exempt_loopback: bool,
@@ -185,7 +184,6 @@ impl Check for HttpSettings {
         for (name, zero) in [
             ("body_min_bytes_per_second", self.body_min_bytes_per_second == 0),
             ("max_headers", self.max_headers == 0),
-            ("max_body_bytes", self.max_body_bytes == 0),
             ("max_connections", self.max_connections == 0),
             ("max_connections_per_address", self.max_connections_per_address == 0),
             ("max_streams", self.max_streams == 0),

@@ -25,12 +25,15 @@ use Meaning::{Fills, Known, Retired, Sets};
 
 const RETIRED_IAS: &str = "EPID attestation and the Intel Attestation Service (IAS) are retired: only DCAP is supported, remove this variable";
 
+/// Who names a Redis wants it used: what these variables turn on unless something else was chosen.
+const IMPLIED: &[(&str, &[(&str, &str)])] = &[("REDIS_URL", &[("cache.engine", "redis"), ("limits.engine", "redis")])];
+
 const ALIASES: &[(&str, Meaning)] = &[
     ("DATABASE_URL", Sets(&["sql.url"])),
     ("DATABASE_CONNECTION", Sets(&["sql.url"])),
-    ("DB_PASSWORD", Fills(&["sql.url", "sql.read_url"])),
-    ("REDIS_URL", Sets(&["redis.url", "cache.url", "limits.url"])),
-    ("REDIS_PASSWORD", Fills(&["redis.url", "cache.url", "limits.url"])),
+    ("DB_PASSWORD", Fills(&["sql.url", "sql.read_only_url"])),
+    ("REDIS_URL", Sets(&["redis.url"])),
+    ("REDIS_PASSWORD", Fills(&["redis.url"])),
     ("RABBITMQ_URL", Sets(&["queue.url"])),
     ("RABBITMQ_PASSWORD", Fills(&["queue.url"])),
     ("ALLOWED_ORIGINS", Sets(&["cors.allowed_origins"])),
@@ -69,6 +72,22 @@ pub(super) fn of_environment(environment: &Environment, schema: &Schema, mistake
     }
     refuse_disagreement(&all, mistakes);
     all
+}
+
+/// Turns on what goes with a variable, where nobody chose.
+pub(super) fn imply(tree: &mut Tree, schema: &Schema, environment: &Environment) {
+    for (alias, settings) in IMPLIED {
+        for name in [(*alias).to_owned(), format!("{alias}_FILE")] {
+            if environment.get(&name).is_none_or(str::is_empty) {
+                continue;
+            }
+            for (path, text) in *settings {
+                if tree.get(path).is_some_and(|entry| entry.origin == Origin::Default) {
+                    tree.set(schema, path, Value::String((*text).to_owned()), Origin::Variable(name.clone()));
+                }
+            }
+        }
+    }
 }
 
 /// Two names for one setting may both be there as long as they say the same.

@@ -130,6 +130,7 @@ impl Loader {
         layers::lay(&mut tree, &schema, layer, mistakes);
         let layer = layers::of_flags(&self.flags, mistakes);
         layers::lay(&mut tree, &schema, layer, mistakes);
+        alias::imply(&mut tree, &schema, &self.environment);
         alias::fill_passwords(&mut tree, &schema, &self.environment, mistakes);
         Some((schema, tree))
     }

@@ -52,7 +52,7 @@ impl Schema {
     /// The known path most like `path`, if one is like it at all.
     fn near(&self, path: &str) -> Option<String> {
         let mut paths = Vec::new();
-        list(&self.root, "", &mut |path, _| paths.push(path.to_owned()));
+        list(&self.root, "", &mut |known, _| paths.push(named_after(known, path)));
         let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
         nearest(path, paths.iter().map(String::as_str)).map(str::to_owned).or_else(|| {
             let mut same = paths.iter().filter(|known| last(known) == last(path));
@@ -126,6 +126,14 @@ fn tables(level: &BTreeMap<String, Node>, above: &str, found: &mut Vec<String>) 
     }
 }
 
+/// The path of a template with the free names that `path` has in their place.
+fn named_after(known: &str, path: &str) -> String {
+    let mut given = path.split('.');
+    let parts: Vec<_> = known.split('.').map(|part| (part, given.next())).collect();
+    let parts = parts.into_iter().map(|(part, name)| if part == ANY { name.unwrap_or(ANY) } else { part });
+    parts.collect::<Vec<_>>().join(".")
+}
+
 pub(super) fn join(above: &str, key: &str) -> String {
     if above.is_empty() { key.to_owned() } else { format!("{above}.{key}") }
 }
@@ -145,7 +153,7 @@ mod tests {
         assert!(matches!(schema.find("peers.storage"), Found::Leaf(Value::Array(_))));
         assert!(matches!(schema.find("limits.classes.slow.rate"), Found::Leaf(Value::Integer(5))));
         assert!(matches!(schema.find("limits.classes.slow.rat"), Found::Unknown { .. }));
-        assert!(matches!(schema.find("peers.*"), Found::Leaf(_) | Found::Unknown { .. }));
+        assert!(matches!(schema.find("peers.*"), Found::Unknown { .. }));
         assert!(schema.defaults().is_empty());
         assert_eq!(schema.entry_defaults("limits.classes.slow.rate").len(), 2);
     }

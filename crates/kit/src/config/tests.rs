@@ -224,6 +224,26 @@ fn seed_names_are_understood() {
 }
 
 #[test]
+fn a_named_redis_is_used_unless_something_else_was_chosen() {
+    #[derive(Deserialize)]
+    struct Engines {
+        cache: Engine,
+        limits: Engine,
+    }
+    #[derive(Deserialize)]
+    struct Engine {
+        engine: String,
+    }
+    impl Check for Engines {
+        fn check(&self, _: Profile, _: &mut Mistakes) {}
+    }
+    let environment: Environment = [("REDIS_URL", "redis://cache"), ("REDIS_PASSWORD", "p")].into_iter().collect();
+    let loaded = Loader::default().environment(environment).flags(["limits.engine=memory"]).load::<Engines>().unwrap();
+    assert_eq!((loaded.value.cache.engine.as_str(), loaded.value.limits.engine.as_str()), ("redis", "memory"));
+    assert_eq!(loaded.tree.text("redis.url"), Some("redis://:p@cache"));
+}
+
+#[test]
 fn secrets_are_never_shown() {
     let environment: Environment =
         [("NSL_STORAGE__API_TOKEN", "hunter2"), ("NSL_RPC__PEER_KEYS", "hunter3,hunter4")].into_iter().collect();

@@ -108,6 +108,7 @@ fn text_stays_on_one_line() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::disallowed_methods, reason = "aborted at the end of the test")]
 async fn spans_reach_a_collector_and_cross_processes() {
     let received = Arc::new(Mutex::new(Vec::<u8>::new()));
     let kept = Arc::clone(&received);
