@@ -7,7 +7,7 @@ use nsl_sql::{Db, Scope, args};
 use crate::{
     root::{RootKey, Wrapped},
     seal::{DataKey, bind, generate},
-    store::{BY_ID, Make, NEWEST, OUTDATED, Rewrap, Stored},
+    store::{BY_ID, CURRENT, Make, OUTDATED, Rewrap, Stored},
 };
 
 /// How long an opened key is remembered, and so how long after its destruction another process may still
@@ -37,7 +37,7 @@ impl Keyring {
         if let Some(key) = self.current.get(&place) {
             return Ok(key);
         }
-        let mut found = self.db.query(Scope::Tenant(tenant), NEWEST, args![tenant, subject]).await?;
+        let mut found = self.db.query(Scope::Tenant(tenant), CURRENT, args![tenant, subject]).await?;
         let stored = match found.first_mut() {
             Some(row) => Stored { id: row.take(0)?, root_version: row.take(1)?, wrapped: row.take(2)? },
             None => self.make(tenant, subject).await?,

@@ -22,8 +22,8 @@ pub fn key_gone() -> Error {
     Error::new(Code::Unavailable, KEY_GONE, "the data key was just destroyed")
 }
 
-pub(crate) static NEWEST: &str = "SELECT key_id, root_version, wrapped FROM data_keys
-    WHERE tenant_id = $1 AND subject = $2 ORDER BY created_at DESC, key_id DESC LIMIT 1";
+pub(crate) static CURRENT: &str = "SELECT key_id, root_version, wrapped FROM data_keys
+    WHERE tenant_id = $1 AND subject = $2 AND retired_at IS NULL";
 pub(crate) static BY_ID: &str =
     "SELECT subject, root_version, wrapped FROM data_keys WHERE tenant_id = $1 AND key_id = $2";
 pub(crate) static OUTDATED: &str = "SELECT tenant_id, subject, key_id, root_version, wrapped FROM data_keys
@@ -52,7 +52,7 @@ impl Change for Make {
     async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Stored>>> {
         let mut done = Vec::with_capacity(group.len());
         for make in group {
-            let mut found = tx.query(NEWEST, args![&make.cx.tenant, &make.subject]).await?;
+            let mut found = tx.query(CURRENT, args![&make.cx.tenant, &make.subject]).await?;
             if let Some(row) = found.first_mut() {
                 done.push(Ok(Stored { id: row.take(0)?, root_version: row.take(1)?, wrapped: row.take(2)? }));
                 continue;

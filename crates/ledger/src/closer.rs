@@ -63,7 +63,12 @@ impl Closer for Chains {
                     .entry(tenant.clone())
                     .or_insert_with(|| self.lanes.get(&tenant).cloned().unwrap_or_else(|| Lane::begin(entry.at)));
                 if entry.at >= lane.until {
-                    ended.push((tenant.clone(), std::mem::replace(lane, Lane::begin(entry.at))));
+                    let full = std::mem::replace(lane, Lane::begin(entry.at));
+                    let grew =
+                        self.lanes.get(&tenant).is_none_or(|known| known.id != full.id || known.length < full.length);
+                    if grew && full.length > 0 {
+                        ended.push((tenant.clone(), full));
+                    }
                 }
                 let sequence = lane.length + 1;
                 let mut hashed = columns(entry);
@@ -78,7 +83,6 @@ impl Closer for Chains {
             // In one order, so that two groups never wait for each other crosswise.
             let mut moved: Vec<_> =
                 self.staged.iter().chain(ended.iter().map(|(tenant, lane)| (tenant, lane))).collect();
-            moved.retain(|(_, lane)| lane.length > 0);
             moved.sort_by(|a, b| a.1.id.cmp(&b.1.id));
             let heads = moved.into_iter().map(|(tenant, state)| {
                 let code = self.key.code(&lane(&state.id, tenant, 0, &START, state.length, &state.head));

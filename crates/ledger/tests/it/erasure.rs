@@ -9,7 +9,10 @@ struct Forget(TenantId, Subject);
 impl Change for Forget {
     type Done = Vec<String>;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> nsl_core::Result<Vec<nsl_core::Result<Vec<String>>>> {
+    async fn apply<'a>(
+        group: &'a [&'a Self],
+        tx: &'a mut Tx<'_>,
+    ) -> nsl_core::Result<Vec<nsl_core::Result<Vec<String>>>> {
         let mut done = Vec::new();
         for forget in group {
             done.push(Ok(nsl_keyring::destroy(tx, &forget.0, &forget.1).await?));
@@ -38,7 +41,10 @@ async fn an_erased_person_can_not_be_read_and_the_chain_still_verifies() {
         let after = ground.ledger.search(&tenant, search()).await.unwrap();
         assert!(after.iter().all(|found| found.erased && found.ip_address.is_none() && found.personal.is_none()));
         assert!(ground.verdict().await.whole());
-        assert!(ground.ledger.search(&TenantId::fresh(), search()).await.unwrap().is_empty(), "other tenants see nothing");
+        assert!(
+            ground.ledger.search(&TenantId::fresh(), search()).await.unwrap().is_empty(),
+            "other tenants see nothing"
+        );
     })
     .await;
 }
@@ -50,7 +56,12 @@ async fn pages_follow_each_other_without_gap_or_repeat() {
         ground.act(&tenant, 25).await;
         let (mut seen, mut after) = (Vec::new(), None);
         loop {
-            let search = Search { event_type: Some("test.deed_done".into()), limit: 10, after: after.clone(), ..Search::default() };
+            let search = Search {
+                event_type: Some("test.deed_done".into()),
+                limit: 10,
+                after: after.clone(),
+                ..Search::default()
+            };
             let page = ground.ledger.search(&tenant, search).await.unwrap();
             let Some(last) = page.last() else { break };
             after = Some(last.id.clone());

@@ -54,7 +54,8 @@ impl Ground {
         let deeds = (0..count).map(|number| {
             let cx = cx.clone();
             async move {
-                let entry = Entry::new(&cx, "test.deed_done", "test", "deed", self.clock.now()).request("number", number);
+                let entry =
+                    Entry::new(&cx, "test.deed_done", "test", "deed", self.clock.now()).request("number", number);
                 let mut personal = serde_json::Map::new();
                 personal.insert("key".into(), format!("diary-{number}").into());
                 let entry = self.ledger.seal(&cx, entry, personal).await.unwrap();

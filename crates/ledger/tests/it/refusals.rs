@@ -20,7 +20,11 @@ async fn a_stranger_at_the_door_leaves_one_entry_a_minute_however_often_it_knock
             at: ground.clock.now(),
         };
         for _ in 0..50 {
-            ground.ledger.refuse(vec![knock("192.0.2.1", 3), knock("192.0.2.1", 1), knock("192.0.2.2", 1)]).await.unwrap();
+            ground
+                .ledger
+                .refuse(vec![knock("192.0.2.1", 3), knock("192.0.2.1", 1), knock("192.0.2.2", 1)])
+                .await
+                .unwrap();
         }
         assert_eq!(ground.ledger.close_refusals(false).await.unwrap(), 0, "the minute is not over");
         ground.clock.advance(Duration::from_secs(130));
@@ -30,7 +34,10 @@ async fn a_stranger_at_the_door_leaves_one_entry_a_minute_however_often_it_knock
         let search = Search { event_type: Some("access.refused".into()), limit: 10, ..Search::default() };
         let mut found = ground.ledger.search(&platform, search).await.unwrap();
         found.sort_by(|a, b| a.ip_address.cmp(&b.ip_address));
-        let counts: Vec<_> = found.iter().map(|f| (f.ip_address.as_deref(), f.response_data.clone().unwrap()["count"].clone())).collect();
+        let counts: Vec<_> = found
+            .iter()
+            .map(|f| (f.ip_address.as_deref(), f.response_data.clone().unwrap()["count"].clone()))
+            .collect();
         assert_eq!(counts, [(Some("192.0.2.1"), 200.into()), (Some("192.0.2.2"), 50.into())]);
         assert_eq!((found[0].status_code, found[0].error_message.as_deref()), (Some(401), Some("auth.key_unknown")));
         assert!(ground.verdict().await.whole());

@@ -34,7 +34,11 @@ async fn an_honest_trail_is_whole_and_counts_what_was_done() {
 async fn every_way_of_changing_the_trail_is_named() {
     let ways: &[(&str, &str, &str)] = &[
         ("a changed column", "UPDATE audit_logs SET method_name = 'other' WHERE sequence = 3", "was changed"),
-        ("a changed number", "UPDATE audit_logs SET request_data = '{\"number\":999}' WHERE sequence = 3", "was changed"),
+        (
+            "a changed number",
+            "UPDATE audit_logs SET request_data = '{\"number\":999}' WHERE sequence = 3",
+            "was changed",
+        ),
         ("a column made null", "UPDATE audit_logs SET personal = NULL WHERE sequence = 4", "was changed"),
         ("an entry cut out of the middle", "DELETE FROM audit_logs WHERE sequence = 2", "missing"),
         (
@@ -48,12 +52,20 @@ async fn every_way_of_changing_the_trail_is_named() {
             "UPDATE audit_logs SET sequence = CASE sequence WHEN 2 THEN 100002 WHEN 3 THEN 100003 END WHERE sequence IN (2, 3)",
             "missing",
         ),
-        ("an entry given to another tenant", "UPDATE audit_logs SET tenant_id = 'ten_x' WHERE sequence = 1", "another tenant"),
+        (
+            "an entry given to another tenant",
+            "UPDATE audit_logs SET tenant_id = 'ten_x' WHERE sequence = 1",
+            "another tenant",
+        ),
         ("a lane taken out", "DELETE FROM audit_lanes", "belong to no known lane"),
         ("all of it taken out", "DELETE FROM audit_logs", "ends at entry 0"),
         ("a checkpoint taken out", "DELETE FROM audit_checkpoints WHERE number = 1", "does not follow"),
         ("a checkpoint changed", "UPDATE audit_checkpoints SET lanes = lanes + 1", "was changed"),
-        ("a lane of a checkpoint changed", "UPDATE audit_checkpoint_lanes SET length = length - 1", "lanes that it names"),
+        (
+            "a lane of a checkpoint changed",
+            "UPDATE audit_checkpoint_lanes SET length = length - 1",
+            "lanes that it names",
+        ),
     ];
     each(async |ground| {
         filled(&ground).await;
