@@ -7,18 +7,39 @@
 //! Cutting off a failing service is not done here: `nsl_rpc::Channel` has a breaker for each address of
 //! a remote service, and the edge passes its `unavailable` on as 503 with `Retry-After`.
 
+mod auth;
+mod body;
 mod caller;
 mod catalogue;
+mod compress;
+mod config;
+mod cors;
+mod docs;
+mod edge;
 mod face;
+mod gate;
+mod headers;
+mod limits;
+mod meter;
+mod once;
+mod outcome;
 mod params;
 mod problem;
 mod problems;
+mod refusals;
 mod scan;
+mod serve;
 mod strict;
+mod trail;
+mod turn;
 
 pub use caller::{Admitted, Anyone, Caller, nobody};
 pub use catalogue::{Catalogue, Entry, unlisted};
+pub use config::{AuthSettings, CorsSettings, EdgeSettings, JwtSettings, LimitSettings, Settings};
+pub use docs::openapi;
+pub use edge::Parts;
 pub use face::{Class, Face, Rule};
 pub use params::{Path, Query};
 pub use problem::{Problem, ProblemBody};
+pub use serve::Edge;
 pub use strict::Strict;

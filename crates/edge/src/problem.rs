@@ -10,9 +10,10 @@ use axum::{
 };
 use nsl_core::{Code, Error};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::catalogue::Catalogue;
+use crate::{catalogue::Catalogue, outcome::REFUSED};
 
 /// The error type of public handlers: `?` turns an [`Error`] into it, the edge renders it as
 /// `application/problem+json` (RFC 9457) with the request's id and the catalogue's words.
@@ -59,9 +60,9 @@ pub struct ProblemBody<'a> {
     /// What the caller can do about it.
     pub mend: Cow<'a, str>,
     /// Further facts: the offending field, the limit, the current version.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schema(value_type = Object)]
-    pub details: serde_json::Map<String, serde_json::Value>,
+    pub details: Map<String, Value>,
 }
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -78,7 +79,7 @@ pub(crate) fn render(error: &Error, catalogue: &Catalogue, instance: Option<&str
         instance: instance.map(Cow::Borrowed),
         code: error.slug.as_ref().into(),
         mend: entry.map_or("see /problems", |entry| entry.mend).into(),
-        details: error.details.clone(),
+        details: shown(&error.details),
     };
     let text = serde_json::to_vec(&body).expect("strings and JSON values serialise");
     let mut response = Response::new(Body::from(text));
@@ -92,4 +93,10 @@ pub(crate) fn render(error: &Error, catalogue: &Catalogue, instance: Option<&str
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1_000).max(1)));
     }
     response
+}
+
+fn shown(details: &Map<String, Value>) -> Map<String, Value> {
+    let mut shown = details.clone();
+    shown.remove(REFUSED);
+    shown
 }

@@ -34,12 +34,6 @@ pub(crate) const BASE: &[Entry] = &[
     ),
     Entry::new("auth.token_invalid", 401, "the token is not valid", "get a new token from its issuer"),
     Entry::new("auth.token_expired", 401, "the token has expired", "get a new token from its issuer"),
-    Entry::new(
-        "auth.certificate_unknown",
-        401,
-        "the client certificate stands for nobody here",
-        "have an operator add its name to auth.certificates",
-    ),
     Entry::new("auth.unavailable", 503, "credentials cannot be checked now", "try again after the given wait"),
     Entry::new(
         "auth.scope_missing",
@@ -63,6 +57,7 @@ pub(crate) const BASE: &[Entry] = &[
     Entry::new("request.refused", 422, "the request was refused", "compare it with /openapi.json"),
     Entry::new("route.unknown", 404, "there is nothing at this path", "see /docs for what there is"),
     Entry::new("route.method", 405, "this path does not take this method", "use a method named in the Allow header"),
+    Entry::new("problem.unknown", 404, "there is no problem of this name", "see /problems for all"),
     Entry::new("content.type", 415, "the body's type is not taken here", "send Content-Type: application/json"),
     Entry::new("content.encoding", 415, "the body's encoding is not taken here", "send the body uncompressed"),
     Entry::new("json.malformed", 400, "the body is not valid JSON", "mend the JSON at the named line and column"),
@@ -84,6 +79,5 @@ pub(crate) const BASE: &[Entry] = &[
         "use a fresh key for each different request",
     ),
     Entry::new("limit.rate", 429, "too many requests", "wait as long as Retry-After says"),
-    Entry::new("limit.unavailable", 503, "limits cannot be checked now", "try again after the given wait"),
     Entry::new("overloaded", 503, "the server has as much to do as it can", "try again after the given wait"),
 ];

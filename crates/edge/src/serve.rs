@@ -1,0 +1,108 @@
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{Uri, uri::PathAndQuery},
+    response::Response,
+    routing::any,
+};
+use nsl_core::{Code, Error};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::{
+    Problem,
+    catalogue::Catalogue,
+    config::Settings,
+    docs,
+    edge::{Dials, Parts, Shared},
+    face::{Face, Rule},
+    gate::Guard,
+};
+
+/// The public request path of a process. Cheap to clone.
+#[derive(Clone)]
+pub struct Edge(Arc<Shared>);
+
+impl Edge {
+    /// Fails when the settings can't be used; the token keys are fetched at first need.
+    pub fn new(parts: Parts) -> anyhow::Result<Self> {
+        Ok(Self(Arc::new(Shared::new(parts)?)))
+    }
+
+    /// One router for all faces, with `/openapi.json`, `/docs`, `/problems` and the 404 of everything
+    /// else. What lies under `/v1/` is also found under `/api/v1/` and `/api/`.
+    pub fn serve(&self, faces: Vec<Face>) -> Router {
+        let catalogue = Catalogue::with(faces.iter().flat_map(|face| face.problems.iter().copied()));
+        let openapi = docs::openapi(&faces, env!("CARGO_PKG_VERSION"));
+        let guard = |service, rules: Vec<Rule>| Guard {
+            shared: Arc::clone(&self.0),
+            catalogue: catalogue.clone(),
+            service,
+            rules: rules.into(),
+        };
+        let mut whole = Router::new();
+        for face in faces {
+            whole = whole.merge(face.router.layer(guard(face.name, face.rules)));
+        }
+        let open = docs::ROUTES.iter().map(|route| Rule::at(route).open()).collect();
+        let told = docs::router(&openapi, catalogue.clone()).fallback(nothing_here);
+        let whole = whole.merge(told.layer(guard("edge", open))).with_state(());
+        let aliased = whole.clone();
+        whole.route("/api/{*rest}", any(move |request| alias(aliased.clone(), request)))
+    }
+
+    /// Forgets an API key at once, by its SHA-256 in hex: it was revoked.
+    pub fn forget(&self, digest: &str) {
+        self.0.auth.forget(digest);
+    }
+
+    /// Takes over what may change while running: `limits.*` and `cors.*`.
+    pub fn reload(&self, settings: &Settings) {
+        self.0.dials.store(Arc::new(Dials::new(settings)));
+    }
+
+    /// Reports refusals to the audit trail every second until the stop, and then a last time.
+    pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        self.0.refusals.run(stop).await;
+        Ok(())
+    }
+}
+
+async fn nothing_here() -> Problem {
+    Problem(Error::new(Code::NotFound, "route.unknown", "there is nothing at this path"))
+}
+
+// `/api/v1/x` and `/api/x` are `/v1/x`.
+async fn alias(router: Router, mut request: Request<Body>) -> Response {
+    if let Some(uri) = plain(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    let Ok(response) = router.oneshot(request).await;
+    response
+}
+
+fn plain(uri: &Uri) -> Option<Uri> {
+    let target = uri.path_and_query()?.as_str();
+    let rest = target.strip_prefix("/api/")?;
+    let target = if rest.starts_with("v1/") { format!("/{rest}") } else { format!("/v1/{rest}") };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_aliases_lead_to_one_place() {
+        let plain = |text: &'static str| plain(&Uri::from_static(text)).map(|uri| uri.to_string());
+        assert_eq!(plain("/api/v1/storage/x?y=z").as_deref(), Some("/v1/storage/x?y=z"));
+        assert_eq!(plain("/api/storage/x").as_deref(), Some("/v1/storage/x"));
+        assert_eq!(plain("http://host/api/storage").as_deref(), Some("http://host/v1/storage"));
+        assert_eq!(plain("/api//x").as_deref(), Some("/v1//x"));
+    }
+}
