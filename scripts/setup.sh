@@ -26,6 +26,8 @@ need() {
 
 install_packages() {
     local missing=()
+    # Debian's own Python comes without what makes virtual environments.
+    python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
     for package in "${packages[@]}"; do
         dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
     done
