@@ -1,1 +1,33 @@
+//! The face of the audit trail: searching it, checking it, and adding what edges refused.
+//!
+//! Promises:
+//! - A tenant sees and checks its own entries and no others.
+//! - Lanes are tied together by a checkpoint each minute and at the stop. The newest one is also kept in
+//!   the blob engine, so that a database that was rolled back as a whole is found out.
+//! - Partitions are there before the month that needs them; what is older than seven years goes.
+//!
+//! The tables belong to `nsl-ledger`: other services write to them in their own transactions.
 
+mod config;
+mod http;
+mod seen;
+mod service;
+mod worker;
+
+use std::sync::Arc;
+
+use nsl_api::audit::Audit;
+use nsl_engine::blobs::Blobs;
+use nsl_kit::Tasks;
+use nsl_ledger::{ChainKey, Ledger};
+use nsl_sql::Db;
+
+pub use config::Config;
+pub use http::face;
+pub use seen::last_seen;
+
+/// Starts the service and its workers.
+pub fn build(config: Config, db: Db, ledger: Ledger, key: ChainKey, blobs: Blobs, tasks: &Tasks) -> Arc<dyn Audit> {
+    worker::start(config, ledger.clone(), blobs, tasks);
+    Arc::new(service::Service { db, ledger, key })
+}

@@ -1,0 +1,136 @@
+use axum::{
+    Json, Router,
+    extract::State,
+    http::StatusCode,
+    routing::{delete, get},
+};
+use nsl_api::{
+    Page,
+    identity::{CreateKey, CreatedKey, IdentityClient, KeyInfo, ListKeys, RevokeKey},
+};
+use nsl_core::PrincipalKind;
+use nsl_edge::{Caller, Class, Entry, Face, Path, Problem, Query, Rule, Strict};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, OpenApi, ToSchema};
+
+const PROBLEMS: &[Entry] = &[
+    Entry::new("identity.name", 400, "the name has a wrong form", "use 1 to 100 visible characters"),
+    Entry::new("identity.scopes", 400, "the scopes have a wrong form", "use service:verb, service:* or *"),
+    Entry::new("identity.expiry", 400, "the expiry has passed already", "name a time that lies ahead"),
+    Entry::new(
+        "identity.scope_not_held",
+        403,
+        "the credential cannot grant what it lacks",
+        "use a credential that holds the scope itself",
+    ),
+    Entry::new(
+        "identity.keys_exhausted",
+        429,
+        "the tenant has as many keys as it may",
+        "revoke keys that are no longer used, or have identity.keys_per_tenant raised",
+    ),
+    Entry::new("identity.key_missing", 404, "there is no such key", "list the keys to see their ids"),
+    Entry::new(
+        "identity.secret_shown_once",
+        409,
+        "the key was made by an earlier request and is shown only once",
+        "revoke the key named in the details and make another with a new idempotency key",
+    ),
+    Entry::new("identity.platform_only", 403, "only the platform itself may do this", "ask an operator"),
+];
+
+/// The public routes of the service, wherever it runs.
+pub fn face(identity: IdentityClient) -> Face {
+    let router = Router::new()
+        .route("/v1/identity/keys", get(list_keys).post(create_key))
+        .route("/v1/identity/keys/{id}", delete(revoke_key))
+        .route("/v1/identity/whoami", get(whoami))
+        .with_state(identity);
+    Face::new("identity", router)
+        .docs(Docs::openapi())
+        .problems(PROBLEMS)
+        .rule(Rule::at("/v1/identity/keys*").class(Class::Keys).body_bytes(64 * 1024))
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    paths(create_key, list_keys, revoke_key, whoami),
+    tags((name = "identity", description = "API keys: who may call, and what a credential allows."))
+)]
+struct Docs;
+
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct Paging {
+    /// At most 100; 50 when absent.
+    limit: Option<u32>,
+    /// `next` of the page before.
+    after: Option<String>,
+}
+
+/// What the credential of this request stands for.
+#[derive(Serialize, ToSchema)]
+struct Whoami {
+    tenant: String,
+    subject: String,
+    /// `api_key`, `token` or `certificate`.
+    #[schema(value_type = String)]
+    kind: PrincipalKind,
+    /// The id of the credential; never the credential.
+    credential: String,
+    scopes: Vec<String>,
+}
+
+/// Make an API key
+///
+/// The reply shows the key's secret this once. A key never gets a scope that the credential making it lacks.
+#[utoipa::path(post, path = "/v1/identity/keys", tag = "identity", operation_id = "create_key",
+    request_body = CreateKey, responses((status = 201, description = "The new key with its secret", body = CreatedKey)))]
+async fn create_key(
+    State(identity): State<IdentityClient>,
+    Caller(cx): Caller,
+    Strict(request): Strict<CreateKey>,
+) -> Result<(StatusCode, Json<CreatedKey>), Problem> {
+    Ok((StatusCode::CREATED, Json(identity.create_key(&cx, request).await?)))
+}
+
+/// List API keys
+///
+/// Newest first, without their secrets. Only the caller's own unless it holds `identity:admin`.
+#[utoipa::path(get, path = "/v1/identity/keys", tag = "identity", operation_id = "list_keys", params(Paging),
+    responses((status = 200, description = "A page of keys", body = Page<KeyInfo>)))]
+async fn list_keys(
+    State(identity): State<IdentityClient>,
+    Caller(cx): Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<KeyInfo>>, Problem> {
+    let request = ListKeys { limit: paging.limit.unwrap_or(50), after: paging.after };
+    Ok(Json(identity.list_keys(&cx, request).await?))
+}
+
+/// Revoke an API key
+///
+/// In effect at once in the process that answers, within five seconds in others. Revoking twice changes nothing.
+#[utoipa::path(delete, path = "/v1/identity/keys/{id}", tag = "identity", operation_id = "revoke_key",
+    params(("id" = String, Path, description = "The key's id, `key_...`")),
+    responses((status = 200, description = "The key as it is now", body = KeyInfo)))]
+async fn revoke_key(
+    State(identity): State<IdentityClient>,
+    Caller(cx): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<KeyInfo>, Problem> {
+    Ok(Json(identity.revoke_key(&cx, RevokeKey { id }).await?))
+}
+
+/// Say who is calling
+#[utoipa::path(get, path = "/v1/identity/whoami", tag = "identity", operation_id = "whoami",
+    responses((status = 200, description = "What the credential stands for", body = Whoami)))]
+async fn whoami(Caller(cx): Caller) -> Json<Whoami> {
+    Json(Whoami {
+        tenant: cx.tenant.to_string(),
+        subject: cx.principal.subject.to_string(),
+        kind: cx.principal.kind,
+        credential: cx.principal.credential.to_string(),
+        scopes: cx.principal.scopes.to_vec(),
+    })
+}

@@ -1,0 +1,154 @@
+//! What is asked of keys and scopes. Nothing here waits, reads or writes.
+
+use aws_lc_rs::{digest, rand};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use nsl_core::{Error, Principal, Result, Timestamp};
+
+const LONGEST_NAME: usize = 100;
+const MOST_SCOPES: usize = 50;
+const LONGEST_SCOPE: usize = 64;
+/// What lists show of a key: `nsl_` and 6 of its 43 characters, too few to help a guesser.
+const SHOWN: usize = 10;
+
+/// A new key as its owner gets it, and what is kept of it.
+pub(crate) struct Fresh {
+    pub(crate) secret: String,
+    pub(crate) prefix: String,
+    pub(crate) digest: String,
+}
+
+/// `nsl_` and 32 random bytes in base64url.
+pub(crate) fn fresh() -> Result<Fresh> {
+    let mut bytes = [0u8; 32];
+    rand::fill(&mut bytes).map_err(|_| Error::internal(anyhow::anyhow!("the system gave no random bytes")))?;
+    let secret = format!("nsl_{}", URL_SAFE_NO_PAD.encode(bytes));
+    let digest = hex::encode(digest::digest(&digest::SHA256, secret.as_bytes()));
+    Ok(Fresh { prefix: secret[..SHOWN].to_owned(), digest, secret })
+}
+
+/// What a caller may name as a digest: anything else can't be of a key.
+pub(crate) fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// A name that people see in lists: no control characters, which could hide the rest of a line.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let length = name.chars().count();
+    if length == 0 || length > LONGEST_NAME || name.chars().any(char::is_control) || name.trim() != name {
+        return Err(Error::invalid(
+            "identity.name",
+            format!("a name has 1 to {LONGEST_NAME} visible characters and no space at its ends"),
+        ));
+    }
+    Ok(())
+}
+
+/// Whether the scopes are well formed and the granting principal holds each of them.
+pub(crate) fn check_scopes(scopes: &[String], granted_by: &Principal) -> Result<()> {
+    if scopes.is_empty() || scopes.len() > MOST_SCOPES {
+        return Err(Error::invalid("identity.scopes", format!("a key has 1 to {MOST_SCOPES} scopes")));
+    }
+    for scope in scopes {
+        if !is_scope(scope) {
+            return Err(Error::invalid("identity.scopes", "a scope is service:verb, service:* or *")
+                .detail("scope", scope.as_str()));
+        }
+        if !covers(granted_by, scope) {
+            return Err(Error::new(
+                nsl_core::Code::Forbidden,
+                "identity.scope_not_held",
+                format!("this credential lacks the scope {scope}, so it cannot grant it"),
+            )
+            .detail("scope", scope.as_str()));
+        }
+    }
+    Ok(())
+}
+
+fn is_scope(scope: &str) -> bool {
+    let word = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_lowercase())
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+    };
+    scope.len() <= LONGEST_SCOPE
+        && (scope == "*"
+            || scope.split_once(':').is_some_and(|(service, verb)| word(service) && (verb == "*" || word(verb))))
+}
+
+fn covers(principal: &Principal, scope: &str) -> bool {
+    match scope {
+        "*" => principal.scopes.iter().any(|held| held == "*"),
+        // `holds` asks for one permission; all of a service is more than any one of its verbs.
+        scope if scope.ends_with(":*") => principal.scopes.iter().any(|held| held == "*" || held == scope),
+        scope => principal.holds(scope),
+    }
+}
+
+pub(crate) fn check_expiry(expires_at: Option<Timestamp>, now: Timestamp) -> Result<()> {
+    if expires_at.is_some_and(|at| at <= now) {
+        return Err(Error::invalid("identity.expiry", "the expiry lies in the past"));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use nsl_core::{PrincipalKind, Subject};
+
+    use super::*;
+
+    fn holding(scopes: &[&str]) -> Principal {
+        Principal {
+            kind: PrincipalKind::ApiKey,
+            subject: Subject::parse("alice").unwrap(),
+            credential: "key_1".into(),
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn a_key_has_43_characters_after_its_prefix_and_is_never_twice_the_same() {
+        let (one, two) = (fresh().unwrap(), fresh().unwrap());
+        assert_eq!(one.secret.len(), 47);
+        assert!(one.secret.starts_with("nsl_") && one.secret.starts_with(&one.prefix) && one.prefix.len() == 10);
+        assert!(one.secret != two.secret && one.digest != two.digest && is_digest(&one.digest));
+        assert!(!is_digest(&one.digest.to_uppercase()) && !is_digest("") && !is_digest(&one.secret));
+    }
+
+    #[test]
+    fn nobody_grants_what_they_lack() {
+        for (held, asked, granted) in [
+            (&["*"][..], &["*"][..], true),
+            (&["*"], &["storage:*", "identity:read"], true),
+            (&["storage:*"], &["storage:*", "storage:read"], true),
+            (&["storage:read"], &["storage:read"], true),
+            (&["storage:read"], &["storage:*"], false),
+            (&["storage:read", "storage:write"], &["storage:*"], false),
+            (&["storage:*"], &["*"], false),
+            (&["storage:*"], &["storage:read", "identity:read"], false),
+            (&["storage"], &["storage:read"], false),
+        ] {
+            let asked: Vec<String> = asked.iter().map(|scope| (*scope).to_owned()).collect();
+            assert_eq!(check_scopes(&asked, &holding(held)).is_ok(), granted, "{held:?} grants {asked:?}");
+        }
+    }
+
+    #[test]
+    fn malformed_scopes_and_names_are_refused_even_to_those_who_hold_everything() {
+        for scope in ["", "storage", "storage:", ":read", "*:read", "a:b:c", "Storage:read", "storage:**", "a b:c"] {
+            assert_eq!(check_scopes(&[scope.to_owned()], &holding(&["*"])).unwrap_err().slug, "identity.scopes", "{scope}");
+        }
+        assert!(check_scopes(&[], &holding(&["*"])).is_err());
+        assert!(check_scopes(&vec!["*".to_owned(); 51], &holding(&["*"])).is_err());
+        for name in ["", " x", "x ", "a\nb", "a\u{1b}[2Jb", &"x".repeat(101)] {
+            assert!(check_name(name).is_err(), "{name:?}");
+        }
+        assert!(check_name("Lager Süd 3").is_ok() && check_name(&"ü".repeat(100)).is_ok());
+    }
+
+    #[test]
+    fn an_expiry_lies_ahead() {
+        assert!(check_expiry(None, Timestamp(5)).is_ok() && check_expiry(Some(Timestamp(6)), Timestamp(5)).is_ok());
+        assert!(check_expiry(Some(Timestamp(5)), Timestamp(5)).is_err());
+    }
+}

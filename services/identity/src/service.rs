@@ -1,0 +1,224 @@
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use nsl_api::{
+    Page, Revealed,
+    identity::{
+        Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, Identity, KeyInfo, ListKeys,
+        RevokeKey,
+    },
+};
+use nsl_core::{Clock, Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp, fresh};
+use nsl_ledger::Ledger;
+use nsl_sql::Db;
+use parking_lot::Mutex;
+use serde_json::Map;
+
+use crate::{
+    config::Config,
+    rules::{self, Fresh},
+    store::{self, AddKey, Revoke, Touch},
+};
+
+/// Hears the digest of each key that is revoked in this process.
+pub type Revoked = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// Most keys whose use is remembered between two writes; of further ones a use is noted next time.
+const MOST_REMEMBERED: usize = 50_000;
+const LONGEST_PAGE: u32 = 100;
+
+pub(crate) struct Service {
+    config: Config,
+    db: Db,
+    ledger: Ledger,
+    clock: Arc<dyn Clock>,
+    revoked: Revoked,
+    used: Mutex<HashMap<(TenantId, String), Timestamp>>,
+}
+
+impl Service {
+    pub(crate) fn new(config: Config, db: Db, ledger: Ledger, clock: Arc<dyn Clock>, revoked: Revoked) -> Self {
+        Self { config, db, ledger, clock, revoked, used: Mutex::default() }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    fn remember(&self, tenant: &TenantId, id: &str) {
+        let mut used = self.used.lock();
+        let key = (tenant.clone(), id.to_owned());
+        if used.len() < MOST_REMEMBERED || used.contains_key(&key) {
+            used.insert(key, self.clock.now());
+        }
+    }
+
+    /// Writes down which keys were used since the last time. What could not be written is kept.
+    pub(crate) async fn write_last_used(&self) -> Result<()> {
+        let taken = std::mem::take(&mut *self.used.lock());
+        if taken.is_empty() {
+            return Ok(());
+        }
+        let used = taken.iter().map(|((tenant, id), at)| (tenant.clone(), id.clone(), *at)).collect();
+        let written = self.db.write_platform(Touch { used }).await;
+        if written.is_err() {
+            let mut used = self.used.lock();
+            for (key, at) in taken {
+                used.entry(key).and_modify(|newer| *newer = at.max(*newer)).or_insert(at);
+            }
+        }
+        written
+    }
+
+    async fn add(&self, cx: &Cx, new: NewKey<'_>) -> Result<CreatedKey> {
+        let Fresh { secret, prefix, digest } = rules::fresh()?;
+        let now = self.clock.now();
+        let key = KeyInfo {
+            id: fresh("key"),
+            name: new.name.to_owned(),
+            prefix,
+            subject: new.subject,
+            scopes: new.scopes,
+            created_at: now,
+            expires_at: new.expires_at,
+            revoked_at: None,
+            last_used_at: None,
+        };
+        let mut evidence = Vec::new();
+        if new.tenant.is_some() {
+            let entry = Entry::new(cx, "identity.tenant_created", "identity", "create_tenant", now);
+            evidence.push(self.ledger.seal(cx, entry, Map::new()).await?);
+        }
+        let entry = Entry::new(cx, "identity.key_created", "identity", new.method, now)
+            .request("key", key.id.as_str())
+            .request("scopes", key.scopes.join(" "))
+            .request("expires_at", key.expires_at.map(Timestamp::rfc3339));
+        evidence.push(self.ledger.seal(cx, entry, Map::new()).await?);
+        let change = AddKey {
+            tenant: cx.tenant.clone(),
+            new_tenant: new.tenant.map(str::to_owned),
+            key: key.clone(),
+            digest,
+            created_by: cx.principal.credential.to_string(),
+            most: self.config.keys_per_tenant,
+            evidence,
+        };
+        let done = self.db.write(cx, change).await?;
+        if done.id != key.id {
+            return Err(Error::new(
+                Code::Conflict,
+                "identity.secret_shown_once",
+                "this idempotency key made a key before, and a key is shown only once",
+            )
+            .detail("id", done.id));
+        }
+        Ok(CreatedKey { secret: Revealed(secret), key: done })
+    }
+}
+
+struct NewKey<'a> {
+    tenant: Option<&'a str>,
+    method: &'static str,
+    name: &'a str,
+    subject: Subject,
+    scopes: Vec<String>,
+    expires_at: Option<Timestamp>,
+}
+
+fn key_unknown() -> Error {
+    Error::new(Code::Unauthenticated, "auth.key_unknown", "the API key is not valid")
+}
+
+/// Others' keys are seen and ended only by those who administer the tenant.
+fn is_others(cx: &Cx, subject: &Subject) -> bool {
+    *subject != cx.principal.subject && !cx.principal.holds("identity:admin")
+}
+
+#[async_trait]
+impl Identity for Service {
+    async fn authenticate(&self, _: &Cx, request: Authenticate) -> Result<Authenticated> {
+        if !rules::is_digest(&request.digest) {
+            return Err(key_unknown());
+        }
+        let found = store::by_digest(&self.db, &request.digest).await?.ok_or_else(key_unknown)?;
+        if found.revoked_at.is_some() || found.expires_at.is_some_and(|at| at <= self.clock.now()) {
+            return Err(key_unknown());
+        }
+        self.remember(&found.tenant, &found.id);
+        Ok(Authenticated {
+            tenant: found.tenant,
+            principal: Principal {
+                kind: PrincipalKind::ApiKey,
+                subject: found.subject,
+                credential: found.id.into(),
+                scopes: found.scopes.into(),
+            },
+            expires_at: found.expires_at,
+        })
+    }
+
+    async fn create_key(&self, cx: &Cx, request: CreateKey) -> Result<CreatedKey> {
+        cx.permit("identity:write")?;
+        rules::check_name(&request.name)?;
+        rules::check_scopes(&request.scopes, &cx.principal)?;
+        rules::check_expiry(request.expires_at, self.clock.now())?;
+        let subject = request.subject.unwrap_or_else(|| cx.principal.subject.clone());
+        if subject != cx.principal.subject {
+            cx.permit("identity:admin")?;
+        }
+        let new = NewKey {
+            tenant: None,
+            method: "create_key",
+            name: &request.name,
+            subject,
+            scopes: request.scopes,
+            expires_at: request.expires_at,
+        };
+        self.add(cx, new).await
+    }
+
+    async fn list_keys(&self, cx: &Cx, request: ListKeys) -> Result<Page<KeyInfo>> {
+        cx.permit("identity:read")?;
+        let limit = request.limit.clamp(1, LONGEST_PAGE);
+        let only = (!cx.principal.holds("identity:admin")).then_some(&cx.principal.subject);
+        let mut items = store::list(&self.db, &cx.tenant, only, request.after, limit + 1).await?;
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(|key| key.id.clone());
+        Ok(Page { items, next })
+    }
+
+    async fn revoke_key(&self, cx: &Cx, request: RevokeKey) -> Result<KeyInfo> {
+        cx.permit("identity:write")?;
+        let key = store::find(&self.db, &cx.tenant, &request.id).await?.ok_or_else(store::key_missing)?;
+        if is_others(cx, &key.subject) {
+            return Err(store::key_missing());
+        }
+        let now = self.clock.now();
+        let entry = Entry::new(cx, "identity.key_revoked", "identity", "revoke_key", now)
+            .request("key", key.id.as_str());
+        let evidence = self.ledger.seal(cx, entry, Map::new()).await?;
+        let change = Revoke { tenant: cx.tenant.clone(), id: key.id, at: now, evidence };
+        let ended = self.db.write(cx, change).await?;
+        (self.revoked)(&ended.digest);
+        Ok(ended.key)
+    }
+
+    async fn create_tenant(&self, cx: &Cx, request: CreateTenant) -> Result<CreatedTenant> {
+        if cx.principal.kind != PrincipalKind::System {
+            return Err(Error::new(Code::Forbidden, "identity.platform_only", "only the platform makes tenants"));
+        }
+        rules::check_name(&request.name)?;
+        let tenant = TenantId::fresh();
+        let cx = Cx { tenant: tenant.clone(), ..cx.clone() };
+        let new = NewKey {
+            tenant: Some(&request.name),
+            method: "create_tenant",
+            name: "first key",
+            subject: request.subject,
+            scopes: vec!["*".to_owned()],
+            expires_at: None,
+        };
+        Ok(CreatedTenant { tenant, key: self.add(&cx, new).await? })
+    }
+}

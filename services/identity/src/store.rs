@@ -1,0 +1,221 @@
+//! All SQL of this service.
+
+use std::collections::HashMap;
+
+use nsl_api::identity::KeyInfo;
+use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
+use nsl_sql::{Change, Db, Kind, Many, Row, Scope, Tx, Value, args};
+use serde::{Deserialize, Serialize};
+
+static BY_DIGEST: &str =
+    "SELECT tenant_id, id, subject, scopes, expires_at, revoked_at FROM api_keys WHERE digest = $1";
+static INSERT_TENANT: &str = "INSERT INTO tenants (tenant_id, name, created_at) VALUES ($1, $2, $3)";
+static INSERT_KEY: &str = "INSERT INTO api_keys
+    (tenant_id, id, subject, name, prefix, digest, scopes, created_by, created_at, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+static COUNT_LIVE: &str = "SELECT count(*) FROM api_keys
+    WHERE tenant_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
+static REVOKE: &str = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $3) WHERE tenant_id = $1 AND id = $2
+    RETURNING id, name, prefix, subject, scopes, created_at, expires_at, revoked_at, last_used_at, digest";
+static FIND: &str = "SELECT id, name, prefix, subject, scopes, created_at, expires_at, revoked_at, last_used_at, digest
+    FROM api_keys WHERE tenant_id = $1 AND id = $2";
+static LIST: &str = "SELECT id, name, prefix, subject, scopes, created_at, expires_at, revoked_at, last_used_at, digest
+    FROM api_keys WHERE tenant_id = $1 AND id < $2 AND ($3 = '' OR subject = $3) ORDER BY id DESC LIMIT $4";
+static TOUCH: Many = Many {
+    one: "UPDATE api_keys SET last_used_at = $3
+          WHERE tenant_id = $1 AND id = $2 AND (last_used_at IS NULL OR last_used_at < $3)",
+    many: "UPDATE api_keys SET last_used_at = used.at
+           FROM unnest($1::text[], $2::text[], $3::timestamptz[]) AS used (tenant_id, id, at)
+           WHERE api_keys.tenant_id = used.tenant_id AND api_keys.id = used.id
+             AND (api_keys.last_used_at IS NULL OR api_keys.last_used_at < used.at)",
+    kinds: &[Kind::Text, Kind::Text, Kind::Time],
+};
+
+/// Greater than every id: where a list starts that nothing precedes.
+const ABOVE_ALL: &str = "~";
+
+/// A key as authentication needs it.
+pub(crate) struct Found {
+    pub(crate) tenant: TenantId,
+    pub(crate) id: String,
+    pub(crate) subject: Subject,
+    pub(crate) scopes: Vec<String>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) revoked_at: Option<Timestamp>,
+}
+
+/// Nobody knows the tenant before the key is found, so this looks at all of them.
+pub(crate) async fn by_digest(db: &Db, digest: &str) -> Result<Option<Found>> {
+    let mut rows = db.query(Scope::Platform, BY_DIGEST, args![digest]).await?;
+    let Some(row) = rows.first_mut() else { return Ok(None) };
+    Ok(Some(Found {
+        tenant: row.take(0)?,
+        id: row.take(1)?,
+        subject: row.take(2)?,
+        scopes: scopes(row.take(3)?)?,
+        expires_at: row.take(4)?,
+        revoked_at: row.take(5)?,
+    }))
+}
+
+pub(crate) async fn find(db: &Db, tenant: &TenantId, id: &str) -> Result<Option<KeyInfo>> {
+    let rows = db.query(Scope::Tenant(tenant), FIND, args![tenant, id]).await?;
+    Ok(rows.into_iter().next().map(info).transpose()?.map(|(key, _)| key))
+}
+
+/// Newest first, of one subject when `subject` is given.
+pub(crate) async fn list(
+    db: &Db,
+    tenant: &TenantId,
+    subject: Option<&Subject>,
+    after: Option<String>,
+    limit: u32,
+) -> Result<Vec<KeyInfo>> {
+    let of = subject.map_or("", Subject::as_str);
+    let below = after.unwrap_or_else(|| ABOVE_ALL.to_owned());
+    let rows = db.query(Scope::Tenant(tenant), LIST, args![tenant, below, of, limit]).await?;
+    rows.into_iter().map(|row| info(row).map(|(key, _)| key)).collect()
+}
+
+fn info(mut row: Row) -> Result<(KeyInfo, String)> {
+    let key = KeyInfo {
+        id: row.take(0)?,
+        name: row.take(1)?,
+        prefix: row.take(2)?,
+        subject: row.take(3)?,
+        scopes: scopes(row.take(4)?)?,
+        created_at: row.take(5)?,
+        expires_at: row.take(6)?,
+        revoked_at: row.take(7)?,
+        last_used_at: row.take(8)?,
+    };
+    Ok((key, row.take(9)?))
+}
+
+fn scopes(value: serde_json::Value) -> Result<Vec<String>> {
+    serde_json::from_value(value).map_err(Error::internal)
+}
+
+/// Writes a key, and with it its tenant when that is new too.
+pub(crate) struct AddKey {
+    pub(crate) tenant: TenantId,
+    pub(crate) new_tenant: Option<String>,
+    pub(crate) key: KeyInfo,
+    pub(crate) digest: String,
+    pub(crate) created_by: String,
+    pub(crate) most: u32,
+    pub(crate) evidence: Vec<Entry>,
+}
+
+impl Change for AddKey {
+    // Not the secret: what a change gives back is kept beside idempotency keys.
+    type Done = KeyInfo;
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<KeyInfo>>> {
+        let mut live = HashMap::<&TenantId, i64>::new();
+        let mut done = Vec::with_capacity(group.len());
+        for add in group {
+            if !live.contains_key(&add.tenant) {
+                let mut rows = tx.query(COUNT_LIVE, args![&add.tenant, add.key.created_at]).await?;
+                let count = rows.first_mut().map(|row| row.take(0)).transpose()?.unwrap_or(0);
+                live.insert(&add.tenant, count);
+            }
+            let count = live.entry(&add.tenant).or_default();
+            if *count >= i64::from(add.most) {
+                done.push(Err(Error::new(
+                    Code::Exhausted,
+                    "identity.keys_exhausted",
+                    format!("the tenant has {count} keys that work, which is all it may have"),
+                )
+                .detail("limit", add.most)));
+                continue;
+            }
+            *count += 1;
+            if let Some(name) = &add.new_tenant {
+                tx.execute(INSERT_TENANT, args![&add.tenant, name.as_str(), add.key.created_at]).await?;
+            }
+            tx.execute(INSERT_KEY, add.row()).await?;
+            add.evidence.iter().cloned().for_each(|entry| tx.note(entry));
+            done.push(Ok(add.key.clone()));
+        }
+        Ok(done)
+    }
+}
+
+impl AddKey {
+    fn row(&self) -> Vec<Value> {
+        let key = &self.key;
+        args![
+            &self.tenant,
+            key.id.as_str(),
+            &key.subject,
+            key.name.as_str(),
+            key.prefix.as_str(),
+            self.digest.as_str(),
+            &serde_json::json!(key.scopes),
+            self.created_by.as_str(),
+            key.created_at,
+            key.expires_at
+        ]
+    }
+}
+
+/// Ends a key. One that has ended already stays as it is, without a further entry.
+pub(crate) struct Revoke {
+    pub(crate) tenant: TenantId,
+    pub(crate) id: String,
+    pub(crate) at: Timestamp,
+    pub(crate) evidence: Entry,
+}
+
+/// The key as it is now, and what the edges know it by.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Ended {
+    pub(crate) key: KeyInfo,
+    pub(crate) digest: String,
+}
+
+impl Change for Revoke {
+    type Done = Ended;
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Ended>>> {
+        let mut done = Vec::with_capacity(group.len());
+        for revoke in group {
+            let before = tx.query(FIND, args![&revoke.tenant, revoke.id.as_str()]).await?.into_iter().next();
+            let Some((key, digest)) = before.map(info).transpose()? else {
+                done.push(Err(key_missing()));
+                continue;
+            };
+            if key.revoked_at.is_some() {
+                done.push(Ok(Ended { key, digest }));
+                continue;
+            }
+            let after = tx.query(REVOKE, args![&revoke.tenant, revoke.id.as_str(), revoke.at]).await?;
+            let (key, digest) = after.into_iter().next().map(info).transpose()?.ok_or_else(key_missing)?;
+            tx.note(revoke.evidence.clone());
+            done.push(Ok(Ended { key, digest }));
+        }
+        Ok(done)
+    }
+}
+
+pub(crate) fn key_missing() -> Error {
+    Error::new(Code::NotFound, "identity.key_missing", "there is no such key")
+}
+
+/// When keys were last used. Not a change of anybody's data: it leaves no evidence.
+pub(crate) struct Touch {
+    pub(crate) used: Vec<(TenantId, String, Timestamp)>,
+}
+
+impl Change for Touch {
+    type Done = ();
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
+        for touch in group {
+            let rows = touch.used.iter().map(|(tenant, id, at)| args![tenant, id.as_str(), *at]).collect();
+            tx.many(&TOUCH, rows).await?;
+        }
+        Ok(group.iter().map(|_| Ok(())).collect())
+    }
+}
