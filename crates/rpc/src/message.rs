@@ -1,4 +1,4 @@
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
 use axum::{
     body::Bytes,
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tracing::{Instrument, Span};
 
 use crate::{
-    method::{Method, Via},
+    method::{Ending, Method, Via},
     observe::{adopt, observe},
 };
 
@@ -39,6 +39,7 @@ where
         Err(error) => {
             let error =
                 Error::new(Code::Internal, "rpc.malformed", format!("{method} does not read like this")).because(error);
+            method.count(Via::Served, Ending::Failed(error.code), Duration::ZERO);
             tracing::warn!(%method, cause = ?error.cause(), "a peer's call cannot be read");
             return respond::<()>(Err(error));
         }

@@ -6,7 +6,7 @@ use serde::Deserialize;
 pub struct Settings {
     /// The largest call and the largest reply, in bytes.
     pub body_limit: usize,
-    /// HTTP/2 to peers instead of HTTP/1.1.
+    /// HTTP/2 to peers instead of HTTP/1.1: fewer connections, but about half as many small calls a second.
     pub http2: bool,
     /// How long a connection may take to be made, TLS included.
     pub connect_ms: u64,
@@ -16,7 +16,8 @@ pub struct Settings {
     pub eject_after: u32,
     /// How long an ejected address rests before its probe.
     pub eject_ms: u64,
-    /// A call that its caller gave up after at least this long counts as a failure of the address.
+    /// A call that its caller gave up after at least this long, and three times as long as usual for its
+    /// method, counts as a failure of the address.
     pub hung_ms: u64,
     /// Repeats allowed for each hundred calls.
     pub repeat_percent: u32,

@@ -29,7 +29,7 @@ type Write<'a> = &'a (dyn Fn() -> Result<Bytes> + Send + Sync);
 impl Inner {
     /// One call with its repeats. The outcome of the far side is passed on as it is.
     pub(super) async fn exchange(self: &Arc<Self>, method: &'static Method, write: Write<'_>) -> Result<Bytes> {
-        let mut permit = self.admit().await?;
+        let mut permit = self.admit(method).await?;
         let mut tried = Tried::default();
         let mut tries = 1;
         loop {
@@ -42,7 +42,7 @@ impl Inner {
                 Failure::Unsent(_) => tries < TRIES,
                 Failure::Broken(_) => method.repeatable && tries < 2,
             };
-            permit = match repeat.then(|| self.another(tried, "retry")).flatten() {
+            permit = match repeat.then(|| self.another(method, tried, "retry")).flatten() {
                 Some(permit) => permit,
                 None => return Err(self.unreachable(failure)),
             };
@@ -71,7 +71,7 @@ impl Inner {
                 () = tokio::time::sleep(patience) => {}
             }
             // When the budget is dry, others earn it back meanwhile.
-            match self.another(*tried, "hedge") {
+            match self.another(method, *tried, "hedge") {
                 Some(permit) => break permit,
                 None => patience *= 2,
             }
@@ -93,7 +93,7 @@ impl Inner {
             Ok(_) => Sign::Well,
             Err(_) => Sign::Dead,
         };
-        permit.settle(method, sign);
+        permit.settle(sign);
         ended
     }
 

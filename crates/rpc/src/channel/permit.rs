@@ -19,6 +19,7 @@ use crate::method::Method;
 pub(super) struct Permit {
     inner: Arc<Inner>,
     slot: Option<Slot>,
+    method: &'static Method,
     pub(super) index: usize,
 }
 
@@ -31,25 +32,28 @@ pub(super) enum Sign {
 }
 
 impl Permit {
-    fn new(inner: &Arc<Inner>, slot: Slot) -> Self {
-        Self { inner: Arc::clone(inner), index: slot.index, slot: Some(slot) }
+    fn new(inner: &Arc<Inner>, slot: Slot, method: &'static Method) -> Self {
+        Self { inner: Arc::clone(inner), index: slot.index, slot: Some(slot), method }
     }
 
-    pub(super) fn settle(mut self, method: &'static Method, sign: Sign) {
+    pub(super) fn settle(mut self, sign: Sign) {
         let Some(slot) = self.slot.take() else { return };
         let took = self.inner.now().saturating_sub(slot.started);
         let outcome = match sign {
             Sign::Dead => Outcome::Failed,
             Sign::Strained => Outcome::Answered { congested: true },
-            Sign::Well => Outcome::Answered { congested: self.inner.learn(method, took) },
+            Sign::Well => Outcome::Answered { congested: self.inner.learn(self.method, took) },
         };
         self.inner.give_back(slot, outcome);
     }
 
-    /// Whether an answer that was still not there by now would be a failure of the address.
+    /// Whether this has taken so long that an answer which is still not there is a failure of the address:
+    /// a while, and far longer than this method takes otherwise.
     pub(super) fn is_long(&self) -> bool {
+        let Some(slot) = self.slot else { return false };
+        let took = self.inner.now().saturating_sub(slot.started);
         let hung = Duration::from_millis(self.inner.dialer.settings.hung_ms);
-        self.slot.is_some_and(|slot| self.inner.now().saturating_sub(slot.started) >= hung)
+        took >= hung && self.inner.usual(self.method).is_none_or(|usual| took >= usual * 3)
     }
 }
 
@@ -63,7 +67,7 @@ impl Drop for Permit {
 
 impl Inner {
     /// Waits for room at an address that works, in a short queue and not for long.
-    pub(super) async fn admit(self: &Arc<Self>) -> Result<Permit> {
+    pub(super) async fn admit(self: &Arc<Self>, method: &'static Method) -> Result<Permit> {
         let settings = &self.dialer.settings;
         let until = tokio::time::Instant::now() + Duration::from_millis(settings.wait_ms);
         let mut queued: Option<Queued<'_>> = None;
@@ -78,7 +82,7 @@ impl Inner {
                         drop(queued);
                         self.shown(slot);
                         self.wake();
-                        return Ok(Permit::new(self, slot));
+                        return Ok(Permit::new(self, slot, method));
                     }
                     Pick::Ejected(wait) => return Err(self.closed(wait)),
                     Pick::Full | Pick::Exhausted => {}
@@ -96,7 +100,12 @@ impl Inner {
     }
 
     /// A permit for a second try elsewhere, when the budget and an address allow it.
-    pub(super) fn another(self: &Arc<Self>, tried: Tried, kind: &'static str) -> Option<Permit> {
+    pub(super) fn another(
+        self: &Arc<Self>,
+        method: &'static Method,
+        tried: Tried,
+        kind: &'static str,
+    ) -> Option<Permit> {
         let slot = {
             let mut state = self.state.lock();
             let Pick::Go(slot) = state.pool.pick(self.now(), tried) else { return None };
@@ -110,16 +119,20 @@ impl Inner {
         };
         metrics::counter!("rpc_repeats_total", "service" => self.service.to_string(), "kind" => kind).increment(1);
         self.shown(slot);
-        Some(Permit::new(self, slot))
+        Some(Permit::new(self, slot, method))
     }
 
     /// How long a method's first address may take before a second is asked.
     pub(super) fn patience(&self, method: &'static Method) -> Duration {
         const UNKNOWN: Duration = Duration::from_millis(100);
         const LEAST: Duration = Duration::from_millis(1);
+        self.usual(method).unwrap_or(UNKNOWN).max(LEAST)
+    }
+
+    /// What 95 of 100 calls of a method stay under, once there were enough.
+    fn usual(&self, method: &'static Method) -> Option<Duration> {
         let state = self.state.lock();
-        let known = state.latencies.iter().find(|(known, _)| std::ptr::eq(*known, method));
-        known.and_then(|(_, latency)| latency.p95()).unwrap_or(UNKNOWN).max(LEAST)
+        state.latencies.iter().find(|(known, _)| std::ptr::eq(*known, method))?.1.p95()
     }
 
     /// Learns how long a good answer took, and says whether that was far more than usual.

@@ -5,6 +5,7 @@ use std::{
 
 use nsl_core::Code;
 use nsl_rpc::{Client, Settings, Via};
+use tower::ServiceExt;
 
 use crate::echo::{Echo, EchoClient, Parrot, Server, Then, ask, channel_with, client, cx, eventually, long, plain};
 
@@ -116,4 +117,43 @@ async fn five_mebibytes_travel() {
         let text = "y".repeat(5 << 20);
         assert_eq!(client.write(&long(), ask(&text, Then::Tell)).await.unwrap().text, text);
     }
+}
+
+/// What a peer of a neighbouring version might send, straight to the routes.
+async fn raw(parrot: &Arc<Parrot>, body: String) -> (u16, serde_json::Value) {
+    let request = http::Request::post("/rpc/echo/write").body(axum::body::Body::from(body)).unwrap();
+    let routes = EchoClient::routes(Arc::clone(parrot) as Arc<dyn Echo>);
+    let response = routes.oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = axum::body::to_bytes(response.into_body(), 65_536).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+fn body(request: serde_json::Value, budget_ms: u64) -> String {
+    let mut cx = serde_json::to_value(long().to_wire()).unwrap();
+    cx["budget_ms"] = budget_ms.into();
+    cx["of_a_later_version"] = serde_json::json!({"a": [1]});
+    serde_json::json!({"cx": cx, "request": request, "more": true}).to_string()
+}
+
+#[tokio::test]
+async fn fields_of_a_later_version_are_ignored_and_missing_ones_are_our_fault() {
+    let parrot = Parrot::named("p");
+    let (status, told) = raw(&parrot, body(serde_json::json!({"text": "x", "new": 1}), 1_000)).await;
+    assert_eq!((status, &told["text"]), (200, &"x".into()), "{told}");
+    for bad in [body(serde_json::json!({"then": "Tell"}), 1_000), "{}".into(), String::new(), "[".repeat(100_000)] {
+        let (status, error) = raw(&parrot, bad).await;
+        assert_eq!((status, &error["slug"]), (500, &"rpc.malformed".into()), "{error}");
+    }
+    assert_eq!(parrot.writes(), 1);
+}
+
+#[tokio::test]
+async fn the_far_side_gives_up_by_itself() {
+    let parrot = Parrot::named("p");
+    let (status, error) = raw(&parrot, body(serde_json::json!({"text": "x", "then": "Hang"}), 40)).await;
+    assert_eq!((status, &error["code"], &error["slug"]), (504, &"timeout".into(), &"deadline".into()));
+    assert_eq!(parrot.dropped.load(Ordering::SeqCst), 1);
+    let (status, _) = raw(&parrot, body(serde_json::json!({"text": "x"}), 0)).await;
+    assert_eq!((status, parrot.writes()), (504, 1), "what arrives too late is not begun");
 }
