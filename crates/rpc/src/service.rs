@@ -43,6 +43,42 @@ pub trait Client: Clone + Send + Sync + 'static {
 
 /// Declares a service: its trait, its client over [`Via`], its internal routes. `read fn` marks a
 /// call that may be repeated.
+///
+/// ```
+/// use std::{sync::Arc, time::Duration};
+/// use nsl_core::{Cx, Result, TenantId};
+/// use nsl_rpc::{Client, Via};
+///
+/// nsl_rpc::service! {
+///     /// Counts.
+///     Counter, CounterClient, "counter" {
+///         /// Adds to the count and tells the new one.
+///         fn add(u64) -> u64;
+///         /// Tells the count.
+///         read fn count(()) -> u64;
+///     }
+/// }
+///
+/// struct Fixed(u64);
+///
+/// #[nsl_rpc::export::async_trait]
+/// impl Counter for Fixed {
+///     async fn add(&self, _: &Cx, more: u64) -> Result<u64> {
+///         Ok(self.0 + more)
+///     }
+///     async fn count(&self, _: &Cx, (): ()) -> Result<u64> {
+///         Ok(self.0)
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<()> {
+/// let counter = CounterClient::new(Via::Local(Arc::new(Fixed(40)) as Arc<dyn Counter>));
+/// let cx = Cx::system(TenantId::fresh(), Duration::from_secs(1));
+/// assert_eq!(counter.add(&cx, 2).await?, 42);
+/// # Ok(())
+/// # }
+/// ```
 // `$mark` is never there: a word alone cannot be carried over, a variable beside it can.
 #[macro_export]
 macro_rules! service {

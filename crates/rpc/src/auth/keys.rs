@@ -187,6 +187,14 @@ mod tests {
         assert!(!mine.proven(NONCE, 200, b"reply", "") && !mine.proven(NONCE, 200, b"reply", "zz"));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_text_of_a_stranger_is_believed_or_breaks_the_reader(text in "\\PC{0,80}|1 -?[0-9]{1,25} [0-9a-fé]{0,40} [0-9a-f]{0,70} [0-9a-f]{0,70}") {
+            proptest::prop_assert!(keys(&["a"]).read("POST", "/p", &text).is_none());
+            proptest::prop_assert!(Nonce::parse(&text).is_none());
+        }
+    }
+
     #[test]
     fn short_and_missing_keys_are_refused() {
         assert!(PeerKeys::new(&[]).is_err());

@@ -121,6 +121,7 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn no_nonce_passes_twice(steps in prop::collection::vec(
             prop_oneof![0u64..40, 0u64..3 * REACH, Just(REACH - 1), Just(REACH), Just(REACH + 1)], 1..400,

@@ -95,10 +95,11 @@ impl Breaker {
         }
     }
 
-    /// The probe was dropped before it said anything: the next call may probe at once.
+    /// The probe was dropped before it said anything. The next one waits a moment, so that a silent address
+    /// does not slow one call after the other.
     pub(super) fn probe_lost(&mut self, now: Duration) {
         if matches!(self.state, State::Probing) {
-            self.state = State::Open { until: now, tried: now };
+            self.state = State::Open { until: now + self.rules.last_hope, tried: now };
         }
     }
 
@@ -166,7 +167,8 @@ mod tests {
         breaker.failed(s(30), false);
         assert_eq!(breaker.circuit(), Circuit::HalfOpen);
         breaker.probe_lost(s(31));
-        assert_eq!(breaker.ask(s(31)), Verdict::Probe);
+        assert_eq!(breaker.ask(s(31)), Verdict::Wait(s(1)));
+        assert_eq!(breaker.ask(s(32)), Verdict::Probe);
     }
 
     #[test]

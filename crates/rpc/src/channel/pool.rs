@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_probe_leaves_room_for_the_next() {
+    fn a_lost_probe_leaves_room_for_the_next_but_not_at_once() {
         let mut pool = Pool::new(1, RULES);
         for _ in 0..5 {
             let slot = go(&mut pool, ms(0));
@@ -349,6 +349,7 @@ mod tests {
         }
         let slot = go(&mut pool, ms(2_000));
         pool.done(slot, ms(2_001), Outcome::Abandoned);
-        assert!(go(&mut pool, ms(2_001)).probe);
+        assert_eq!(pool.pick(ms(2_001), Tried::default()), Pick::Ejected(ms(1_000)));
+        assert!(go(&mut pool, ms(3_001)).probe);
     }
 }
