@@ -6,7 +6,7 @@ use std::{
     sync::Mutex,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -81,8 +81,17 @@ pub(crate) fn shared<S: Serialize + DeserializeOwned>(
     if !status.success() {
         bail!("starting the shared {name}: {status}");
     }
-    eventually(&format!("the shared {name} answers"), seconds, || Ok(answers(&recipe.state)))
-        .with_context(|| tail(&log))?;
+    let mut began = false;
+    let mut ended = false;
+    eventually(&format!("the shared {name} answers"), seconds, || {
+        // The keeper takes its note away when the server has ended.
+        let noted = place.join("keeper.pid").exists();
+        ended = began && !noted;
+        began |= noted;
+        Ok(ended || answers(&recipe.state))
+    })
+    .with_context(|| tail(&log))?;
+    ensure!(!ended, "the shared {name} ended while starting: {}", tail(&log));
     fs::write(&state_file, serde_json::to_vec(&recipe.state)?)?;
     Ok(recipe.state)
 }
