@@ -60,6 +60,9 @@ impl Check for TelemetrySettings {
 #[derive(Clone, Debug, Deserialize)]
 pub struct ListenerSettings {
     pub address: SocketAddr,
+    /// Whether the metrics are shown here too; a setting of `[public]` only.
+    #[serde(default)]
+    pub metrics: bool,
     pub tls: TlsSettings,
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 
 enum Meaning {
-    /// Sets these settings, as far as they exist.
+    /// Sets these settings, as far as there are such.
     Sets(&'static [&'static str]),
     /// Fills the password that these URLs lack.
     Fills(&'static [&'static str]),
@@ -37,7 +37,7 @@ const ALIASES: &[(&str, Meaning)] = &[
     ("RABBITMQ_URL", Sets(&["queue.url"])),
     ("RABBITMQ_PASSWORD", Fills(&["queue.url"])),
     ("ALLOWED_ORIGINS", Sets(&["cors.allowed_origins"])),
-    ("JWT_SECRET_KEY", Sets(&["identity.wrapping_secret"])),
+    ("JWT_SECRET_KEY", Known),
     ("NEO_N3_RPC_URL", Known),
     ("NEO_X_RPC_URL", Known),
     ("SGX_MODE", Known),
@@ -173,6 +173,19 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_name_leads_to_a_setting_of_the_reference() {
+        let schema = Schema::parse(super::super::DEFAULTS).unwrap();
+        let implied = IMPLIED.iter().flat_map(|(_, settings)| settings.iter().map(|(path, _)| *path));
+        let named = ALIASES.iter().flat_map(|(_, meaning)| match meaning {
+            Sets(paths) | Fills(paths) => *paths,
+            Known | Retired(_) => &[],
+        });
+        for path in named.copied().chain(implied) {
+            assert!(matches!(schema.find(path), Found::Leaf(Value::String(_) | Value::Array(_))), "{path}");
+        }
+    }
 
     #[test]
     fn a_password_fills_only_the_gap() {

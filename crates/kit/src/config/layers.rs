@@ -28,6 +28,9 @@ const NOT_SETTINGS_PREFIXES: &[&str] = &["NSL_SECRET_", "NSL_TEST_", "NSL_BENCH_
 /// `NSL_<SECTION>__<KEY>` and its `_FILE` form.
 pub(super) fn of_environment(environment: &Environment, schema: &Schema, mistakes: &mut Mistakes) -> Vec<Given> {
     let mut all = Vec::new();
+    for name in environment.unreadable().iter().filter(|name| name.starts_with("NSL_")) {
+        mistakes.push(Origin::Variable(name.clone()), "", "is not UTF-8");
+    }
     for (name, text) in environment.iter() {
         let Some(rest) = name.strip_prefix("NSL_") else { continue };
         let ours = NOT_SETTINGS.contains(&name) || NOT_SETTINGS_PREFIXES.iter().any(|prefix| name.starts_with(prefix));

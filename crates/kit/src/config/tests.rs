@@ -158,6 +158,33 @@ fn five_mistakes_are_all_named_with_their_place() {
 }
 
 #[test]
+fn a_flattened_section_blames_the_right_setting() {
+    #[derive(Debug, Deserialize)]
+    struct Whole {
+        #[serde(rename = "http")]
+        _http: Flat,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Flat {
+        #[serde(flatten)]
+        _inner: Inner,
+    }
+    #[derive(Debug, Deserialize)]
+    struct Inner {
+        #[serde(rename = "max_headers")]
+        _max_headers: u8,
+        #[serde(rename = "idle_timeout_ms")]
+        _idle: u32,
+    }
+    impl Check for Whole {
+        fn check(&self, _: Profile, _: &mut Mistakes) {}
+    }
+    let flags = ["http.idle_timeout_ms=5", "http.max_headers=300", "http.ratio=2"];
+    let said = Loader::new(SMALL).flags(flags).load::<Whole>().unwrap_err().to_string();
+    assert!(said.starts_with("1 mistake ") && said.contains("--set http.max_headers: http.max_headers: "), "{said}");
+}
+
+#[test]
 fn broken_toml_and_a_missing_file_are_mistakes_too() {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), "[http]\nmax_headers = = 3\n");

@@ -17,6 +17,13 @@ pub(super) struct Entry {
     pub(super) origin: Origin,
 }
 
+/// What a type said of a value that it does not take.
+#[derive(PartialEq)]
+struct Refusal {
+    path: String,
+    message: String,
+}
+
 /// All settings by dotted path, after the layers were laid over each other.
 #[derive(Clone)]
 pub(super) struct Tree {
@@ -76,40 +83,49 @@ impl Tree {
     pub(super) fn read<T: DeserializeOwned>(&self, schema: &Schema, mistakes: &mut Mistakes) -> Option<T> {
         let mut tree = self.clone();
         loop {
-            let error = match serde_path_to_error::deserialize(tree.nested()) {
+            let refusal = match tree.attempt() {
                 Ok(value) => return Some(value),
-                Err(error) => error,
+                Err(refusal) => refusal,
             };
-            let path = error.path().to_string();
-            let message = error.inner().message().to_owned();
-            let Some((path, origin)) = tree.blame(&path) else {
-                mistakes.add(path.trim_matches('.'), message);
+            let Some((path, origin)) = tree.blame::<T>(schema, &refusal) else {
+                mistakes.add(&refusal.path, refusal.message);
                 return None;
             };
-            let message = if redact::is_secret(&path) { "not a valid value".to_owned() } else { message };
+            let message = if redact::is_secret(&path) { "not a valid value".to_owned() } else { refusal.message };
             mistakes.push(origin, &path, message);
-            match schema.find(&path) {
-                Found::Leaf(default) => {
-                    tree.entries.insert(path, Entry { value: default.clone(), origin: Origin::Default });
-                }
-                _ => return None,
-            }
+            tree.reset(schema, &path);
         }
     }
 
-    /// The setting that somebody set at, around or below the path where reading failed.
-    fn blame(&self, path: &str) -> Option<(String, Origin)> {
-        let path = path.split('[').next().unwrap_or_default();
-        let set = |entry: &&Entry| entry.origin != Origin::Default;
-        if let Some(entry) = self.entries.get(path).filter(set) {
-            return Some((path.to_owned(), entry.origin.clone()));
+    fn attempt<T: DeserializeOwned>(&self) -> Result<T, Refusal> {
+        serde_path_to_error::deserialize(self.nested()).map_err(|error| {
+            let path = error.path().to_string();
+            // Within a list the list is the setting; the root is shown as a dot.
+            let path = path.split('[').next().unwrap_or_default().trim_matches('.').to_owned();
+            Refusal { path, message: error.inner().message().to_owned() }
+        })
+    }
+
+    /// The setting whose value was refused. Flattened sections are reported as a whole: there it is the
+    /// one without which reading gets further.
+    fn blame<T: DeserializeOwned>(&self, schema: &Schema, refusal: &Refusal) -> Option<(String, Origin)> {
+        let below = if refusal.path.is_empty() { String::new() } else { format!("{}.", refusal.path) };
+        let set = |(path, entry): &(&String, &Entry)| {
+            entry.origin != Origin::Default && (**path == refusal.path || path.starts_with(&below))
+        };
+        let to_blame = |path: &str| {
+            let mut without = self.clone();
+            without.reset(schema, path);
+            without.attempt::<T>().err().as_ref() != Some(refusal)
+        };
+        let (path, entry) = self.entries.iter().filter(set).find(|(path, _)| to_blame(path))?;
+        Some((path.clone(), entry.origin.clone()))
+    }
+
+    fn reset(&mut self, schema: &Schema, path: &str) {
+        if let Found::Leaf(default) = schema.find(path) {
+            self.entries.insert(path.to_owned(), Entry { value: default.clone(), origin: Origin::Default });
         }
-        let below = format!("{path}.");
-        let (found, entry) = self
-            .entries
-            .range(below.clone()..)
-            .find(|(known, entry)| known.starts_with(&below) && entry.origin != Origin::Default)?;
-        Some((found.clone(), entry.origin.clone()))
     }
 
     fn nested(&self) -> Value {

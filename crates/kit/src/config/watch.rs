@@ -40,7 +40,7 @@ pub struct Reloaded {
 }
 
 impl<T: DeserializeOwned + Check + Send + Sync + 'static> Watch<T> {
-    /// `live` names what may change while running: a path, or a whole section as `limits.*`.
+    /// `live` names what may change while running: a path, or a whole section as `cors` or `limits.*`.
     pub fn new(loader: Loader, loaded: Loaded<T>, live: &[&str]) -> Self {
         let live = live.iter().map(|path| (*path).to_owned()).collect();
         Self(Arc::new(Inner { loader, live, current: ArcSwap::from_pointee(loaded), changed: watch::Sender::new(0) }))
@@ -112,9 +112,9 @@ impl<T: DeserializeOwned + Check + Send + Sync + 'static> Watch<T> {
     }
 
     fn is_live(&self, path: &str) -> bool {
-        self.0.live.iter().any(|live| match live.strip_suffix('*') {
-            Some(section) => path.starts_with(section),
-            None => path == live,
+        self.0.live.iter().any(|live| {
+            let rest = path.strip_prefix(live.strip_suffix(".*").unwrap_or(live));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         })
     }
 }

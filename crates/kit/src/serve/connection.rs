@@ -74,8 +74,13 @@ pub(super) async fn serve(shared: Arc<Shared>, socket: TcpStream, origin: Origin
     match shared.kill.run_until_cancelled(handshake).await {
         Some(Ok(Ok(stream))) => {
             let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-            let identity = certificate.and_then(|certificate| PeerIdentity::of(certificate)).map(Arc::new);
-            speak(&shared, stream, origin, identity, permit).await;
+            let identity = certificate.map(|certificate| PeerIdentity::of(certificate).map(Arc::new));
+            match identity {
+                // Who it is must not be lost between the handshake and the handlers.
+                Some(None) => metrics::counter!("connections_cut_total", "reason" => "odd_certificate").increment(1),
+                Some(Some(identity)) => speak(&shared, stream, origin, Some(identity), permit).await,
+                None => speak(&shared, stream, origin, None, permit).await,
+            }
         }
         Some(Ok(Err(error))) => {
             metrics::counter!("connections_cut_total", "reason" => "tls").increment(1);

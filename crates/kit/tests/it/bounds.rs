@@ -10,7 +10,10 @@ use axum::{
 };
 use futures_util::stream;
 use nsl_kit::serve::{collect, is_too_slow};
-use tokio::{io::AsyncWriteExt, sync::mpsc};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::mpsc,
+};
 
 use super::{GET, ask, connect, read_answer, serve, until_closed};
 
@@ -153,4 +156,80 @@ async fn connections_are_bounded_overall() {
     let mut first = connect(&serving).await;
     assert_eq!(ask(&mut first, GET).await.unwrap().0, 200);
     assert!(until_closed(&mut connect(&serving).await).await.starts_with(b"HTTP/1.1 503 "));
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEADERS: u8 = 1;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const GO_AWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// Sends frames until the other side closes; returns the error code of its GOAWAY, if it sent one.
+async fn flood(url: &nsl_kit::serve::Serving, mut next: impl FnMut(u32) -> Vec<u8>) -> Option<u32> {
+    let (mut reader, mut writer) = connect(url).await.into_split();
+    let write = async {
+        writer.write_all(PREFACE).await?;
+        writer.write_all(&frame(SETTINGS, 0, 0, &[])).await?;
+        for round in 0..100_000 {
+            writer.write_all(&next(round)).await?;
+        }
+        std::io::Result::Ok(())
+    };
+    let read = async {
+        let mut code = None;
+        let mut head = [0; 9];
+        while reader.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+            if reader.read_exact(&mut payload).await.is_err() {
+                break;
+            }
+            if head[3] == GO_AWAY {
+                code = Some(u32::from_be_bytes([payload[4], payload[5], payload[6], payload[7]]));
+            }
+        }
+        code
+    };
+    let (wrote, code) = tokio::join!(write, read);
+    assert!(wrote.is_err(), "the flood was taken to its end");
+    code
+}
+
+#[tokio::test]
+async fn a_flood_of_http2_resets_is_ended_and_others_are_served() {
+    let serving = serve(&[], hello()).await.unwrap();
+    // GET / of http://x, and the change of mind.
+    let head = [0x82, 0x86, 0x84, 0x41, 0x01, b'x'];
+    let code = flood(&serving, |round| {
+        let stream = round * 2 + 1;
+        let mut both = frame(HEADERS, 0x05, stream, &head);
+        both.extend(frame(RESET, 0, stream, &8u32.to_be_bytes()));
+        both
+    });
+    let code = code.await;
+    assert!(
+        code.is_none_or(|code| code == 11),
+        "ENHANCE_YOUR_CALM, unless the reset of the socket came first: {code:?}"
+    );
+    assert_eq!(ask(&mut connect(&serving).await, GET).await.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn an_http2_head_without_end_is_ended() {
+    let serving = serve(&[], hello()).await.unwrap();
+    let piece = [&[0x00, 0x01, b'a', 0x7f, 0x81, 0x7c][..], &[b'b'; 16_000]].concat();
+    flood(&serving, |round| match round {
+        0 => frame(HEADERS, 0x01, 1, &[0x82, 0x86, 0x84, 0x41, 0x01, b'x']),
+        _ => frame(CONTINUATION, 0, 1, &piece),
+    })
+    .await;
+    assert_eq!(ask(&mut connect(&serving).await, GET).await.unwrap().0, 200);
 }
