@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "the sandbox lives in real time and with real processes")]
 
 mod disk;
+mod nsl;
 mod otlp;
 mod pgbouncer;
 mod postgres;
