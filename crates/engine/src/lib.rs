@@ -5,6 +5,7 @@
 //! - [`blobs`]: durable and whole.
 //! - [`cache`]: never overwrites a newer version, never outlives a lost connection to Redis as if nothing happened.
 //! - [`limits`]: never grants more than burst and average, in one process or over all of them.
+//! - [`queue`]: at least once, fenced, and never without what it tells of.
 //! - [`redis`]: costs nothing while it is away, and comes back by itself.
 //! - [`secrets`]: a secret is read only from where nobody else can read it, and is never printed.
 
@@ -12,6 +13,7 @@ mod backoff;
 pub mod blobs;
 pub mod cache;
 pub mod limits;
+pub mod queue;
 pub mod redis;
 pub mod secrets;
 

@@ -5,4 +5,5 @@ mod blobs;
 mod cache;
 mod limits;
 mod node;
+mod queue;
 mod secrets;
