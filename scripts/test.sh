@@ -15,5 +15,6 @@ step cargo fmt --all --check
 step cargo xtask tidy
 step cargo clippy --workspace --all-targets --locked -- -D warnings
 step cargo build --workspace --bins --locked
+step cargo xtask openapi --check
 step cargo test --workspace --doc --locked --quiet
 step cargo nextest run --workspace --locked "$@"
