@@ -18,10 +18,7 @@ pub(crate) fn postgres(database: &Database) -> Result<f64> {
     std::fs::write(&table, "CREATE TABLE bench (id bigserial PRIMARY KEY, tenant text, key text, value json);")?;
     let insert = room.path().join("insert.sql");
     let value = format!("{{\"text\":\"{}\"}}", "x".repeat(VALUE - 11));
-    std::fs::write(
-        &insert,
-        format!("INSERT INTO bench (tenant, key, value) VALUES ('ten', 'key', '{value}');"),
-    )?;
+    std::fs::write(&insert, format!("INSERT INTO bench (tenant, key, value) VALUES ('ten', 'key', '{value}');"))?;
     let made = Command::new("psql").arg(database.url()).arg("-q").arg("-f").arg(&table).status()?;
     ensure!(made.success(), "making the table for pgbench");
     let output = Command::new("/usr/lib/postgresql/15/bin/pgbench")
