@@ -9,10 +9,8 @@ mod files;
 pub mod ops;
 pub mod serve;
 pub mod settings;
-mod stop;
 pub mod tasks;
 pub mod telemetry;
 
 pub use config::{Check, Environment, Loaded, Loader, Mistakes, Profile};
-pub use stop::wind_down;
 pub use tasks::Tasks;

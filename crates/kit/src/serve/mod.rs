@@ -10,6 +10,7 @@ mod body;
 mod bounds;
 mod connection;
 mod der;
+mod file_limit;
 mod identity;
 mod network;
 mod pulse;
@@ -120,6 +121,14 @@ impl Listener {
         };
         if let Some(tls) = &self.tls {
             tracker.spawn(tls.clone().follow(stop.clone()));
+        }
+        let files = file_limit::raise();
+        if files < u64::from(self.http.max_connections) {
+            warn!(
+                files,
+                connections = self.http.max_connections,
+                "the limit of open files is below http.max_connections"
+            );
         }
         info!(listener = self.name, address = %self.address, tls = ?self.mode, "listening");
         tracker.spawn(self.accept(router, stop, kill, tracker.clone()));

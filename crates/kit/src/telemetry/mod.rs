@@ -90,8 +90,8 @@ impl Telemetry {
     }
 
     /// Sends the spans and writes the lines that still wait. A dead collector costs two seconds at most.
-    pub async fn shutdown(self) {
-        let Self { provider, sink, .. } = self;
+    pub async fn shutdown(&self) {
+        let (provider, sink) = (self.provider.clone(), self.sink.clone());
         let flush = tokio::task::spawn_blocking(move || {
             if let Some(provider) = provider {
                 // What cannot be sent was warned of by the sender.
