@@ -1,1 +1,28 @@
-fn main() {}
+//! `nsl`: the one binary. It runs the platform, as one process or as one of many, and is its command line.
+//!
+//! Holds: only this crate knows which services exist; everything that can fail at a start fails before a
+//! port opens, and all of it is said at once; a key is never an argument, since arguments are seen by all.
+
+mod cli;
+mod client;
+mod commands;
+mod dev;
+mod engines;
+mod exit;
+mod left;
+mod migrate;
+mod openapi;
+mod process;
+mod serve;
+mod settings;
+mod show;
+mod tenant;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    cli::Cli::parse().run()
+}

@@ -1,0 +1,286 @@
+//! The command line's way to a server: the public API, with a key that is never an argument.
+
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use nsl_core::Secret;
+use nsl_kit::Environment;
+use reqwest::{Method, StatusCode, Url, header, redirect::Policy};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::{
+    exit::{Exit, Failure},
+    left::Left,
+};
+
+pub(crate) const DEFAULT_DATA_DIR: &str = ".nsl";
+
+/// Which server to ask, and as whom.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Server")]
+pub(crate) struct Reach {
+    /// Base URL of the public API; else NSL_URL, else what `nsl dev` left in its data directory
+    #[arg(long, global = true, value_name = "URL")]
+    url: Option<String>,
+    /// File with the API key, - for standard input; else NSL_API_KEY, else what `nsl dev` left
+    #[arg(long, global = true, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
+    /// PEM file with the authority that signed the server's certificate
+    #[arg(long, global = true, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Data directory of `nsl dev`; else NSL_DATA_DIR, else .nsl
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+}
+
+/// A server and a credential for it.
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: Url,
+    key: Option<Secret>,
+}
+
+/// The reply to a request that succeeded.
+pub(crate) struct Reply {
+    text: String,
+}
+
+impl Reach {
+    pub(crate) fn client(&self, environment: &Environment) -> Result<Client, Failure> {
+        let named = self.url.as_deref().or_else(|| environment.get("NSL_URL").filter(|url| !url.is_empty()));
+        let key = match (&self.api_key_file, environment.get("NSL_API_KEY").filter(|key| !key.is_empty())) {
+            (Some(file), _) => Some(read_key(file)?),
+            (None, Some(key)) => Some(Secret::new(key.trim())),
+            (None, None) => None,
+        };
+        let left = match named.is_some() && key.is_some() {
+            true => None,
+            false => Left::read(&self.data_dir(environment))?,
+        };
+        let url = named.or(left.as_ref().map(|left| left.url.as_str())).ok_or_else(|| {
+            Failure::usage("no server: use --url or NSL_URL, or start `nsl dev` (NSL_DATA_DIR or --data-dir names its directory)")
+        })?;
+        let base = base(url)?;
+        // The key that a local start left is for that server alone.
+        let lefts = left.as_ref().filter(|left| self::base(&left.url).is_ok_and(|its| its == base));
+        let key = key.or_else(|| lefts.map(|left| Secret::new(left.api_key.0.as_str())));
+        Ok(Client { http: self.http(&base)?, base, key })
+    }
+
+    fn data_dir(&self, environment: &Environment) -> PathBuf {
+        data_dir(self.data_dir.as_deref(), environment)
+    }
+
+    fn http(&self, base: &Url) -> Result<reqwest::Client, Failure> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("nsl/", env!("CARGO_PKG_VERSION")))
+            .redirect(Policy::none())
+            .connect_timeout(Duration::from_secs(5))
+            .timeout(Duration::from_secs(300));
+        if matches!(base.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
+            builder = builder.no_proxy();
+        }
+        if let Some(file) = &self.ca_file {
+            let pem = std::fs::read(file)
+                .map_err(|error| Failure::usage(format!("cannot read {}: {error}", file.display())))?;
+            let authorities = reqwest::Certificate::from_pem_bundle(&pem)
+                .map_err(|error| Failure::usage(format!("no certificates in {}: {error}", file.display())))?;
+            builder = builder.tls_certs_only(authorities);
+        }
+        builder.build().map_err(|error| Failure::new(Exit::Failed, format!("cannot set up the client: {error}")))
+    }
+}
+
+pub(crate) fn data_dir(flag: Option<&Path>, environment: &Environment) -> PathBuf {
+    let named = flag.map(Path::to_owned);
+    named
+        .or_else(|| environment.get("NSL_DATA_DIR").filter(|dir| !dir.is_empty()).map(PathBuf::from))
+        .unwrap_or_else(|| DEFAULT_DATA_DIR.into())
+}
+
+fn base(url: &str) -> Result<Url, Failure> {
+    let mut base = Url::parse(url).map_err(|error| Failure::usage(format!("{url} is not a URL: {error}")))?;
+    if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+        return Err(Failure::usage(format!("{url} does not start with http:// or https://")));
+    }
+    if !base.path().ends_with('/') {
+        base.set_path(&format!("{}/", base.path()));
+    }
+    Ok(base)
+}
+
+fn read_key(file: &Path) -> Result<Secret, Failure> {
+    let mut text = String::new();
+    let read = match file == Path::new("-") {
+        true => std::io::stdin().read_to_string(&mut text).map(drop),
+        false => std::fs::read_to_string(file).map(|read| text = read),
+    };
+    read.map_err(|error| Failure::usage(format!("cannot read the API key from {}: {error}", file.display())))?;
+    let key = text.trim();
+    if key.is_empty() {
+        return Err(Failure::usage(format!("{} holds no API key", file.display())));
+    }
+    Ok(Secret::new(key))
+}
+
+/// A request being put together.
+pub(crate) struct Ask<'a> {
+    client: &'a Client,
+    method: Method,
+    url: Url,
+    headers: Vec<(header::HeaderName, String)>,
+    body: Option<String>,
+}
+
+impl Client {
+    /// `path` in segments, so that none of them can become more than one.
+    pub(crate) fn ask<'a>(&'a self, method: Method, path: &[&str]) -> Ask<'a> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        Ask { client: self, method, url, headers: Vec::new(), body: None }
+    }
+}
+
+impl Ask<'_> {
+    pub(crate) fn query(mut self, name: &str, value: Option<impl ToString>) -> Self {
+        if let Some(value) = value {
+            self.url.query_pairs_mut().append_pair(name, &value.to_string());
+        }
+        self
+    }
+
+    pub(crate) fn header(mut self, name: header::HeaderName, value: Option<impl ToString>) -> Self {
+        if let Some(value) = value {
+            self.headers.push((name, value.to_string()));
+        }
+        self
+    }
+
+    pub(crate) fn body(mut self, body: &impl serde::Serialize) -> Self {
+        self.body = Some(serde_json::to_string(body).expect("strings and JSON values serialise"));
+        self
+    }
+
+    pub(crate) async fn send(self) -> Result<Reply, Failure> {
+        let (status, text) = self.exchange().await?;
+        if status.is_success() { Ok(Reply { text }) } else { Err(refusal(status, &text)) }
+    }
+
+    /// The status and the text, whatever they are.
+    pub(crate) async fn exchange(self) -> Result<(StatusCode, String), Failure> {
+        let shown = self.client.base.origin().ascii_serialization();
+        let mut request = self.client.http.request(self.method, self.url);
+        if let Some(key) = self.client.key.as_ref().and_then(Secret::expose_str) {
+            let mut value = header::HeaderValue::from_str(&format!("Bearer {key}"))
+                .map_err(|_| Failure::usage("the API key has characters that no key has"))?;
+            value.set_sensitive(true);
+            request = request.header(header::AUTHORIZATION, value);
+        }
+        for (name, value) in self.headers {
+            request = request.header(name, value);
+        }
+        if let Some(body) = self.body {
+            request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        }
+        let failed = |error: reqwest::Error| {
+            let mut causes = error.to_string();
+            let mut inner = std::error::Error::source(&error);
+            while let Some(cause) = inner {
+                causes = format!("{causes}: {cause}");
+                inner = cause.source();
+            }
+            Failure::new(Exit::Unavailable, format!("cannot reach {shown}: {causes}"))
+        };
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status();
+        Ok((status, response.text().await.map_err(failed)?))
+    }
+}
+
+fn refusal(status: StatusCode, text: &str) -> Failure {
+    let problem = serde_json::from_str::<Value>(text).ok();
+    let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
+    let code = problem.as_ref().and_then(|problem| problem["code"].as_str());
+    let message = match (detail, code) {
+        (Some(detail), Some(code)) => format!("{detail} ({code})"),
+        _ => format!("the server answered {status}"),
+    };
+    Failure { exit: exit_of(status), message, problem }
+}
+
+fn exit_of(status: StatusCode) -> Exit {
+    match status.as_u16() {
+        404 | 410 => Exit::NotFound,
+        400 | 405 | 413 | 414 | 415 | 422 => Exit::Usage,
+        401 | 403 | 409 | 412 | 429 | 507 => Exit::Refused,
+        408 | 502..=504 => Exit::Unavailable,
+        _ => Exit::Failed,
+    }
+}
+
+impl Reply {
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.text)
+            .map_err(|error| Failure::new(Exit::Failed, format!("the server's answer does not read: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_become_exit_codes() {
+        for (status, exit) in [
+            (404, Exit::NotFound),
+            (400, Exit::Usage),
+            (401, Exit::Refused),
+            (507, Exit::Refused),
+            (503, Exit::Unavailable),
+            (500, Exit::Failed),
+        ] {
+            assert_eq!(exit_of(StatusCode::from_u16(status).unwrap()), exit, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_segment_stays_one_segment() {
+        let client = Client { http: reqwest::Client::new(), base: base("http://127.0.0.1:1/x").unwrap(), key: None };
+        let ask = client.ask(Method::GET, &["v1", "a/../b?c"]).query("after", Some("k&k"));
+        assert_eq!(ask.url.as_str(), "http://127.0.0.1:1/x/v1/a%2F..%2Fb%3Fc?after=k%26k");
+        for bad in ["nowhere", "ftp://x", "http://", "/v1"] {
+            assert_eq!(base(bad).unwrap_err().exit, Exit::Usage, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_left_behind_goes_to_its_own_server_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = Left {
+            url: "http://127.0.0.1:8080".into(),
+            tenant: "ten_1".into(),
+            api_key: nsl_api::Revealed("nsl_x".into()),
+        };
+        left.write(dir.path()).unwrap();
+        let reach = |url: Option<&str>| Reach {
+            url: url.map(str::to_owned),
+            api_key_file: None,
+            ca_file: None,
+            data_dir: Some(dir.path().to_owned()),
+        };
+        let key_for = |url| reach(url).client(&Environment::default()).unwrap().key;
+        assert!(key_for(None).is_some() && key_for(Some("http://127.0.0.1:8080/")).is_some());
+        assert!(key_for(Some("http://127.0.0.1:8081")).is_none() && key_for(Some("https://evil.example")).is_none());
+    }
+}

@@ -1,0 +1,41 @@
+//! The commands that talk to a server, or look at its files.
+
+pub(crate) mod apikey;
+pub(crate) mod audit;
+pub(crate) mod config;
+pub(crate) mod health;
+pub(crate) mod page;
+pub(crate) mod storage;
+
+use std::{io::Write, process::ExitCode};
+
+use reqwest::header::HeaderName;
+use serde_json::Value;
+
+use crate::client::Reply;
+
+pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// What a command has to say: one JSON document for programs, or text for people.
+pub(crate) struct Done {
+    pub(crate) json: String,
+    pub(crate) shown: String,
+}
+
+impl Done {
+    /// A reply that is one object; `shown` words it.
+    pub(crate) fn one(reply: Reply, shown: impl FnOnce(&Value) -> String) -> Self {
+        let value = reply.read::<Value>().unwrap_or(Value::Null);
+        Self { shown: shown(&value), json: reply.text().to_owned() }
+    }
+
+    pub(crate) fn print(self, as_json: bool) -> ExitCode {
+        let text = if as_json { format!("{}\n", self.json.trim_end()) } else { self.shown };
+        let mut out = std::io::stdout().lock();
+        // A reader that has seen enough, such as `head`, is no failure.
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        }
+    }
+}

@@ -1,0 +1,148 @@
+use std::{
+    fs::File,
+    io::{IsTerminal, Write},
+    path::Path,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use aws_lc_rs::digest;
+use clap::Args;
+use nsl_api::{
+    Revealed,
+    identity::{Authenticate, CreateTenant},
+};
+use nsl_core::{Code, Cx, Subject, TenantId};
+use nsl_kit::{Environment, Loaded, Loader};
+use serde_json::json;
+
+use crate::{
+    client::DEFAULT_DATA_DIR,
+    commands::config::Configure,
+    engines::{self, Schema},
+    exit::Failure,
+    left::Left,
+    process::{Parts, Process},
+    serve::runtime,
+    settings::Settings,
+};
+
+#[derive(Args)]
+pub(crate) struct Dev {
+    #[command(flatten)]
+    configure: Configure,
+    /// Port of the public API, 0 for any free one; the other listeners then take free ones too
+    #[arg(long)]
+    port: Option<u16>,
+    /// Print the API key again
+    #[arg(long)]
+    show_key: bool,
+}
+
+const BY: &str = "nsl dev";
+const BUDGET: Duration = Duration::from_secs(20);
+
+impl Dev {
+    pub(crate) fn run(self, environment: Environment, as_json: bool) -> Result<(), Failure> {
+        let loader = self.loader(&environment, as_json);
+        let loaded: Loaded<Settings> = loader.load()?;
+        let dir = loaded.value.data_dir.clone();
+        engines::prepare(&dir)?;
+        let _lock = lock(&dir)?;
+        let show_key = self.show_key;
+        runtime()?.block_on(async move {
+            let process = Process::start(loader, loaded, &environment, Schema::Migrate).await?;
+            let (left, fresh) = first_key(&process.parts, &dir).await?;
+            announce(&process.parts, &left, fresh || show_key, as_json)?;
+            drop(left);
+            process.run().await
+        })?;
+        Ok(())
+    }
+
+    /// As for `serve`, with defaults for a desk: embedded engines, loopback, secrets made when missing.
+    fn loader(&self, environment: &Environment, as_json: bool) -> Loader {
+        let for_people = !as_json && std::io::stderr().is_terminal();
+        let ports = if self.port.is_some() { [0, 0, 0] } else { [8080, 9090, 8081] };
+        let loopback = |port: u16| format!("127.0.0.1:{port}");
+        self.configure
+            .loader(environment.clone())
+            .preset("profile", "development", BY)
+            .preset("data_dir", DEFAULT_DATA_DIR, BY)
+            .preset("log.format", if for_people { "text" } else { "json" }, BY)
+            .preset("log.level", if as_json { "info" } else { "warn" }, BY)
+            .preset("http.exempt_loopback", "true", BY)
+            .preset("public.address", loopback(ports[0]), BY)
+            .preset("internal.address", loopback(ports[1]), BY)
+            .preset("ops.address", loopback(ports[2]), BY)
+            .flags(self.port.map(|port| format!("public.address={}", loopback(port))))
+    }
+}
+
+/// One `nsl dev` at a time on a directory; the lock ends with the process, however that ends.
+fn lock(dir: &Path) -> anyhow::Result<File> {
+    let file = dir.join("dev.lock");
+    let lock = File::create(&file).with_context(|| format!("opening {}", file.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(std::fs::TryLockError::WouldBlock) => bail!("another nsl dev runs on {}", dir.display()),
+        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", file.display())),
+    }
+}
+
+/// The tenant and key of the first start, which later starts find again. The flag says that they are new.
+async fn first_key(parts: &Parts, dir: &Path) -> anyhow::Result<(Left, bool)> {
+    let identity = parts.identity.need()?;
+    let url = parts.public.url().to_owned();
+    if let Some(left) = Left::read(dir)? {
+        let cx = Cx::system(TenantId::parse(&left.tenant)?, BUDGET);
+        let digest = hex::encode(digest::digest(&digest::SHA256, left.api_key.0.as_bytes()));
+        if let Err(error) = identity.authenticate(&cx, Authenticate { digest }).await {
+            anyhow::ensure!(error.code == Code::Unauthenticated, error);
+            let file = Left::file(dir);
+            tracing::warn!(file = %file.display(), "the API key in this file works no longer: delete it to get a new tenant and key");
+        }
+        let left = Left { url, ..left };
+        left.write(dir)?;
+        return Ok((left, false));
+    }
+    let cx = Cx::system(TenantId::parse(nsl_ledger::PLATFORM)?, BUDGET);
+    let request = CreateTenant { name: "development".to_owned(), subject: Subject::parse("developer")? };
+    let made = identity.create_tenant(&cx, request).await?;
+    let Revealed(key) = made.key.secret;
+    let left = Left { url, tenant: made.tenant.to_string(), api_key: Revealed(key) };
+    left.write(dir)?;
+    Ok((left, true))
+}
+
+fn announce(parts: &Parts, left: &Left, show_key: bool, as_json: bool) -> anyhow::Result<()> {
+    let (public, internal, ops) = (parts.public.url(), parts.internal.url(), parts.ops.url());
+    let key = show_key.then_some(left.api_key.0.as_str());
+    let text = if as_json {
+        json!({ "public": public, "internal": internal, "ops": ops, "tenant": left.tenant, "api_key": key }).to_string()
+    } else {
+        let shown = key.unwrap_or("$NSL_API_KEY");
+        let again = if key.is_some() { "" } else { "   (--show-key prints it again)" };
+        format!(
+            "nsl is ready
+  API   {public}   docs at {public}/docs
+  ops   {ops}   health, metrics
+  tenant {}
+  key    {shown}{again}
+
+Try it:
+  curl -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' \\
+       -d '{{\"key\":\"hello\",\"value\":{{\"n\":1}},\"encrypted\":true}}' {public}/v1/storage/store/neo-n3
+  curl -H 'Authorization: Bearer {shown}' {public}/v1/storage/retrieve/neo-n3/hello
+  nsl storage get hello        (in the same directory, or with NSL_DATA_DIR)
+  nsl audit verify
+
+Ctrl-C stops it.",
+            left.tenant
+        )
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()?;
+    Ok(())
+}

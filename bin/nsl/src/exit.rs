@@ -1,0 +1,88 @@
+use std::{fmt, process::ExitCode};
+
+use nsl_core::Code;
+use serde_json::{Value, json};
+
+/// How a command ended, as scripts see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Failed = 1,
+    Usage = 2,
+    NotFound = 3,
+    Refused = 4,
+    Unavailable = 5,
+}
+
+pub(crate) const EXIT_CODES: &str = "Exit codes:
+  0  done
+  1  failed; `audit verify`: a chain is not whole
+  2  the command line, the configuration or the request is wrong
+  3  not found
+  4  refused: credential, permission, conflict, limit or quota
+  5  not reachable now; trying again later may help";
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) exit: Exit,
+    pub(crate) message: String,
+    /// The problem document of the server, when it was the server that said no.
+    pub(crate) problem: Option<Value>,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into(), problem: None }
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    /// Says it on standard error, as one JSON object when JSON was asked for.
+    pub(crate) fn report(self, as_json: bool) -> ExitCode {
+        if as_json {
+            let problem = self.problem.unwrap_or_else(|| json!({ "detail": self.message }));
+            eprintln!("{problem}");
+        } else {
+            eprintln!("nsl: {}", self.message);
+            let mend = self.problem.as_ref().and_then(|problem| problem["mend"].as_str());
+            if let Some(mend) = mend {
+                eprintln!("     {mend}");
+            }
+        }
+        ExitCode::from(self.exit as u8)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        let exit = match error.downcast_ref::<nsl_core::Error>().map(|error| error.code) {
+            Some(Code::Unavailable | Code::Timeout) => Exit::Unavailable,
+            Some(Code::NotFound) => Exit::NotFound,
+            _ => Exit::Failed,
+        };
+        Self::new(exit, format!("{error:#}"))
+    }
+}
+
+impl From<nsl_core::Error> for Failure {
+    fn from(error: nsl_core::Error) -> Self {
+        // The operator stands at the machine: the cause helps, and leaks to nobody else.
+        let cause = error.cause().map(|cause| format!(": {cause:#}")).unwrap_or_default();
+        let exit = Self::from(anyhow::Error::from(nsl_core::Error::new(error.code, "", ""))).exit;
+        Self::new(exit, format!("{error}{cause}"))
+    }
+}
+
+impl From<nsl_kit::Mistakes> for Failure {
+    fn from(mistakes: nsl_kit::Mistakes) -> Self {
+        Self::usage(mistakes.to_string())
+    }
+}

@@ -1,0 +1,24 @@
+use clap::Args;
+use nsl_api::{audit::AuditClient, identity::IdentityClient};
+use nsl_rpc::{Channel, Client, Dialer, Settings, Via};
+
+use crate::{commands::Done, engines, exit::Failure, wire};
+
+#[derive(Args)]
+pub(crate) struct Openapi {}
+
+impl Openapi {
+    pub(crate) fn run(self) -> Result<Done, Failure> {
+        // The faces only need clients to exist; nobody is called.
+        let dialer = Dialer::new(Settings::default(), None, None, engines::clock())?;
+        let nowhere = |name: &str| dialer.channel(name, &["http://127.0.0.1:1".to_owned()]);
+        let faces = wire::faces(Some(client::<AuditClient>(&nowhere)?), Some(client::<IdentityClient>(&nowhere)?));
+        let whole = nsl_edge::openapi(&faces, env!("CARGO_PKG_VERSION"));
+        let text = serde_json::to_string_pretty(&whole).map_err(anyhow::Error::from)?;
+        Ok(Done { json: whole.to_string(), shown: format!("{text}\n") })
+    }
+}
+
+fn client<C: Client>(nowhere: &impl Fn(&str) -> anyhow::Result<Channel>) -> anyhow::Result<C> {
+    Ok(C::new(Via::Remote(nowhere(C::NAME)?)))
+}

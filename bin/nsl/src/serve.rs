@@ -1,0 +1,43 @@
+use clap::Args;
+use nsl_kit::{Environment, Loaded};
+
+use crate::{
+    commands::config::Configure,
+    engines::Schema,
+    exit::{Exit, Failure},
+    process::Process,
+    settings::Settings,
+};
+
+#[derive(Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    configure: Configure,
+    /// The services that this process runs, separated by commas; all when absent
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    services: Vec<String>,
+    /// Bring the schema up to date first; else one that is not is refused
+    #[arg(long)]
+    migrate: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self, environment: Environment) -> Result<(), Failure> {
+        let services = (!self.services.is_empty()).then(|| format!("services={}", self.services.join(",")));
+        let loader = self.configure.loader(environment.clone()).flags(services);
+        let loaded: Loaded<Settings> = loader.load()?;
+        let schema = if self.migrate { Schema::Migrate } else { Schema::Check };
+        runtime()?.block_on(async {
+            let process = Process::start(loader, loaded, &environment, schema).await.map_err(failure)?;
+            process.run().await.map_err(Failure::from)
+        })
+    }
+}
+
+fn failure(error: anyhow::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot start\n{error:#}"))
+}
+
+pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

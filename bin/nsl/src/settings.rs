@@ -1,0 +1,168 @@
+use std::{collections::BTreeMap, path::PathBuf};
+
+use nsl_edge::{AuthSettings, CorsSettings, EdgeSettings, LimitSettings};
+use nsl_engine::{
+    Mistake,
+    blobs::BlobsConfig,
+    cache::{CacheConfig, CacheEngine},
+    limits::{LimitsConfig, LimitsEngine},
+    queue::QueueConfig,
+    redis::RedisConfig,
+    secrets::SecretsConfig,
+};
+use nsl_kit::{
+    Check, Mistakes, Profile,
+    settings::{
+        HttpSettings, ListenerSettings, LogSettings, RedirectSettings, ShutdownSettings, TelemetrySettings, TlsMode,
+    },
+};
+use serde::Deserialize;
+
+/// The names that a configuration may use for services, in the order in which they depend on each other.
+pub(crate) const SERVICES: [&str; 2] = ["audit", "identity"];
+
+/// Settings that take effect while running; the others need a restart.
+pub(crate) const RELOADABLE: &[&str] = &[
+    "log.level",
+    "limits.general_per_minute",
+    "limits.keys_per_minute",
+    "limits.anonymous_per_minute",
+    "limits.auth_per_15_minutes",
+    "cors",
+    "quota",
+];
+
+/// All settings of a process, section by section; see config/default.toml.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) data_dir: PathBuf,
+    pub(crate) services: Vec<String>,
+    pub(crate) audit: nsl_audit::Config,
+    pub(crate) auth: AuthSettings,
+    pub(crate) blobs: BlobsConfig,
+    pub(crate) cache: CacheConfig,
+    pub(crate) cors: CorsSettings,
+    pub(crate) edge: EdgeSettings,
+    pub(crate) http: HttpSettings,
+    pub(crate) identity: nsl_identity::Config,
+    pub(crate) internal: ListenerSettings,
+    pub(crate) limits: Limits,
+    pub(crate) log: LogSettings,
+    pub(crate) ops: ListenerSettings,
+    pub(crate) peers: BTreeMap<String, Vec<String>>,
+    pub(crate) public: ListenerSettings,
+    pub(crate) queue: QueueConfig,
+    pub(crate) redirect: RedirectSettings,
+    pub(crate) redis: RedisConfig,
+    pub(crate) rpc: Rpc,
+    pub(crate) secrets: SecretsConfig,
+    pub(crate) shutdown: ShutdownSettings,
+    pub(crate) sql: nsl_sql::Config,
+    pub(crate) telemetry: TelemetrySettings,
+}
+
+/// `[limits]`: how much, and where it is counted.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Limits {
+    #[serde(flatten)]
+    pub(crate) rates: LimitSettings,
+    #[serde(flatten)]
+    pub(crate) engine: LimitsConfig,
+}
+
+/// `[rpc]`
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Rpc {
+    pub(crate) ca: String,
+    #[serde(flatten)]
+    pub(crate) channel: nsl_rpc::Settings,
+}
+
+impl Settings {
+    pub(crate) fn edge(&self) -> nsl_edge::Settings {
+        nsl_edge::Settings {
+            edge: self.edge.clone(),
+            limits: self.limits.rates.clone(),
+            cors: self.cors.clone(),
+            auth: self.auth.clone(),
+        }
+    }
+
+    /// The services to run here: those that were named, or all.
+    pub(crate) fn selected(&self) -> Vec<String> {
+        match self.services.is_empty() {
+            true => SERVICES.map(str::to_owned).to_vec(),
+            false => self.services.clone(),
+        }
+    }
+
+    pub(crate) fn peers_verify_certificates(&self) -> bool {
+        self.internal.tls.mode == TlsMode::Files && self.internal.tls.client_ca.is_some()
+    }
+
+    pub(crate) fn needs_redis(&self) -> bool {
+        self.cache.engine == CacheEngine::Redis || self.limits.engine.engine == LimitsEngine::Redis
+    }
+}
+
+impl Check for Settings {
+    fn check(&self, profile: Profile, mistakes: &mut Mistakes) {
+        mistakes.within("audit", |mistakes| self.audit.check(profile, mistakes));
+        mistakes.within("http", |mistakes| self.http.check(profile, mistakes));
+        mistakes.within("identity", |mistakes| self.identity.check(profile, mistakes));
+        mistakes.within("log", |mistakes| self.log.check(profile, mistakes));
+        mistakes.within("shutdown", |mistakes| self.shutdown.check(profile, mistakes));
+        mistakes.within("telemetry", |mistakes| self.telemetry.check(profile, mistakes));
+        mistakes.within("internal", |mistakes| self.internal.check(profile, mistakes));
+        mistakes.within("ops", |mistakes| self.ops.check(profile, mistakes));
+        mistakes.within("public", |mistakes| {
+            self.public.check(profile, mistakes);
+            self.public.check_exposed(profile, mistakes);
+        });
+        self.edge().check(profile, mistakes);
+        let engines = [
+            self.blobs.check(),
+            self.cache.check(),
+            self.limits.engine.check(),
+            self.queue.check(),
+            self.secrets.check(),
+            if self.redis.url.is_empty() { Vec::new() } else { self.redis.check() },
+        ];
+        for Mistake { key, why } in engines.into_iter().flatten() {
+            mistakes.add(key, why);
+        }
+        for wrong in self.sql.check() {
+            // A sentence there begins with the setting that it is about.
+            let (path, why) = wrong.split_once(' ').filter(|(path, _)| path.starts_with("sql.")).unwrap_or(("", &wrong));
+            mistakes.add(path, why);
+        }
+        if self.needs_redis() && self.redis.url.is_empty() {
+            mistakes.add("redis.url", "must be set: cache.engine or limits.engine is \"redis\"");
+        }
+        self.check_services(mistakes);
+    }
+}
+
+impl Settings {
+    fn check_services(&self, mistakes: &mut Mistakes) {
+        let known = |name: &str| SERVICES.contains(&name);
+        let all = SERVICES.join(", ");
+        for name in self.services.iter().filter(|name| !known(name)) {
+            mistakes.add("services", format!("there is no service {name:?}: there are {all}"));
+        }
+        for (name, addresses) in &self.peers {
+            let path = format!("peers.{name}");
+            if !known(name) {
+                mistakes.add(&path, format!("there is no service {name:?}: there are {all}"));
+            }
+            for address in addresses {
+                let rest = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"));
+                if !rest.is_some_and(|rest| !rest.is_empty() && !rest.contains(['@', ' '])) {
+                    mistakes.add(&path, "each address is http://host:port or https://host:port");
+                } else if address.starts_with("https://") && self.rpc.ca.is_empty() {
+                    mistakes.add(&path, "an https:// peer needs rpc.ca");
+                }
+            }
+        }
+    }
+}

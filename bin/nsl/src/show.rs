@@ -1,0 +1,64 @@
+//! Replies for people: columns and pairs. For programs there is `--json`.
+
+use serde_json::Value;
+
+/// A line per item under a heading; `columns` are headings and the fields they show.
+pub(crate) fn table(columns: &[(&str, &str)], items: &[Value]) -> String {
+    let rows: Vec<Vec<String>> =
+        items.iter().map(|item| columns.iter().map(|(_, field)| cell(&item[*field])).collect()).collect();
+    let width = |at: usize| {
+        let widest = rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+        widest.max(columns[at].0.chars().count())
+    };
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let headings = columns.iter().map(|(heading, _)| (*heading).to_owned()).collect::<Vec<_>>();
+    let mut out = String::new();
+    for row in std::iter::once(&headings).chain(&rows) {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            line.push_str(cell);
+            line.extend(std::iter::repeat_n(' ', width + 2 - cell.chars().count()));
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// A line per field, in the given order; absent fields are left out.
+pub(crate) fn pairs(fields: &[(&str, &str)], item: &Value) -> String {
+    let widest = fields.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
+    let mut out = String::new();
+    for (label, field) in fields {
+        if !item[*field].is_null() {
+            out.push_str(&format!("{label:<widest$}  {}\n", cell(&item[*field])));
+        }
+    }
+    out
+}
+
+fn cell(value: &Value) -> String {
+    let text = match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
+        other => other.to_string(),
+    };
+    // What others wrote must not steer the terminal.
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn columns_stand_under_each_other() {
+        let items = [json!({"key": "a", "n": 1}), json!({"key": "längere", "n": null})];
+        assert_eq!(table(&[("KEY", "key"), ("N", "n")], &items), "KEY      N\na        1\nlängere  -\n");
+        assert_eq!(pairs(&[("key", "key"), ("none", "x"), ("n", "n")], &items[0]), "key   a\nn     1\n");
+        assert_eq!(cell(&json!("a\u{1b}[2Jb")), "a\u{fffd}[2Jb");
+    }
+}

@@ -1,0 +1,151 @@
+//! Which services there are, and how they hang together: one stanza each, in the order of their needs.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
+
+use axum::Router;
+use nsl_api::{audit::AuditClient, identity::IdentityClient};
+use nsl_core::Secret;
+use nsl_edge::{Edge, Face, Parts};
+use nsl_engine::secrets::Secrets;
+use nsl_kit::{Tasks, serve::PeerIdentity};
+use nsl_rpc::{Channel, Dialer, Guard, Handle, PeerKeys, PeerTls, TraceHooks, Wire};
+
+use crate::{engines::Engines, settings::Settings};
+
+/// A process that is put together and does not answer yet.
+pub(crate) struct Wired {
+    pub(crate) public: Router,
+    pub(crate) internal: Router,
+    pub(crate) edge: Edge,
+    pub(crate) identity: Handle<IdentityClient>,
+    /// The services that run here.
+    pub(crate) here: Vec<&'static str>,
+    /// The ways to those that run elsewhere.
+    pub(crate) channels: Vec<Channel>,
+}
+
+/// Builds the selected services and everything around them, or says all that is wrong.
+pub(crate) async fn wire(
+    settings: &Settings,
+    engines: &Engines,
+    tasks: &Tasks,
+    trace: Option<TraceHooks>,
+) -> anyhow::Result<Wired> {
+    let keys = peer_keys(settings, &engines.secrets).await?;
+    let mut wire = Wire::new(settings.selected(), channels(settings, engines, keys.clone())?);
+    let Engines { clock, db, ledger, .. } = engines.clone();
+    // The edge remembers credentials, but is made after identity, which it asks.
+    let edge = Arc::new(OnceLock::<Edge>::new());
+
+    let audit: Handle<AuditClient> = wire
+        .add(async || {
+            let (config, key) = (settings.audit.clone(), engines.chain_key.clone());
+            Ok(nsl_audit::build(config, db.clone(), ledger.clone(), key, engines.blobs.clone(), tasks))
+        })
+        .await;
+
+    let identity: Handle<IdentityClient> = wire
+        .add(async || {
+            let edge = Arc::clone(&edge);
+            let forget = Arc::new(move |digest: &str| {
+                if let Some(edge) = edge.get() {
+                    edge.forget(digest);
+                }
+            });
+            let config = settings.identity.clone();
+            Ok(nsl_identity::build(config, db.clone(), ledger.clone(), Arc::clone(&clock), tasks, forget))
+        })
+        .await;
+
+    let faces = faces(audit.get(), identity.get());
+    let (here, channels) = (wire.here().to_vec(), wire.channels().cloned().collect());
+    let made = make_edge(settings, engines, &identity, &audit, trace);
+    if let Err(error) = &made {
+        wire.problem(format_args!("starting the public listener: {error:#}"));
+    }
+    let internal = wire.finish(guard(settings, engines, keys))?;
+    let made = made?;
+    let public = made.serve(faces);
+    let made = edge.get_or_init(|| made).clone();
+    Ok(Wired { public, internal, edge: made, identity, here, channels })
+}
+
+/// What this process shows to the public: each service that it has a client of.
+pub(crate) fn faces(audit: Option<AuditClient>, identity: Option<IdentityClient>) -> Vec<Face> {
+    [identity.map(nsl_identity::face), audit.map(nsl_audit::face)].into_iter().flatten().collect()
+}
+
+fn make_edge(
+    settings: &Settings,
+    engines: &Engines,
+    identity: &Handle<IdentityClient>,
+    audit: &Handle<AuditClient>,
+    trace: Option<TraceHooks>,
+) -> anyhow::Result<Edge> {
+    Edge::new(Parts {
+        settings: settings.edge(),
+        identity: identity.need()?,
+        audit: audit.need()?,
+        limits: engines.limits.clone(),
+        clock: Arc::clone(&engines.clock),
+        trace,
+    })
+}
+
+/// The keys that peers prove themselves with, the newest first. A process that is alone may do without.
+async fn peer_keys(settings: &Settings, secrets: &Secrets) -> anyhow::Result<Option<PeerKeys>> {
+    const NAME: &str = "peer";
+    const BYTES: usize = 32;
+    match secrets.ensure(NAME, BYTES).await {
+        Ok(_) => {}
+        Err(error) if error.slug == "secrets.missing" => {
+            let alone = settings.peers.is_empty() && settings.services.is_empty();
+            anyhow::ensure!(
+                alone || settings.peers_verify_certificates(),
+                "processes that call each other need the secret {NAME}, the same for all, of at least {BYTES} bytes \
+                 (or certificates: internal.tls and rpc.ca)"
+            );
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    let versions = secrets.versions(NAME).await?;
+    let mut keys: Vec<Secret> = Vec::with_capacity(versions.all.len());
+    for version in versions.all.iter().rev() {
+        keys.push(secrets.get_version(NAME, *version).await?);
+    }
+    Ok(Some(PeerKeys::new(&keys)?))
+}
+
+fn channels(
+    settings: &Settings,
+    engines: &Engines,
+    keys: Option<PeerKeys>,
+) -> anyhow::Result<BTreeMap<String, Channel>> {
+    let files = &settings.internal.tls;
+    let tls = (!settings.rpc.ca.is_empty()).then(|| PeerTls {
+        ca: PathBuf::from(&settings.rpc.ca),
+        identity: files.cert.clone().zip(files.key.clone()),
+    });
+    let dialer = Dialer::new(settings.rpc.channel.clone(), keys, tls, Arc::clone(&engines.clock))?;
+    let mut channels = BTreeMap::new();
+    for (name, addresses) in &settings.peers {
+        channels.insert(name.clone(), dialer.channel(name, addresses)?);
+    }
+    Ok(channels)
+}
+
+fn guard(settings: &Settings, engines: &Engines, keys: Option<PeerKeys>) -> Guard {
+    let mut guard = Guard::new(Arc::clone(&engines.clock), settings.rpc.channel.body_limit);
+    if let Some(keys) = keys {
+        guard = guard.with_keys(keys);
+    }
+    if settings.peers_verify_certificates() {
+        guard = guard.with_certificate(|extensions| extensions.get::<Arc<PeerIdentity>>().is_some());
+    }
+    guard
+}
