@@ -149,7 +149,10 @@ impl Server {
         let mut wire = Wire::new(["echo".to_owned()], BTreeMap::new());
         let parrot: Arc<dyn Echo> = Arc::clone(parrot) as _;
         wire.add::<EchoClient>(async move || Ok(parrot)).await.need().unwrap();
-        let routes = wire.finish(guard).unwrap();
+        Self::of(wire.finish(guard).unwrap(), address).await
+    }
+
+    pub(crate) async fn of(routes: axum::Router, address: SocketAddr) -> Self {
         let listener = tokio::net::TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         Self { address, task: tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() }) }

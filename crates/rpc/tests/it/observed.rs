@@ -6,9 +6,11 @@ use std::{
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use nsl_core::{Code, Cx, Result};
-use nsl_rpc::{Client, Settings, TraceHooks, Via};
+use nsl_rpc::{Client, Settings, TraceHooks, Via, Wire};
 
-use crate::echo::{Echo, EchoClient, Parrot, Server, Then, ask, channel_with, client, cx, eventually, long, plain};
+use crate::echo::{
+    Echo, EchoClient, Parrot, Server, Then, ask, channel_with, client, cx, dialer, eventually, guard, long, plain,
+};
 
 nsl_rpc::service! {
     /// Asks an echo.
@@ -105,14 +107,32 @@ async fn a_trace_crosses_the_wire() {
     assert_eq!(ADOPTED.lock().unwrap()[1], "00-from-outside", "untraced here, it is passed on");
 }
 
+// A service of its own, whose metrics nobody has used before the recorder is there.
+nsl_rpc::service! {
+    /// An echo under another name.
+    Tally, TallyClient, "tally" {
+        /// As the echo does.
+        fn write(crate::echo::Ask) -> crate::echo::Told;
+    }
+}
+
+#[nsl_rpc::export::async_trait]
+impl Tally for Parrot {
+    async fn write(&self, cx: &Cx, ask: crate::echo::Ask) -> Result<crate::echo::Told> {
+        Echo::write(self, cx, ask).await
+    }
+}
+
 #[tokio::test]
 async fn every_call_is_counted_near_and_far() {
     let metrics = PrometheusBuilder::new().install_recorder().unwrap();
-    let parrot = Parrot::named("p");
-    let server = Server::start(&parrot).await;
-    let near = EchoClient::new(Via::Local(Arc::clone(&parrot) as Arc<dyn Echo>));
-    let channel = channel_with(Settings::default(), &[server.address]);
-    let far = client(&channel);
+    let tally = Parrot::named("p") as Arc<dyn Tally>;
+    let near = TallyClient::new(Via::Local(Arc::clone(&tally)));
+    let mut wire = Wire::new(["tally".to_owned()], Default::default());
+    wire.add::<TallyClient>(async move || Ok(tally)).await;
+    let server = Server::of(wire.finish(guard()).unwrap(), "127.0.0.1:0".parse().unwrap()).await;
+    let channel = dialer(Settings::default()).channel("tally", &[format!("http://{}", server.address)]).unwrap();
+    let far = TallyClient::new(Via::Remote(channel.clone()));
     for client in [&near, &far] {
         client.write(&long(), plain()).await.unwrap();
         client.write(&long(), plain()).await.unwrap();
@@ -126,7 +146,7 @@ async fn every_call_is_counted_near_and_far() {
         }
     }
     let count = |outcome: &str, via: &str| {
-        let labels = format!(r#"service="echo",method="write",outcome="{outcome}",via="{via}""#);
+        let labels = format!(r#"service="tally",method="write",outcome="{outcome}",via="{via}""#);
         let text = metrics.render();
         let line = text.lines().find(|line| line.starts_with("rpc_requests_total{") && line.contains(&labels));
         line.and_then(|line| line.rsplit(' ').next()?.parse::<u32>().ok()).unwrap_or(0)
@@ -141,13 +161,13 @@ async fn every_call_is_counted_near_and_far() {
     .await;
     let text = metrics.render();
     assert!(text.contains("rpc_request_duration_seconds"), "{text}");
-    let limit = format!(r#"rpc_concurrency_limit{{service="echo",address="{}"}} 100"#, server.address);
+    let limit = format!(r#"rpc_concurrency_limit{{service="tally",address="{}"}} 100"#, server.address);
     assert!(text.contains(&limit), "{text}");
 
     drop(server);
     for _ in 0..6 {
         far.write(&long(), plain()).await.unwrap_err();
     }
-    let circuit = format!(r#"rpc_circuit_state{{service="echo",address="{}"}} 2"#, channel.state()[0].address);
+    let circuit = format!(r#"rpc_circuit_state{{service="tally",address="{}"}} 2"#, channel.state()[0].address);
     assert!(metrics.render().contains(&circuit), "{}", metrics.render());
 }
