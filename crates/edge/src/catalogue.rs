@@ -75,3 +75,73 @@ pub fn unlisted(source: &str, known: &Catalogue) -> Vec<String> {
     }
     missing
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn sources(dir: &Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, found);
+            } else if path.extension().is_some_and(|kind| kind == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                // What tests make up is not sent.
+                found.push(text.split("#[cfg(test)]").next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+
+    #[test]
+    fn every_slug_of_the_crates_below_can_be_looked_up() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let catalogue = Catalogue::with([]);
+        // These end a start-up and are never an answer; those of the faces come with the faces.
+        let inner = [
+            "peer.key_missing",
+            "peer.key_short",
+            "secrets.name",
+            "secrets.empty",
+            "secrets.twice",
+            "secrets.read_only",
+        ];
+        let mut missing = Vec::new();
+        for name in ["core", "sql", "engine", "rpc", "kit", "keyring", "ledger", "edge"] {
+            let mut texts = Vec::new();
+            sources(&crates.join(name).join("src"), &mut texts);
+            assert!(!texts.is_empty(), "{name}");
+            missing.extend(texts.iter().flat_map(|text| unlisted(text, &catalogue)));
+        }
+        missing.retain(|slug| !inner.contains(&slug.as_str()) && !slug.starts_with("queue."));
+        assert_eq!(missing, [""; 0]);
+    }
+
+    #[test]
+    fn unlisted_slugs_are_found_however_the_call_is_laid_out() {
+        let source = r#"
+            Error::new(Code::NotFound, "a.b", why);
+            Error::new(
+                Code::Invalid,
+                "c.d",
+                "text",
+            )
+            Error::invalid("internal", "known"); Error::invalid("e.f", "text"); Error::new(code, slug, "text")"#;
+        assert_eq!(unlisted(source, &Catalogue::with([])), ["a.b", "c.d", "e.f"]);
+    }
+
+    #[test]
+    fn no_slug_stands_twice_and_each_status_is_a_failure() {
+        let mut slugs: Vec<_> = crate::problems::BASE.iter().map(|entry| entry.slug).collect();
+        slugs.sort_unstable();
+        let count = slugs.len();
+        slugs.dedup();
+        assert_eq!(slugs.len(), count);
+        for entry in crate::problems::BASE {
+            assert!((400..600).contains(&entry.status), "{}", entry.slug);
+            assert!(!entry.title.ends_with('.') && !entry.mend.ends_with('.'), "{}", entry.slug);
+        }
+    }
+}

@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use nsl_core::{Code, Error};
+use nsl_core::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -86,7 +86,7 @@ pub(crate) fn render(error: &Error, catalogue: &Catalogue, instance: Option<&str
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
-    if error.code == Code::Unauthenticated {
+    if status == 401 {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nsl\""));
     }
     if let Some(wait) = error.retry_after_ms {

@@ -195,7 +195,7 @@ impl Authenticator {
                 }
                 Ok(known)
             }
-            Err(error) if matches!(error.code, Code::Unauthenticated | Code::NotFound | Code::Invalid) => {
+            Err(error) if says_unknown(&error) => {
                 self.keys.invalidate(&digest);
                 self.proven.invalidate(&digest);
                 Err(key_unknown())
@@ -233,6 +233,11 @@ impl Authenticator {
 
 fn remember<V: Clone + Send + Sync + 'static>(ttl: Duration) -> Cache<Digest, V> {
     Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(ttl).build()
+}
+
+// A peer that does not trust this process is "unauthenticated", too: that says nothing about the key.
+fn says_unknown(error: &Error) -> bool {
+    matches!(error.code, Code::Unauthenticated | Code::NotFound) && !error.slug.starts_with("peer.")
 }
 
 fn in_force(known: &Known, now: Timestamp) -> bool {

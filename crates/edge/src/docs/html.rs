@@ -52,6 +52,7 @@ pub(super) fn api(whole: &Value) -> String {
             continue;
         }
         let _ = write!(body, "<section><h2 id=\"{0}\">{0}</h2>", Escaped(name));
+        prose(&mut body, text(tag, "description"));
         for (route, method, operation) in own {
             let operation = Value::Object(operation.clone());
             one_operation(&mut body, whole, route, method, &operation);

@@ -18,7 +18,7 @@ pub fn openapi(faces: &[Face], version: &str) -> Value {
             "license": { "name": "MIT", "identifier": "MIT" },
         },
         "servers": [{ "url": "/" }],
-        "tags": faces.iter().map(|face| json!({ "name": face.name })).collect::<Vec<_>>(),
+        "tags": [],
         "paths": {},
         "components": {},
     });
@@ -29,6 +29,12 @@ pub fn openapi(faces: &[Face], version: &str) -> Value {
                 complete(item, face, route);
             }
         }
+        let mut tag = json!({ "name": face.name });
+        let mut own = part["tags"].as_array().into_iter().flatten();
+        if let Some(said) = own.find(|own| own["name"] == face.name).and_then(|own| own.get("description")) {
+            tag["description"] = said.clone();
+        }
+        whole["tags"].as_array_mut().expect("made above").push(tag);
         for section in ["paths", "components"] {
             if let Some(more) = part.get_mut(section).map(Value::take) {
                 merge(&mut whole[section], more);

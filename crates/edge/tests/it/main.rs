@@ -1,0 +1,12 @@
+//! The promises of the edge, over real sockets.
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it should be")]
+
+mod answers;
+mod bounds;
+mod credentials;
+mod documents;
+mod forge;
+mod refusals;
+mod rig;
+mod smuggling;
+mod tokens;
