@@ -1,0 +1,69 @@
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+};
+use nsl_api::{
+    Page,
+    storage::{AskPrivacy, FindPrivacy, ListPrivacy, PrivacyRequest, StorageClient},
+};
+use nsl_edge::{Caller, Path, Problem, Query, Strict};
+
+use super::{bodies::Paging, render};
+
+/// Ask for a copy or for the erasure of a person's data
+///
+/// Done in the background, long before it is due. Another's data needs the scope `privacy:admin`.
+#[utoipa::path(post, path = "/v1/storage/privacy/requests", tag = "storage", operation_id = "ask_privacy",
+    request_body = AskPrivacy, responses((status = 202, description = "Taken down", body = PrivacyRequest)))]
+pub(super) async fn ask(
+    State(storage): State<StorageClient>,
+    Caller(cx): Caller,
+    Strict(body): Strict<AskPrivacy>,
+) -> Result<(StatusCode, Json<PrivacyRequest>), Problem> {
+    Ok((StatusCode::ACCEPTED, Json(storage.ask_privacy(&cx, body).await?)))
+}
+
+/// List requests about persons' data
+///
+/// Newest first; only the caller's own without the scope `privacy:admin`.
+#[utoipa::path(get, path = "/v1/storage/privacy/requests", tag = "storage", operation_id = "list_privacy",
+    params(Paging), responses((status = 200, description = "A page", body = Page<PrivacyRequest>)))]
+pub(super) async fn list(
+    State(storage): State<StorageClient>,
+    Caller(cx): Caller,
+    Query(paging): Query<Paging>,
+) -> Result<Json<Page<PrivacyRequest>>, Problem> {
+    let list = ListPrivacy { limit: paging.limit.unwrap_or(100), after: paging.after };
+    Ok(Json(storage.list_privacy(&cx, list).await?))
+}
+
+/// Look at a request
+///
+/// A finished erasure has a signed receipt.
+#[utoipa::path(get, path = "/v1/storage/privacy/requests/{id}", tag = "storage", operation_id = "find_privacy",
+    params(("id" = String, Path)), responses((status = 200, description = "The request", body = PrivacyRequest)))]
+pub(super) async fn find(
+    State(storage): State<StorageClient>,
+    Caller(cx): Caller,
+    Path(id): Path<String>,
+) -> Result<Json<PrivacyRequest>, Problem> {
+    Ok(Json(storage.find_privacy(&cx, FindPrivacy { id }).await?))
+}
+
+/// Fetch a finished export
+#[utoipa::path(get, path = "/v1/storage/privacy/requests/{id}/export", tag = "storage", operation_id = "fetch_export",
+    params(("id" = String, Path)),
+    responses((status = 200, description = "Everything that is stored of the person", body = Object)))]
+pub(super) async fn export(
+    State(storage): State<StorageClient>,
+    Caller(cx): Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let exported = storage.export(&cx, FindPrivacy { id }).await?;
+    let mut response = render::json(exported.document.0.into_bytes());
+    let attachment = HeaderValue::from_static("attachment; filename=\"export.json\"");
+    response.headers_mut().insert(header::CONTENT_DISPOSITION, attachment);
+    Ok(response)
+}

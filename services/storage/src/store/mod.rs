@@ -1,0 +1,212 @@
+//! All SQL of the service: the only part that knows the schema.
+
+mod apply;
+mod desk;
+mod privacy;
+mod remove;
+mod slot;
+mod step;
+mod texts;
+mod touch;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use nsl_api::storage::{Chain, Value, Version};
+use nsl_core::{Result, Subject, TenantId, Timestamp};
+use nsl_sql::{Db, Migrations, Row, Scope, Step as Migration, Value as Cell, args};
+
+use crate::{
+    config::Quota,
+    held::{Body, Held, access},
+};
+
+pub(crate) use apply::{Limits, MOVED, Write};
+pub(crate) use privacy::{Advance, Ask, Progress, Request, Shred, kind};
+pub(crate) use remove::{Remove, What};
+pub(crate) use slot::place;
+pub(crate) use step::{Keys, Outcome, Step, Verb};
+pub(crate) use touch::{Read, Touch};
+
+pub static MIGRATIONS: Migrations = Migrations {
+    owner: "storage",
+    steps: &[Migration {
+        version: 1,
+        name: "storage",
+        breaking: false,
+        sqlite: include_str!("../../migrations/sqlite/1_storage.sql"),
+        postgres: include_str!("../../migrations/postgres/1_storage.sql"),
+    }],
+};
+
+/// Reads the service's rows. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Store {
+    pub(crate) db: Db,
+}
+
+/// Names one row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) owner: &'a Subject,
+    pub(crate) chain: Chain,
+    pub(crate) key: &'a str,
+}
+
+impl Place<'_> {
+    fn cells(&self) -> Vec<Cell> {
+        args![self.tenant, self.owner, self.chain.as_str(), self.key]
+    }
+}
+
+/// A past state with what it held; `body` is none for a deletion.
+pub(crate) struct Past {
+    pub(crate) body: Option<Body>,
+    pub(crate) size_bytes: i64,
+    pub(crate) metadata: Option<Value>,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+impl Store {
+    /// The current state, also when its time is over; none when absent or deleted.
+    pub(crate) async fn find(&self, place: Place<'_>, stale: Option<Duration>) -> Result<Option<Held>> {
+        let (scope, args) = (Scope::Tenant(place.tenant), place.cells());
+        let mut rows = match stale {
+            Some(most) => self.db.query_stale(scope, most, texts::FIND, args).await?,
+            None => self.db.query(scope, texts::FIND, args).await?,
+        };
+        rows.pop().map(|mut row| held(&mut row, 0)).transpose()
+    }
+
+    pub(crate) async fn find_past(&self, place: Place<'_>, version: i64) -> Result<Option<Past>> {
+        let mut args = place.cells();
+        args.push(version.into());
+        let mut rows = self.db.query(Scope::Tenant(place.tenant), texts::FIND_PAST, args).await?;
+        let Some(row) = rows.first_mut() else { return Ok(None) };
+        Ok(Some(Past {
+            body: body(row.take(0)?, row.take(1)?, row.take(2)?),
+            size_bytes: row.take(3)?,
+            metadata: json(row.take(4)?),
+            updated_at: row.take(5)?,
+            expires_at: row.take(6)?,
+        }))
+    }
+
+    /// Living values of one owner by key, each with its key. `all` is for the owner: others get no private ones.
+    pub(crate) async fn list(
+        &self,
+        place: Place<'_>,
+        end: &str,
+        now: Timestamp,
+        all: bool,
+        limit: u32,
+        stale: Option<Duration>,
+    ) -> Result<Vec<(String, Held)>> {
+        let mut args = place.cells();
+        args.extend(args![end, now, all, limit]);
+        let scope = Scope::Tenant(place.tenant);
+        let rows = match stale {
+            Some(most) => self.db.query_stale(scope, most, texts::LIST, args).await?,
+            None => self.db.scan(scope, texts::LIST, args).await?,
+        };
+        rows.into_iter().map(|mut row| Ok((row.take(0)?, held(&mut row, 1)?))).collect()
+    }
+
+    /// Past and present states below a version, newest first.
+    pub(crate) async fn history(
+        &self,
+        place: Place<'_>,
+        below: i64,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Version>> {
+        let mut args = place.cells();
+        args.extend(args![below, now, limit]);
+        let rows = self.db.scan(Scope::Tenant(place.tenant), texts::HISTORY, args).await?;
+        rows.into_iter()
+            .map(|mut row| {
+                Ok(Version {
+                    version: row.take(0)?,
+                    deleted: row.take::<Option<Timestamp>>(1)?.is_some(),
+                    encrypted: row.take(2)?,
+                    size_bytes: row.take(3)?,
+                    updated_at: row.take(4)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Bytes and items that a tenant holds.
+    pub(crate) async fn usage(&self, tenant: &TenantId) -> Result<(i64, i64)> {
+        let mut rows = self.db.query(Scope::Tenant(tenant), texts::USAGE, args![tenant]).await?;
+        rows.first_mut().map_or(Ok((0, 0)), |row| Ok((row.take(0)?, row.take(1)?)))
+    }
+
+    /// Keys whose time is over, of all tenants, in groups by tenant.
+    pub(crate) async fn expired(&self, now: Timestamp, limit: u32) -> Result<Vec<(TenantId, Subject, Chain, String)>> {
+        let rows = self.db.scan(Scope::Platform, texts::EXPIRED, args![now, limit]).await?;
+        rows.into_iter().map(|mut row| addressed(&mut row)).collect()
+    }
+
+    /// Deleted keys that nobody may restore any more, of all tenants.
+    pub(crate) async fn trimmable(
+        &self,
+        before: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Subject, Chain, String)>> {
+        let rows = self.db.scan(Scope::Platform, texts::TRIMMABLE, args![before, limit]).await?;
+        rows.into_iter().map(|mut row| addressed(&mut row)).collect()
+    }
+
+    /// Superseded states whose time is over, of all tenants.
+    pub(crate) async fn lapsed_history(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Subject, Chain, String)>> {
+        let rows = self.db.scan(Scope::Platform, texts::LAPSED_HISTORY, args![now, limit]).await?;
+        rows.into_iter().map(|mut row| addressed(&mut row)).collect()
+    }
+}
+
+pub(crate) fn quota_cells(quota: Quota) -> [Cell; 2] {
+    [quota.bytes.into(), quota.items.into()]
+}
+
+fn addressed(row: &mut Row) -> Result<(TenantId, Subject, Chain, String)> {
+    let (tenant, owner) = (row.take(0)?, row.take(1)?);
+    let chain: String = row.take(2)?;
+    Ok((tenant, owner, chain.parse()?, row.take(3)?))
+}
+
+fn json(text: Option<String>) -> Option<Value> {
+    text.map(Value::read_before)
+}
+
+fn body(value: Option<String>, sealed: Option<Vec<u8>>, key_id: Option<String>) -> Option<Body> {
+    match (value, sealed, key_id) {
+        (_, Some(bytes), Some(key_id)) => Some(Body::Sealed { key_id: Arc::from(key_id), bytes: Bytes::from(bytes) }),
+        (Some(value), ..) => Some(Body::Plain(Value::read_before(value))),
+        _ => None,
+    }
+}
+
+fn held(row: &mut Row, at: usize) -> Result<Held> {
+    let gone = || nsl_core::Error::internal(anyhow::anyhow!("a living row holds no value"));
+    Ok(Held {
+        version: row.take(at)?,
+        body: body(row.take(at + 1)?, row.take(at + 2)?, row.take(at + 3)?).ok_or_else(gone)?,
+        access: access(&row.take::<String>(at + 4)?)?,
+        shared_with: json(row.take(at + 5)?),
+        size_bytes: row.take(at + 6)?,
+        metadata: json(row.take(at + 7)?),
+        accessed_count: row.take(at + 8)?,
+        last_accessed: row.take(at + 9)?,
+        expires_at: row.take(at + 10)?,
+        retain_until: row.take(at + 11)?,
+        created_at: row.take(at + 12)?,
+        updated_at: row.take(at + 13)?,
+    })
+}
