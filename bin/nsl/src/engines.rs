@@ -12,12 +12,13 @@ use nsl_sql::{Db, Migrations};
 use crate::settings::Settings;
 
 /// The tables of all that the platform consists of, in the order in which they build on each other.
-pub(crate) static MIGRATIONS: [&Migrations; 5] = [
+pub(crate) static MIGRATIONS: [&Migrations; 6] = [
     &nsl_sql::BASE,
     &nsl_engine::queue::MIGRATIONS,
     &nsl_keyring::MIGRATIONS,
     &nsl_ledger::MIGRATIONS,
     &nsl_identity::MIGRATIONS,
+    &nsl_storage::MIGRATIONS,
 ];
 
 const SECRET_BYTES: usize = 32;

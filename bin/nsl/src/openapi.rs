@@ -1,5 +1,5 @@
 use clap::Args;
-use nsl_api::{audit::AuditClient, identity::IdentityClient};
+use nsl_api::{audit::AuditClient, identity::IdentityClient, storage::StorageClient};
 use nsl_rpc::{Channel, Client, Dialer, Settings, Via};
 
 use crate::{commands::Done, engines, exit::Failure, wire};
@@ -12,7 +12,8 @@ impl Openapi {
         // The faces only need clients to exist; nobody is called.
         let dialer = Dialer::new(Settings::default(), None, None, engines::clock())?;
         let nowhere = |name: &str| dialer.channel(name, &["http://127.0.0.1:1".to_owned()]);
-        let faces = wire::faces(Some(client::<AuditClient>(&nowhere)?), Some(client::<IdentityClient>(&nowhere)?));
+        let (audit, identity) = (client::<AuditClient>(&nowhere)?, client::<IdentityClient>(&nowhere)?);
+        let faces = wire::faces(Some(audit), Some(identity), Some(client::<StorageClient>(&nowhere)?));
         let whole = nsl_edge::openapi(&faces, env!("CARGO_PKG_VERSION"));
         let text = serde_json::to_string_pretty(&whole).map_err(anyhow::Error::from)?;
         Ok(Done { json: whole.to_string(), shown: format!("{text}\n") })

@@ -43,6 +43,7 @@ pub(crate) struct Parts {
     pub(crate) ops: Serving,
     redirect: Option<Serving>,
     edge: Edge,
+    storage: Option<nsl_storage::Built>,
     health: Health,
     tasks: Tasks,
     shutdown: ShutdownSettings,
@@ -140,7 +141,7 @@ impl Parts {
             move |stop| keep_numbers(metrics.clone(), db.clone(), stop)
         });
         health.run(&tasks).await;
-        let Wired { public: open, internal: calls, identity, here, .. } = wired;
+        let Wired { public: open, internal: calls, identity, storage, here, .. } = wired;
         let ops = ops.serve(ops::router(&health, &metrics, info.clone()));
         let internal = internal.serve(calls);
         let redirect = redirect.map(|listener: Listener| {
@@ -151,19 +152,23 @@ impl Parts {
         health.started();
         tracing::info!(profile = %loaded.profile, services = here.join(", "), public = public.url(), "ready");
         let shutdown = settings.shutdown.clone();
-        Ok(Self { engines, identity, public, internal, ops, redirect, edge, health, tasks, shutdown })
+        Ok(Self { engines, identity, public, internal, ops, redirect, edge, storage, health, tasks, shutdown })
     }
 
     /// Hands on what changes in the configuration while running.
     fn follow(&self, watch: Watch<Settings>, telemetry: Arc<Telemetry>) {
-        let edge = self.edge.clone();
+        let (edge, storage) = (self.edge.clone(), self.storage.clone());
         self.tasks.supervise("settings", move |stop| {
-            let (watch, telemetry, edge) = (watch.clone(), Arc::clone(&telemetry), edge.clone());
+            let (watch, telemetry) = (watch.clone(), Arc::clone(&telemetry));
+            let (edge, storage) = (edge.clone(), storage.clone());
             async move {
                 let mut changes = watch.changes();
                 while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
                     let now = &watch.current().value;
                     edge.reload(&now.edge());
+                    if let Some(storage) = &storage {
+                        storage.tune(now.storage.clone(), now.quota);
+                    }
                     telemetry.set_level(&now.log.level).map_err(anyhow::Error::msg)?;
                 }
                 Ok(())

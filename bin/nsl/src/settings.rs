@@ -19,7 +19,7 @@ use nsl_kit::{
 use serde::Deserialize;
 
 /// The names that a configuration may use for services, in the order in which they depend on each other.
-pub(crate) const SERVICES: [&str; 2] = ["audit", "identity"];
+pub(crate) const SERVICES: [&str; 3] = ["audit", "identity", "storage"];
 
 /// Settings that take effect while running; the others need a restart.
 pub(crate) const RELOADABLE: &[&str] = &[
@@ -52,12 +52,14 @@ pub(crate) struct Settings {
     pub(crate) peers: BTreeMap<String, Vec<String>>,
     pub(crate) public: ListenerSettings,
     pub(crate) queue: QueueConfig,
+    pub(crate) quota: nsl_storage::Quota,
     pub(crate) redirect: RedirectSettings,
     pub(crate) redis: RedisConfig,
     pub(crate) rpc: Rpc,
     pub(crate) secrets: SecretsConfig,
     pub(crate) shutdown: ShutdownSettings,
     pub(crate) sql: nsl_sql::Config,
+    pub(crate) storage: nsl_storage::Config,
     pub(crate) telemetry: TelemetrySettings,
 }
 
@@ -111,6 +113,8 @@ impl Check for Settings {
         mistakes.within("http", |mistakes| self.http.check(profile, mistakes));
         mistakes.within("identity", |mistakes| self.identity.check(profile, mistakes));
         mistakes.within("log", |mistakes| self.log.check(profile, mistakes));
+        mistakes.within("quota", |mistakes| self.quota.check(profile, mistakes));
+        mistakes.within("storage", |mistakes| self.storage.check(profile, mistakes));
         mistakes.within("shutdown", |mistakes| self.shutdown.check(profile, mistakes));
         mistakes.within("telemetry", |mistakes| self.telemetry.check(profile, mistakes));
         mistakes.within("internal", |mistakes| self.internal.check(profile, mistakes));

@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::Router;
-use nsl_api::{audit::AuditClient, identity::IdentityClient};
+use nsl_api::{audit::AuditClient, identity::IdentityClient, storage::StorageClient};
 use nsl_core::Secret;
 use nsl_edge::{Edge, Face, Parts};
 use nsl_engine::secrets::Secrets;
@@ -22,6 +22,8 @@ pub(crate) struct Wired {
     pub(crate) internal: Router,
     pub(crate) edge: Edge,
     pub(crate) identity: Handle<IdentityClient>,
+    /// When it runs here.
+    pub(crate) storage: Option<nsl_storage::Built>,
     /// The services that run here.
     pub(crate) here: Vec<&'static str>,
     /// The ways to those that run elsewhere.
@@ -61,7 +63,29 @@ pub(crate) async fn wire(
         })
         .await;
 
-    let faces = faces(audit.get(), identity.get());
+    let mut built = None;
+    let storage: Handle<StorageClient> = wire
+        .add(async || {
+            let parts = nsl_storage::Parts {
+                db: db.clone(),
+                keyring: engines.keyring.clone(),
+                ledger: ledger.clone(),
+                cache: engines.cache.clone(),
+                blobs: engines.blobs.clone(),
+                secrets: engines.secrets.clone(),
+                clock: Arc::clone(&clock),
+            };
+            let storage = nsl_storage::build(settings.storage.clone(), settings.quota, parts);
+            let erased = storage.replay_erasures().await?;
+            if erased > 0 {
+                tracing::warn!(persons = erased, "a restored database held persons who were erased: they are erased again");
+            }
+            storage.start(tasks);
+            Ok(built.insert(storage).service())
+        })
+        .await;
+
+    let faces = faces(audit.get(), identity.get(), storage.get());
     let (here, channels) = (wire.here().to_vec(), wire.channels().cloned().collect());
     let made = make_edge(settings, engines, &identity, &audit, trace);
     if let Err(error) = &made {
@@ -71,12 +95,17 @@ pub(crate) async fn wire(
     let made = made?;
     let public = made.serve(faces);
     let made = edge.get_or_init(|| made).clone();
-    Ok(Wired { public, internal, edge: made, identity, here, channels })
+    Ok(Wired { public, internal, edge: made, identity, storage: built, here, channels })
 }
 
 /// What this process shows to the public: each service that it has a client of.
-pub(crate) fn faces(audit: Option<AuditClient>, identity: Option<IdentityClient>) -> Vec<Face> {
-    [identity.map(nsl_identity::face), audit.map(nsl_audit::face)].into_iter().flatten().collect()
+pub(crate) fn faces(
+    audit: Option<AuditClient>,
+    identity: Option<IdentityClient>,
+    storage: Option<StorageClient>,
+) -> Vec<Face> {
+    let faces = [storage.map(nsl_storage::face), identity.map(nsl_identity::face), audit.map(nsl_audit::face)];
+    faces.into_iter().flatten().collect()
 }
 
 fn make_edge(
