@@ -76,9 +76,7 @@ impl Counter {
             return Ok(self.session.insert(kept));
         }
         // Nothing was done yet, so a connection that broke since the last group costs no caller its write.
-        let fresh = self.server.session().await?;
-        fresh.open(tenants).await?;
-        Ok(self.session.insert(fresh))
+        Ok(self.session.insert(self.server.begin(tenants).await?))
     }
 }
 

@@ -69,10 +69,10 @@ pub(crate) fn stale(error: &tokio_postgres::Error) -> bool {
 }
 
 pub(crate) fn postgres(error: tokio_postgres::Error) -> Error {
+    let lost = ended(&error);
     let Some(state) = error.code().cloned() else {
-        let broken = error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>());
         // What is neither a server's answer nor a lost connection is a statement of ours that does not fit.
-        return if broken { down(error) } else { Error::internal(error) };
+        return if lost { down(error) } else { Error::internal(error) };
     };
     match state {
         Pg::T_R_SERIALIZATION_FAILURE | Pg::T_R_DEADLOCK_DETECTED | Pg::UNIQUE_VIOLATION | Pg::EXCLUSION_VIOLATION => {
@@ -93,10 +93,23 @@ pub(crate) fn postgres(error: tokio_postgres::Error) -> Error {
         | Pg::LOCK_NOT_AVAILABLE
         | Pg::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
         | Pg::READ_ONLY_SQL_TRANSACTION
-        | Pg::PROTOCOL_VIOLATION
         | Pg::IO_ERROR => down(error),
+        _ if lost => down(error),
         _ => Error::internal(error),
     }
+}
+
+// The connection broke, or the server, or a pooler before it, ended the session.
+fn ended(error: &tokio_postgres::Error) -> bool {
+    match error.as_db_error() {
+        Some(said) => said.parsed_severity() != Some(Severity::Error),
+        None => error.is_closed() || error.source().is_some_and(|source| source.is::<std::io::Error>()),
+    }
+}
+
+/// Whether a session ended under what was asked, so that another session may well answer.
+pub(crate) fn lost(error: &Error) -> bool {
+    error.cause().and_then(|cause| cause.downcast_ref()).is_some_and(ended)
 }
 
 /// An error of COMMIT. A server that merely says no has rolled back; one that ends the session, or is gone,

@@ -5,7 +5,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU8, Ordering},
     },
     time::Duration,
 };
@@ -68,7 +68,7 @@ impl Postgres {
             client: Some(client),
             pgbouncer: self.pgbouncer,
             timeout_ms: self.timeout_ms,
-            spoiled: AtomicBool::new(false),
+            state: AtomicU8::new(IDLE),
         })
     }
 
@@ -79,12 +79,38 @@ impl Postgres {
     }
 
     pub(crate) async fn read(&self, tenants: &str, sql: &'static str, args: &[Value]) -> Result<Vec<Row>> {
-        match self.session().await?.read(tenants, sql, args).await {
-            // A statement that went stale is prepared anew; nothing was done, so the read may be repeated.
-            Err(error) if error.slug == fault::COLLISION => self.session().await?.read(tenants, sql, args).await,
-            answer => answer,
+        for _ in 1..TRIES {
+            match self.session().await?.read(tenants, sql, args).await {
+                // A statement that went stale is prepared anew; a session that ended unnoticed gives way to
+                // another. Reading twice harms nobody.
+                Err(error) if error.slug == fault::COLLISION || fault::lost(&error) => notice().await,
+                answer => return answer,
+            }
         }
+        self.session().await?.read(tenants, sql, args).await
     }
+
+    /// A session in an open transaction for these tenants.
+    pub(crate) async fn begin(&self, tenants: &str) -> Result<Session> {
+        for _ in 1..TRIES {
+            let session = self.session().await?;
+            match session.open(tenants).await {
+                Ok(()) => return Ok(session),
+                Err(error) if fault::lost(&error) => notice().await,
+                Err(error) => return Err(error),
+            }
+        }
+        let session = self.session().await?;
+        session.open(tenants).await?;
+        Ok(session)
+    }
+}
+
+const TRIES: u32 = 3;
+
+// A server that ends one session ends all: after this moment the pool knows which ones.
+async fn notice() {
+    tokio::time::sleep(Duration::from_millis(2)).await;
 }
 
 /// One connection, held for a transaction.
@@ -93,17 +119,32 @@ pub(crate) struct Session {
     client: Option<Object>,
     pgbouncer: bool,
     timeout_ms: u64,
-    // In a transaction that nobody ended, or no longer to be trusted: not for the next caller.
-    spoiled: AtomicBool,
+    state: AtomicU8,
 }
+
+/// Nothing is under way.
+const IDLE: u8 = 0;
+/// A read was sent whole; the connection is idle again once it is answered.
+const READING: u8 = 1;
+/// In a transaction that nobody ended, or no longer to be trusted.
+const SPOILED: u8 = 2;
 
 impl Drop for Session {
     fn drop(&mut self) {
-        if self.spoiled.load(Ordering::Relaxed)
-            && let Some(client) = self.client.take()
-        {
-            drop(Object::take(client));
+        let Some(client) = self.client.take() else { return };
+        match (self.state.load(Ordering::Relaxed), tokio::runtime::Handle::try_current()) {
+            (IDLE, _) => {}
+            // Whoever asked went away. The next to get this connection would wait for that answer too, so it
+            // counts as in use until the server has come to its end.
+            (READING, Ok(runtime)) => drop(runtime.spawn(after_answer(client, self.longest()))),
+            _ => drop(Object::take(client)),
         }
+    }
+}
+
+async fn after_answer(client: Object, longest: Duration) {
+    if !matches!(tokio::time::timeout(longest, client.batch_execute("")).await, Ok(Ok(()))) {
+        drop(Object::take(client));
     }
 }
 
@@ -124,13 +165,17 @@ impl Session {
 
     /// Waits a little longer than the server itself would for its own statements, and then no more.
     async fn answer<T>(&self, asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
-        match tokio::time::timeout(Duration::from_millis(self.timeout_ms) + GRACE, asked).await {
+        match tokio::time::timeout(self.longest(), asked).await {
             Ok(answer) => answer.map_err(|error| self.heed(error)),
             Err(_) => {
-                self.spoiled.store(true, Ordering::Relaxed);
+                self.state.store(SPOILED, Ordering::Relaxed);
                 Err(fault::down(anyhow::anyhow!("no answer in time")))
             }
         }
+    }
+
+    fn longest(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms) + GRACE
     }
 
     fn heed(&self, error: tokio_postgres::Error) -> Error {
@@ -147,6 +192,7 @@ impl Session {
         // leaves nothing open. An error in the middle turns the last into a rollback.
         let (begun, rows, ended) = if self.pgbouncer {
             let typed = typed(args);
+            self.state.store(READING, Ordering::Relaxed);
             self.answer(async {
                 Ok(futures_util::join!(
                     client.batch_execute(&begin),
@@ -158,6 +204,7 @@ impl Session {
         } else {
             let statement = self.answer(client.prepare_cached(sql)).await?;
             let params = borrowed(args);
+            self.state.store(READING, Ordering::Relaxed);
             self.answer(async {
                 Ok(futures_util::join!(
                     client.batch_execute(&begin),
@@ -167,6 +214,7 @@ impl Session {
             })
             .await?
         };
+        self.state.store(IDLE, Ordering::Relaxed);
         begun.map_err(|error| self.heed(error))?;
         let rows = rows.map_err(|error| self.heed(error))?.into_iter().map(row).collect::<Result<_>>()?;
         ended.map_err(|error| self.heed(error))?;
@@ -174,15 +222,14 @@ impl Session {
     }
 
     pub(crate) async fn open(&self, tenants: &str) -> Result<()> {
-        self.spoiled.store(true, Ordering::Relaxed);
+        self.state.store(SPOILED, Ordering::Relaxed);
         self.answer(self.client().batch_execute(&self.begin(tenants, ""))).await
     }
 
     pub(crate) async fn commit(&self) -> Result<()> {
-        let waited = Duration::from_millis(self.timeout_ms) + GRACE;
-        match tokio::time::timeout(waited, self.client().batch_execute("COMMIT")).await {
+        match tokio::time::timeout(self.longest(), self.client().batch_execute("COMMIT")).await {
             Ok(Ok(())) => {
-                self.spoiled.store(false, Ordering::Relaxed);
+                self.state.store(IDLE, Ordering::Relaxed);
                 Ok(())
             }
             Ok(Err(error)) => Err(fault::postgres_commit(error)),
@@ -192,7 +239,7 @@ impl Session {
 
     pub(crate) async fn rollback(&self) -> Result<()> {
         self.answer(self.client().batch_execute("ROLLBACK")).await?;
-        self.spoiled.store(false, Ordering::Relaxed);
+        self.state.store(IDLE, Ordering::Relaxed);
         Ok(())
     }
 
