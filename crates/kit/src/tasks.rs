@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{Instrument, error, info, warn};
+use tracing::{error, info, warn};
 
 /// The first and the longest pause before a supervised task is started again.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
@@ -130,14 +130,12 @@ impl Tasks {
     #[allow(clippy::disallowed_methods, reason = "the one home of spawned tasks")]
     fn track(&self, name: Arc<str>, work: impl Future<Output = ()> + Send + 'static) {
         let id = self.0.next.fetch_add(1, Ordering::Relaxed);
-        self.0.running.lock().insert(id, Arc::clone(&name));
+        self.0.running.lock().insert(id, name);
         let tasks = self.clone();
-        let span = tracing::debug_span!(parent: None, "task", name = %name);
-        let tracked = async move {
+        self.0.tracker.spawn(async move {
             work.await;
             tasks.0.running.lock().remove(&id);
-        };
-        self.0.tracker.spawn(tracked.instrument(span));
+        });
     }
 
     /// Why a task that should have lived ended; nothing when it ended because of the stop.
@@ -226,5 +224,15 @@ mod tests {
         sleep(Duration::from_secs(2)).await;
         assert_eq!((tasks.failed().len(), runs.load(Ordering::SeqCst)), (0, 3));
         assert!(tasks.drain(Duration::from_secs(1)).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_stop_signal_is_heard_and_does_not_end_the_process() {
+        use rustix::process::{Signal, getpid, kill_process};
+        let heard = stop_signal();
+        tokio::pin!(heard);
+        assert!(futures_util::poll!(heard.as_mut()).is_pending(), "the handler stands now");
+        kill_process(getpid(), Signal::TERM).unwrap();
+        heard.await.unwrap();
     }
 }

@@ -308,6 +308,32 @@ async fn live_settings_change_and_the_rest_waits_for_a_restart() {
     assert!(tasks.drain(Duration::from_secs(1)).await.is_empty());
 }
 
+#[tokio::test]
+async fn a_rotated_secret_file_is_taken_at_sighup() {
+    use rustix::process::{Signal, getpid, kill_process};
+
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    fs::write(&token, "first").unwrap();
+    let environment: Environment = [("NSL_STORAGE__API_TOKEN_FILE", token.display().to_string())].into_iter().collect();
+    let loader = Loader::new(SMALL).environment(environment);
+    let watch = Watch::new(loader.clone(), loader.load::<Small>().unwrap(), &["storage"]);
+    let (tasks, mut changes) = (crate::Tasks::new(), watch.changes());
+    watch.follow(&tasks);
+    // Until the handler stands, the signal would end the process.
+    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap();
+    fs::write(&token, "second").unwrap();
+    loop {
+        kill_process(getpid(), Signal::HUP).unwrap();
+        let soon = tokio::time::timeout(Duration::from_millis(50), changes.changed());
+        if soon.await.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(watch.current().value.storage.api_token.expose(), b"second");
+    assert!(tasks.drain(Duration::from_secs(1)).await.is_empty());
+}
+
 #[test]
 fn the_reference_reads_into_the_sections_of_this_crate() {
     use crate::settings::{

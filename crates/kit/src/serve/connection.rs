@@ -124,6 +124,7 @@ where
     let mut leaving = false;
     loop {
         tokio::select! {
+            biased;
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
                     debug!(%error, "a connection ended badly");

@@ -138,7 +138,7 @@ impl Listener {
     async fn accept(self, router: Router, stop: CancellationToken, kill: CancellationToken, tracker: TaskTracker) {
         let bounds = Arc::new(Bounds::new(&self.http));
         let proxies: Arc<[Network]> = self.http.trusted_proxies.clone().into();
-        let active = metrics::gauge!("api_active_connections", "listener" => self.name);
+        let active = metrics::gauge!("listener_active_connections", "listener" => self.name);
         let total = metrics::counter!("connections_total", "listener" => self.name);
         let shared = Arc::new(Shared {
             router: router.with_state(()),

@@ -16,29 +16,34 @@ pub fn parse_level(text: &str) -> Result<Targets, String> {
 }
 
 /// Lets through what the level allows, changeable while running. Our own spans pass down to `info`
-/// whatever the level: a warning keeps the ids of its request, and traces do not depend on the logs.
+/// (`debug` while traces are sent) whatever the level: a warning keeps the ids of its request, and
+/// traces do not depend on the logs.
 #[derive(Clone)]
-pub(super) struct Gate(Arc<ArcSwap<Targets>>);
+pub(super) struct Gate {
+    targets: Arc<ArcSwap<Targets>>,
+    spans: Level,
+}
 
 impl Gate {
-    pub(super) fn new(targets: Targets) -> Self {
-        Self(Arc::new(ArcSwap::from_pointee(targets)))
+    pub(super) fn new(targets: Targets, traced: bool) -> Self {
+        let spans = if traced { Level::DEBUG } else { Level::INFO };
+        Self { targets: Arc::new(ArcSwap::from_pointee(targets)), spans }
     }
 
     pub(super) fn set(&self, targets: Targets) {
-        self.0.store(Arc::new(targets));
+        self.targets.store(Arc::new(targets));
         rebuild_interest_cache();
     }
 
     fn lets_through(&self, metadata: &Metadata<'_>) -> bool {
-        let ours = metadata.is_span() && *metadata.level() <= Level::INFO && metadata.target().starts_with("nsl");
-        ours || self.0.load().would_enable(metadata.target(), metadata.level())
+        let ours = metadata.is_span() && *metadata.level() <= self.spans && metadata.target().starts_with("nsl");
+        ours || self.targets.load().would_enable(metadata.target(), metadata.level())
     }
 
     fn hint(&self) -> LevelFilter {
-        let targets = self.0.load();
+        let targets = self.targets.load();
         let most = targets.iter().map(|(_, level)| level).chain(targets.default_level()).max();
-        most.unwrap_or(LevelFilter::OFF).max(LevelFilter::INFO)
+        most.unwrap_or(LevelFilter::OFF).max(LevelFilter::from_level(self.spans))
     }
 }
 

@@ -69,7 +69,7 @@ fn describe() {
     describe_gauge!("runtime_workers", "Worker threads of the async runtime");
     describe_gauge!("runtime_alive_tasks", "Tasks of the async runtime that live");
     describe_gauge!("runtime_queue_depth", "Tasks that wait in the runtime's shared queue");
-    describe_gauge!("api_active_connections", "Open connections of a listener");
+    describe_gauge!("listener_active_connections", "Open connections of a listener");
     describe_gauge!(
         "tls_certificate_not_after_seconds",
         "When the certificate of a listener ends, in seconds since 1970"

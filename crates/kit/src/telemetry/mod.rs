@@ -54,7 +54,8 @@ impl Telemetry {
         version: &str,
         sink: Sink,
     ) -> Result<(Self, impl Subscriber + Send + Sync + 'static)> {
-        let gate = Gate::new(parse_level(&log.level).map_err(anyhow::Error::msg)?);
+        let level = parse_level(&log.level).map_err(anyhow::Error::msg)?;
+        let gate = Gate::new(level, telemetry.otlp_endpoint.is_some());
         let speaker = Speaker { name: telemetry.service_name.clone(), version: version.to_owned() };
         let endpoint = telemetry.otlp_endpoint.as_deref();
         let provider =

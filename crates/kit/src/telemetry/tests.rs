@@ -126,6 +126,8 @@ async fn spans_reach_a_collector_and_cross_processes() {
         adopt(&span, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
         let _entered = span.enter();
         info!("inside");
+        let _inner = tracing::debug_span!(target: "nsl_rpc", "storage.get").entered();
+        tracing::debug!("not a line");
         inject(&span).unwrap()
     });
     let all = lines(&pages, &telemetry);
