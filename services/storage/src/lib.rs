@@ -33,9 +33,10 @@ use nsl_ledger::Ledger;
 use nsl_sql::Db;
 
 pub use config::{Config, Quota};
-pub use http::face;
+pub use http::{face, routes};
 pub use receipt::verify_receipt;
 pub use store::MIGRATIONS;
+pub use worker::Tick;
 
 /// What the service stands on.
 pub struct Parts {
@@ -98,5 +99,3 @@ impl Built {
         self.0.tick(tick).await
     }
 }
-
-pub use worker::Tick;

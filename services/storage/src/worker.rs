@@ -51,11 +51,16 @@ pub(crate) fn start(service: &Arc<Service>, tasks: &Tasks) {
     every("storage: privacy", PRIVACY, false, Tick::Privacy);
 }
 
+/// One round of background work.
 #[derive(Clone, Copy, Debug)]
 pub enum Tick {
+    /// Writes the access counters down.
     Reads,
+    /// Removes values whose time is over.
     Expiry,
+    /// Removes deleted keys and exports that were kept long enough.
     Trim,
+    /// Does what persons asked for.
     Privacy,
 }
 

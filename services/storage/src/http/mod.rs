@@ -18,7 +18,16 @@ use utoipa::OpenApi;
 
 /// The public routes of the service, wherever it runs.
 pub fn face(storage: StorageClient) -> Face {
-    let router = Router::new()
+    Face::new("storage", routes(storage))
+        .docs(Docs::openapi())
+        .problems(problems::PROBLEMS)
+        .rule(Rule::at("/v1/storage/public/*").open())
+        .rule(Rule::at("/v1/storage/{chain}/batch").body_bytes(4 << 20))
+}
+
+/// The routes alone, without what an edge needs to know of them.
+pub fn routes(storage: StorageClient) -> Router {
+    Router::new()
         .route("/v1/storage/store/{chain}", post(items::store))
         .route("/v1/storage/retrieve/{chain}/{key}", get(items::retrieve))
         .route("/v1/storage/public/{chain}/{tenant}/{owner}/{key}", get(items::public))
@@ -35,12 +44,7 @@ pub fn face(storage: StorageClient) -> Face {
         .route("/v1/storage/{chain}/items/{key}/versions/{version}/restore", post(items::restore))
         .route("/v1/storage/{chain}/batch", post(many::put))
         .route("/v1/storage/{chain}/batch/get", post(many::get))
-        .with_state(storage);
-    Face::new("storage", router)
-        .docs(Docs::openapi())
-        .problems(problems::PROBLEMS)
-        .rule(Rule::at("/v1/storage/public/*").open())
-        .rule(Rule::at("/v1/storage/{chain}/batch").body_bytes(4 << 20))
+        .with_state(storage)
 }
 
 #[derive(OpenApi)]

@@ -1,0 +1,140 @@
+use nsl_api::storage::{Access, Amend, Chain, History, List};
+use nsl_core::{Principal, Subject, TenantId};
+
+use crate::ground::{each, get, of, put, sealed, slug};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_may_read_is_what_the_owner_says() {
+    each(async |ground| {
+        let tenant = TenantId::fresh();
+        let (owner, friend, other) =
+            (ground.cx(&tenant, "sub_owner"), ground.cx(&tenant, "sub_friend"), ground.cx(&tenant, "sub_other"));
+        let mut nobody = ground.cx(&tenant, "sub_owner");
+        nobody.principal = Principal::anonymous();
+        for access in [Access::Private, Access::Tenant, Access::Shared, Access::Public] {
+            let mut wanted = sealed(access.as_str(), "1");
+            wanted.access = access;
+            wanted.shared_with = vec![Subject::parse("sub_friend").unwrap()];
+            ground.put(&owner, wanted).await.unwrap();
+        }
+        // Once from SQL, once from the cache.
+        for _ in 0..2 {
+            for (cx, seen) in [(&friend, [false, true, true, true]), (&other, [false, true, false, true])] {
+                for (access, may) in ["private", "tenant", "shared", "public"].into_iter().zip(seen) {
+                    let outcome = slug(ground.client.get(cx, of("sub_owner", access)).await);
+                    assert_eq!(outcome, if may { "ok" } else { "storage.not_found" }, "{access}");
+                }
+            }
+            for access in ["private", "tenant", "shared", "nothing-there"] {
+                assert_eq!(slug(ground.client.get(&nobody, of("sub_owner", access)).await), "auth.missing");
+            }
+            assert_eq!(slug(ground.client.get(&nobody, of("sub_owner", "public")).await), "ok");
+        }
+        let seen = async |cx: &nsl_core::Cx| {
+            let owner = Some(Subject::parse("sub_owner").unwrap());
+            let list =
+                List { chain: Chain::NeoN3, owner, prefix: String::new(), limit: 2, after: None, max_stale_ms: None };
+            let first = ground.client.list(cx, list.clone()).await.unwrap();
+            let mut keys: Vec<_> = first.items.into_iter().map(|meta| meta.key).collect();
+            if first.next.is_some() {
+                let list = List { after: first.next, ..list };
+                keys.extend(ground.client.list(cx, list).await.unwrap().items.into_iter().map(|meta| meta.key));
+            }
+            keys.join(" ")
+        };
+        assert_eq!(seen(&owner).await, "private public shared tenant");
+        assert_eq!(seen(&friend).await, "public shared tenant");
+        assert_eq!(seen(&other).await, "public tenant");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hidden_value_looks_like_none() {
+    each(async |ground| {
+        let tenant = TenantId::fresh();
+        let (owner, other) = (ground.cx(&tenant, "sub_owner"), ground.cx(&tenant, "sub_other"));
+        ground.put(&owner, put("there", "1")).await.unwrap();
+        ground.get(&owner, "there").await.unwrap();
+        let hidden = ground.client.get(&other, of("sub_owner", "there")).await.unwrap_err();
+        let absent = ground.client.get(&other, of("sub_owner", "nowhere")).await.unwrap_err();
+        assert_eq!(serde_json::to_value(&hidden).unwrap(), serde_json::to_value(&absent).unwrap());
+        let history = |key: &str| History { at: of("sub_owner", key).at, limit: 10, after: None };
+        for key in ["there", "nowhere"] {
+            assert_eq!(slug(ground.client.history(&other, history(key)).await), "storage.not_found");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_tenant_never_sees_anothers_rows() {
+    each(async |ground| {
+        let (mine, theirs) = (ground.alone(), ground.alone());
+        let mut public = put("a", "1");
+        public.access = Access::Tenant;
+        ground.put(&mine, public).await.unwrap();
+        ground.get(&mine, "a").await.unwrap();
+        assert_eq!(slug(ground.get(&theirs, "a").await), "storage.not_found");
+        assert_eq!(slug(ground.client.get(&theirs, of("sub_alice", "a")).await), "storage.not_found");
+        if ground.database.is_some() {
+            // Even a statement that forgets the tenant finds only the rows of its own.
+            let count = async |tenant: &TenantId| -> i64 {
+                let sql = "SELECT count(*) FROM storage_data";
+                let scope = nsl_sql::Scope::Tenant(tenant);
+                ground.db.query(scope, sql, Vec::new()).await.unwrap()[0].take(0).unwrap()
+            };
+            assert_eq!((count(&mine.tenant).await, count(&theirs.tenant).await), (1, 0));
+            for table in ["storage_data", "storage_versions", "storage_usage", "gdpr_requests"] {
+                let sql =
+                    format!("select relrowsecurity and relforcerowsecurity from pg_class where relname = '{table}';");
+                assert_eq!(ground.database.as_ref().unwrap().query(&sql).unwrap(), "t", "{table}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scope_that_is_missing_refuses() {
+    each(async |ground| {
+        let mut cx = ground.alone();
+        ground.put(&cx, put("a", "1")).await.unwrap();
+        cx.principal.scopes = ["storage:read".to_owned()].into();
+        assert_eq!(slug(ground.put(&cx, put("a", "1")).await), "auth.scope_missing");
+        ground.get(&cx, "a").await.unwrap();
+        cx.principal.scopes = ["storage:write".to_owned()].into();
+        assert_eq!(slug(ground.get(&cx, "a").await), "auth.scope_missing");
+        assert_eq!(slug(ground.get(&cx, "absent").await), "auth.scope_missing");
+        ground.put(&cx, put("a", "1")).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_made_private_again_is_private_at_once() {
+    each(async |ground| {
+        let tenant = TenantId::fresh();
+        let (owner, other) = (ground.cx(&tenant, "sub_owner"), ground.cx(&tenant, "sub_other"));
+        for wanted in [put("a", "1"), sealed("b", "1")] {
+            let key = wanted.key.clone();
+            ground.put(&owner, nsl_api::storage::Put { access: Access::Tenant, ..wanted }).await.unwrap();
+            ground.client.get(&other, of("sub_owner", &key)).await.unwrap();
+            let amend = Amend {
+                chain: Chain::NeoN3,
+                key: key.clone(),
+                access: Some(Access::Private),
+                shared_with: None,
+                expires_at: None,
+                retain_until: None,
+                metadata: None,
+                expected_version: Some(1),
+            };
+            assert_eq!(ground.client.amend(&owner, amend).await.unwrap().version, 2);
+            assert_eq!(slug(ground.client.get(&other, of("sub_owner", &key)).await), "storage.not_found");
+            assert_eq!(ground.client.get(&owner, get(&key)).await.unwrap().value.as_str(), "1");
+        }
+        assert_eq!(ground.evidence(&tenant, "storage.value_amended").await, 2);
+    })
+    .await;
+}

@@ -1,0 +1,191 @@
+use nsl_api::storage::{AskPrivacy, FindPrivacy, Get, ListPrivacy, PrivacyKind, PrivacyRequest, PrivacyStatus, Put};
+use nsl_core::{Clock, Cx, Subject, TenantId};
+use nsl_sql::args;
+use nsl_storage::{Tick, verify_receipt};
+
+use crate::ground::{DAY, Ground, SECOND, each, get, put, sealed, slug};
+
+async fn ask(ground: &Ground, cx: &Cx, kind: PrivacyKind) -> PrivacyRequest {
+    let request = ground.client.ask_privacy(cx, AskPrivacy { kind, subject: None }).await.unwrap();
+    assert_eq!(request.status, PrivacyStatus::Pending);
+    assert_eq!(request.due_at, request.requested_at.plus(30 * DAY));
+    request
+}
+
+async fn find(ground: &Ground, cx: &Cx, id: &str) -> PrivacyRequest {
+    ground.client.find_privacy(cx, FindPrivacy { id: id.into() }).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_holds_everything_of_its_person_alone() {
+    each(async |ground| {
+        let tenant = TenantId::fresh();
+        let (alice, bob) = (ground.cx(&tenant, "sub_alice"), ground.cx(&tenant, "sub_bob"));
+        ground.put(&alice, sealed("a", "\"one\"")).await.unwrap();
+        ground.put(&alice, sealed("a", "\"two\"")).await.unwrap();
+        ground.put(&alice, put("b", r#"{"plain":  true}"#)).await.unwrap();
+        ground.put(&bob, put("c", "\"of bob\"")).await.unwrap();
+        let request = ask(&ground, &alice, PrivacyKind::Export).await;
+        let fetch = FindPrivacy { id: request.id.clone() };
+        assert_eq!(slug(ground.client.export(&alice, fetch.clone()).await), "storage.export_not_found");
+        assert_eq!(ground.tick(Tick::Privacy).await, 1);
+        assert_eq!(find(&ground, &alice, &request.id).await.status, PrivacyStatus::Done);
+        let text = ground.client.export(&alice, fetch.clone()).await.unwrap().document.0;
+        assert!(text.contains(r#"{"plain":  true}"#) && !text.contains("of bob"));
+        let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(document["subject"], "sub_alice");
+        assert_eq!(document["items"][0]["value"], "two");
+        assert_eq!(document["items"].as_array().unwrap().len(), 2);
+        assert_eq!(document["past_versions"][0]["value"], "one");
+        // Sealed where it lies, and hidden from others.
+        let path = ground.dir.path().join("blobs/exports").join(tenant.as_str()).join(&request.id);
+        let blob = std::fs::read(path).unwrap();
+        assert!(!blob.windows(5).any(|window| window == b"plain"));
+        let mut plain_bob = bob.clone();
+        plain_bob.principal.scopes = ["privacy:read".to_owned(), "privacy:write".to_owned()].into();
+        assert_eq!(slug(ground.client.export(&plain_bob, fetch.clone()).await), "storage.request_not_found");
+        let list = ListPrivacy { limit: 10, after: None };
+        assert_eq!(ground.client.list_privacy(&plain_bob, list.clone()).await.unwrap().items.len(), 0);
+        assert_eq!(ground.client.list_privacy(&alice, list).await.unwrap().items.len(), 1);
+        let foreign = AskPrivacy { kind: PrivacyKind::Erasure, subject: Some(Subject::parse("sub_alice").unwrap()) };
+        assert_eq!(slug(ground.client.ask_privacy(&plain_bob, foreign).await), "auth.scope_missing");
+        ground.clock.advance(31 * DAY);
+        ground.tick(Tick::Trim).await;
+        assert_eq!(slug(ground.client.export(&alice, fetch).await), "storage.export_not_found");
+        assert_eq!(ground.evidence(&tenant, "storage.person_exported").await, 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_erased_person_is_gone_and_the_trail_still_verifies() {
+    each(async |ground| {
+        let tenant = TenantId::fresh();
+        let (alice, bob) = (ground.cx(&tenant, "sub_alice"), ground.cx(&tenant, "sub_bob"));
+        for number in 0..120 {
+            let key = format!("k{number}");
+            ground.put(&alice, if number % 2 == 0 { sealed(&key, "1") } else { put(&key, "1") }).await.unwrap();
+        }
+        ground.put(&alice, sealed("k0", "22")).await.unwrap();
+        ground.get(&alice, "k1").await.unwrap();
+        ground.put(&bob, sealed("mine", "7")).await.unwrap();
+        let request = ask(&ground, &alice, PrivacyKind::Erasure).await;
+        ground.clock.advance(SECOND);
+        assert_eq!(ground.tick(Tick::Privacy).await, 1);
+        let done = find(&ground, &alice, &request.id).await;
+        assert_eq!((done.status, done.completed_at), (PrivacyStatus::Done, Some(ground.clock.now())));
+        for key in ["k0", "k1", "k119"] {
+            assert_eq!(slug(ground.get(&alice, key).await), "storage.not_found");
+        }
+        assert_eq!(ground.text(&bob, "mine").await, "7");
+        assert_eq!(ground.exact_usage(&tenant).await, (1, 1));
+        assert_eq!(ground.evidence(&tenant, "storage.person_erased").await, 1);
+        let statement = verify_receipt(&done.receipt.unwrap()).unwrap();
+        assert_eq!(
+            (&statement["items"], &statement["past_versions"], &statement["bytes"]),
+            (&120.into(), &1.into(), &122.into())
+        );
+        assert_eq!(statement["destroyed_keys"].as_array().unwrap().len(), 1);
+        assert_eq!(statement["audit_hash"].as_str().unwrap().len(), 64);
+        // What the trail said of the person is sealed under the key that died.
+        let search =
+            nsl_ledger::Search { event_type: Some("storage.value_stored".into()), limit: 500, ..Default::default() };
+        let found = ground.ledger.search(&tenant, search).await.unwrap();
+        let erased = found.iter().filter(|entry| entry.erased && entry.personal.is_none()).count();
+        assert_eq!((found.len(), erased), (122, 121));
+        // The person may come back.
+        ground.clock.advance(SECOND);
+        assert_eq!(ground.put(&alice, sealed("k0", "\"again\"")).await.unwrap().version, 1);
+        assert_eq!(ground.text(&alice, "k0").await, "\"again\"");
+        assert_eq!(ground.built.replay_erasures().await.unwrap(), 0);
+        assert_eq!(ground.text(&alice, "k0").await, "\"again\"");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restored_backup_does_not_bring_an_erased_person_back() {
+    each(async |ground| {
+        let cx = ground.alone();
+        ground.put(&cx, sealed("a", "1")).await.unwrap();
+        ground.put(&cx, put("b", "1")).await.unwrap();
+        let keys = "SELECT key_id, root_version, wrapped, created_at FROM data_keys WHERE tenant_id = $1";
+        let mut backup = ground.db.query(nsl_sql::Scope::Platform, keys, args![&cx.tenant]).await.unwrap();
+        let request = ask(&ground, &cx, PrivacyKind::Erasure).await;
+        ground.clock.advance(SECOND);
+        ground.tick(Tick::Privacy).await;
+        // The backup brings back the key, and a value from before.
+        let row = &mut backup[0];
+        let (id, version): (String, i64) = (row.take(0).unwrap(), row.take(1).unwrap());
+        let (wrapped, created): (Vec<u8>, nsl_core::Timestamp) = (row.take(2).unwrap(), row.take(3).unwrap());
+        let subject = &cx.principal.subject;
+        let bring = "INSERT INTO data_keys (tenant_id, subject, key_id, root_version, wrapped, created_at) VALUES ($1, $2, $3, $4, $5, $6)";
+        ground.tamper(bring, args![&cx.tenant, subject, id.as_str(), version, wrapped, created]).await;
+        let bring = "INSERT INTO storage_data (tenant_id, user_address, chain, key, version, replaces, value, size_bytes, created_at, updated_at)
+                     VALUES ($1, $2, 'neo-n3', 'b', 1, 0, '1', 1, $3, $3)";
+        ground.tamper(bring, args![&cx.tenant, subject, created]).await;
+        ground.tamper("UPDATE storage_usage SET bytes = bytes + 1, items = items + 1 WHERE tenant_id = $1", args![&cx.tenant]).await;
+        let forget = "DELETE FROM gdpr_requests WHERE tenant_id = $1 AND id = $2";
+        ground.tamper(forget, args![&cx.tenant, request.id.as_str()]).await;
+
+        let again = Ground::open(ground.dir.clone(), ground.database.clone(), ground.clock.clone()).await;
+        assert_eq!(again.text(&cx, "b").await, "1");
+        assert_eq!(again.built.replay_erasures().await.unwrap(), 1);
+        assert_eq!(slug(again.client.get(&cx, Get { fresh: true, ..get("b") }).await), "storage.not_found");
+        assert_eq!(slug(again.get(&cx, "b").await), "storage.not_found");
+        assert!(again.keyring.find(&cx.tenant, &id.into()).await.unwrap().is_none());
+        assert_eq!(again.exact_usage(&cx.tenant).await, (0, 0));
+        assert_eq!(again.built.replay_erasures().await.unwrap(), 0);
+        assert!(again.evidence(&cx.tenant, "storage.person_erased_again").await >= 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_retention_lock_fails_an_erasure_and_says_why() {
+    each(async |ground| {
+        let cx = ground.alone();
+        let until = ground.clock.now().plus(DAY);
+        ground.put(&cx, sealed("free", "1")).await.unwrap();
+        ground.put(&cx, Put { retain_until: Some(until), ..sealed("held", "1") }).await.unwrap();
+        let request = ask(&ground, &cx, PrivacyKind::Erasure).await;
+        ground.tick(Tick::Privacy).await;
+        let failed = find(&ground, &cx, &request.id).await;
+        assert_eq!(failed.status, PrivacyStatus::Failed);
+        assert!(failed.reason.unwrap().contains("neo-n3/held"));
+        assert_eq!(ground.text(&cx, "free").await, "1");
+        ground.clock.advance(2 * DAY);
+        let request = ask(&ground, &cx, PrivacyKind::Erasure).await;
+        ground.tick(Tick::Privacy).await;
+        assert_eq!(find(&ground, &cx, &request.id).await.status, PrivacyStatus::Done);
+        assert_eq!(slug(ground.get(&cx, "held").await), "storage.not_found");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_that_race_with_an_erasure_keep_the_store_whole() {
+    each(async |ground| {
+        let cx = ground.alone();
+        for number in 0..50 {
+            ground.put(&cx, sealed(&format!("k{number}"), "1")).await.unwrap();
+        }
+        ask(&ground, &cx, PrivacyKind::Erasure).await;
+        ground.clock.advance(SECOND);
+        let writing = futures_util::future::join_all((0..100).map(|number| {
+            let wanted = sealed(&format!("k{}", number % 60), "22");
+            let (ground, cx) = (&ground, &cx);
+            async move { ground.put(cx, wanted).await }
+        }));
+        let (outcomes, _) = tokio::join!(writing, ground.tick(Tick::Privacy));
+        for outcome in outcomes {
+            outcome.unwrap();
+        }
+        while ground.tick(Tick::Privacy).await > 0 {}
+        ground.exact_usage(&cx.tenant).await;
+        ground.evidence(&cx.tenant, "storage.person_erased").await;
+        ground.put(&cx, sealed("after", "3")).await.unwrap();
+        assert_eq!(ground.text(&cx, "after").await, "3");
+    })
+    .await;
+}
