@@ -59,16 +59,17 @@ impl Catalogue {
 /// For tests over sources: a slug that is not in the catalogue can't be looked up by the person who gets it.
 pub fn unlisted(source: &str, known: &Catalogue) -> Vec<String> {
     let mut missing = Vec::new();
-    for opening in ["Error::new(", "Error::invalid("] {
+    for (opening, code) in [("Error::new(", true), ("Error::invalid(", false)] {
         for (at, _) in source.match_indices(opening) {
-            let rest = &source[at + opening.len()..];
-            let Some(slug) = rest.split_once('"').and_then(|(before, after)| {
-                let plain = before.chars().all(|c| c.is_alphanumeric() || c.is_whitespace() || ":,_".contains(c));
-                plain.then(|| after.split('"').next()).flatten()
-            }) else {
-                continue;
+            let Some((before, after)) = source[at + opening.len()..].split_once('"') else { continue };
+            let argument = before.trim();
+            let fits = match code {
+                true => argument.strip_prefix("Code::").is_some_and(|rest| rest.find(',') == Some(rest.len() - 1)),
+                false => argument.is_empty(),
             };
-            if known.find(slug).is_none() {
+            let Some(slug) = after.split('"').next().filter(|_| fits) else { continue };
+            let is_slug = slug.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._".contains(&b));
+            if is_slug && known.find(slug).is_none() {
                 missing.push(slug.to_owned());
             }
         }

@@ -1,6 +1,6 @@
 //! The ordered list itself: [`pass`] from top to bottom.
 
-use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::{
@@ -38,6 +38,8 @@ use crate::{
 };
 
 const LONGEST_USER_AGENT: usize = 256;
+/// Who keeps the deadline itself knows best what became of the work: it is let speak first.
+const GRACE: Duration = Duration::from_millis(250);
 
 /// What an edge is made of.
 pub struct Parts {
@@ -132,7 +134,7 @@ where
     // a word (RFC 9112 section 6.1): nothing after such a request is believed.
     let close = head.version < Version::HTTP_2 && head.headers.contains_key(header::TRANSFER_ENCODING);
 
-    let dials = shared.dials.load();
+    let dials = shared.dials.load_full();
     let answer = match dials.cors.preflight(&head.method, &head.headers) {
         Some(response) => Ok(response),
         None => visit.enter(&dials, head, body, next).instrument(span.clone()).await,
@@ -201,7 +203,7 @@ impl Visit<'_> {
         let _turn = shared.turns.take().await?;
         head.extensions.insert(Admitted { cx, body_bytes: limit });
         let work = AssertUnwindSafe(next.oneshot(Request::from_parts(head, Body::from(bytes)))).catch_unwind();
-        match tokio::time::timeout_at(self.deadline.instant().into(), work).await {
+        match tokio::time::timeout_at((self.deadline.instant() + GRACE).into(), work).await {
             Ok(Ok(Ok(response))) => Ok(response),
             Ok(Err(panic)) => Err(Error::internal(anyhow::anyhow!("a handler panicked: {}", words(&*panic)))),
             Err(_) => Err(Error::new(Code::Timeout, "deadline", "the work took longer than the request may")),
@@ -219,7 +221,12 @@ impl Visit<'_> {
         if lengths > 1 || encodings > 1 || (lengths > 0 && encodings > 0) {
             return Err(Error::invalid("request.ambiguous", "the length of the body is told in more than one way"));
         }
-        if headers.get_all(header::HOST).iter().count() > 1 {
+        let mut hosts = headers.get_all(header::HOST).iter();
+        let differs = |host: &HeaderValue| {
+            let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
+            authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host.as_bytes()))
+        };
+        if hosts.next().is_some_and(differs) || hosts.next().is_some() {
             return Err(Error::invalid("request.ambiguous", "the request names more than one host"));
         }
         if matches!(head.method, Method::TRACE | Method::CONNECT) {

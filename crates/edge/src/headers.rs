@@ -17,7 +17,8 @@ const FIXED: [(HeaderName, HeaderValue); 4] = [
 /// `secure`: the client's own connection is encrypted. A page may bring a stricter policy of its own,
 /// and say how long it may be kept.
 pub(crate) fn harden(headers: &mut HeaderMap, secure: bool) {
-    headers.reserve(8);
+    // These, and what the rest of the edge adds.
+    headers.reserve(12);
     for (name, value) in FIXED {
         headers.insert(name, value);
     }

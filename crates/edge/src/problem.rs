@@ -89,7 +89,8 @@ pub(crate) fn render(error: &Error, catalogue: &Catalogue, instance: Option<&str
     if status == 401 {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nsl\""));
     }
-    if let Some(wait) = error.retry_after_ms {
+    // Who hears that something is away now wants to know when to come back.
+    if let Some(wait) = error.retry_after_ms.or((status == 503).then_some(1_000)) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.div_ceil(1_000).max(1)));
     }
     response

@@ -4,11 +4,12 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{Uri, uri::PathAndQuery},
+    http::{Extensions, Uri, uri::PathAndQuery},
     response::Response,
     routing::any,
 };
 use nsl_core::{Code, Error};
+use nsl_kit::serve::{PeerIdentity, Remote};
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -75,12 +76,22 @@ async fn nothing_here() -> Problem {
     Problem(Error::new(Code::NotFound, "route.unknown", "there is nothing at this path"))
 }
 
-// `/api/v1/x` and `/api/x` are `/v1/x`.
-async fn alias(router: Router, mut request: Request<Body>) -> Response {
-    if let Some(uri) = plain(request.uri()) {
-        *request.uri_mut() = uri;
+// `/api/v1/x` and `/api/x` are `/v1/x`. The parameters of this match stay behind: handlers would find
+// them among their own.
+async fn alias(router: Router, request: Request<Body>) -> Response {
+    let (mut head, body) = request.into_parts();
+    let mut kept = Extensions::new();
+    if let Some(remote) = head.extensions.remove::<Remote>() {
+        kept.insert(remote);
     }
-    let Ok(response) = router.oneshot(request).await;
+    if let Some(peer) = head.extensions.remove::<Arc<PeerIdentity>>() {
+        kept.insert(peer);
+    }
+    head.extensions = kept;
+    if let Some(uri) = plain(&head.uri) {
+        head.uri = uri;
+    }
+    let Ok(response) = router.oneshot(Request::from_parts(head, body)).await;
     response
 }
 

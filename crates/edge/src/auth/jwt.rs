@@ -156,3 +156,45 @@ fn scopes(claims: &Map<String, Value>, name: &str) -> Result<Arc<[String]>, Unfi
     }
     Ok(words.into_iter().map(str::to_owned).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::auth::shown::Shown;
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_the_reader(text in "\\PC{0,60}(\\.\\PC{0,60}){0,4}", header in "\\PC{0,80}") {
+            let _ = Presented::parse(&text);
+            let _ = Presented::parse(&format!("{}.e30.AA", URL_SAFE_NO_PAD.encode(&header)));
+            let mut headers = axum::http::HeaderMap::new();
+            if let Ok(value) = axum::http::HeaderValue::from_bytes(text.as_bytes()) {
+                headers.insert("authorization", value);
+                let _ = Shown::of(&headers);
+            }
+        }
+
+        #[test]
+        fn no_claims_break_the_reader(exp in any::<f64>(), name in "exp|nbf|iat|iss|aud|sub|tenant|scope|jti", text: String) {
+            let settings = JwtSettings {
+                jwks: String::new(),
+                issuer: text.clone(),
+                audience: text.clone(),
+                tenant_claim: "tenant".into(),
+                scope_claim: "scope".into(),
+                max_age: std::time::Duration::ZERO,
+                stale: std::time::Duration::ZERO,
+            };
+            let mut claims = serde_json::json!({
+                "exp": exp, "iss": text, "aud": text, "sub": "a", "tenant": "t", "scope": text, "jti": "j",
+            });
+            claims[name] = Value::from(text);
+            for now in [0, i64::MIN, i64::MAX] {
+                let claims = claims.as_object().expect("made as one");
+                let _ = read_claims(claims, &settings, Timestamp(now));
+            }
+        }
+    }
+}

@@ -49,6 +49,7 @@ async fn sign_in_is_counted_by_address_and_numbers_change_while_serving() {
     }
     let more: Settings = settings(&["limits.auth_per_15_minutes=3"]);
     rig.edge.reload(&more);
+    rig.clock.advance(Duration::from_secs(300));
     assert_eq!(sign_in().await.unwrap().status(), 200);
     assert_eq!(sign_in().await.unwrap().status(), 429);
     rig.stop().await;
@@ -142,7 +143,7 @@ async fn a_request_that_is_given_up_ends_its_work() {
     let rig = Rig::start(&[]).await;
     let request = rig.get("/v1/echo/wait").bearer_auth(KEY).timeout(Duration::from_millis(50)).send().await;
     assert!(request.unwrap_err().is_timeout());
-    rig.service.go_on.notify_one();
+    until(|| rig.service.left.load(Ordering::SeqCst) == 1).await;
     assert_eq!(rig.with_bearer(KEY).await.status(), 200);
     assert_eq!(rig.service.finished.load(Ordering::SeqCst), 0);
     rig.stop().await;

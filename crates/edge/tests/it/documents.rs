@@ -1,4 +1,5 @@
-use serde_json::Value;
+use nsl_edge::{Face, Rule};
+use serde_json::{Value, json};
 
 use crate::rig::Rig;
 
@@ -33,5 +34,89 @@ async fn the_pages_run_no_script_and_load_nothing_from_elsewhere() {
     assert!(!text.contains("<script") && !text.contains("style=") && !text.contains("http://"), "{text}");
     let style = rig.get("/docs/style.css").send().await.unwrap();
     assert_eq!(style.headers()["content-type"], "text/css; charset=utf-8");
+    rig.stop().await;
+}
+
+/// Stands for what a service says of itself.
+mod said {
+    use utoipa::{OpenApi, ToSchema};
+
+    /// What is kept.
+    #[derive(ToSchema)]
+    #[allow(dead_code, reason = "only its schema matters")]
+    pub(super) struct Kept {
+        /// The <name> of it.
+        key: String,
+        size: Option<u64>,
+    }
+
+    /// Keep a thing
+    ///
+    /// For as long as it takes.
+    #[utoipa::path(post, path = "/v1/echo/store", request_body = Kept,
+        responses((status = 200, description = "Kept", body = Kept), (status = 429, description = "Echo is tired")))]
+    #[allow(dead_code, reason = "only its description matters")]
+    fn keep() {}
+
+    /// Look at things
+    #[utoipa::path(get, path = "/v1/echo/open", params(("after" = Option<String>, Query, description = "Where to go on")),
+        responses((status = 200, description = "Things", body = [Kept])))]
+    #[allow(dead_code, reason = "only its description matters")]
+    fn look() {}
+
+    #[derive(OpenApi)]
+    #[openapi(paths(keep, look), tags((name = "echo", description = "Says what it hears.")))]
+    pub(super) struct Docs;
+}
+
+#[test]
+fn operations_say_what_holds_because_of_the_edge() {
+    use utoipa::OpenApi;
+
+    let face =
+        Face::new("echo", axum::Router::new()).docs(said::Docs::openapi()).rule(Rule::at("/v1/echo/open").open());
+    let whole = nsl_edge::openapi(&[face], "1.2.3");
+    assert_eq!((&whole["openapi"], &whole["info"]["version"]), (&json!("3.1.0"), &json!("1.2.3")));
+    assert_eq!(whole["tags"], json!([{ "name": "echo", "description": "Says what it hears." }]));
+    let (keep, look) = (&whole["paths"]["/v1/echo/store"]["post"], &whole["paths"]["/v1/echo/open"]["get"]);
+    for operation in [keep, look] {
+        for (status, name) in
+            [("401", "Unauthenticated"), ("403", "Forbidden"), ("503", "Unavailable"), ("default", "Problem")]
+        {
+            assert_eq!(operation["responses"][status]["$ref"], format!("#/components/responses/{name}"));
+        }
+    }
+    assert_eq!(keep["responses"]["429"]["description"], "Echo is tired", "what the service says stands");
+    assert_eq!(keep["security"], json!([{ "bearer": [] }, { "apiKey": [] }]));
+    assert_eq!(look["security"][0], json!({}), "an open route needs no credential");
+    assert_eq!(keep["parameters"], json!([{ "$ref": "#/components/parameters/IdempotencyKey" }]));
+    assert_eq!(look["parameters"].as_array().unwrap().len(), 1);
+    assert!(whole["components"]["schemas"]["Kept"].is_object());
+    // Each reference leads somewhere.
+    let text = whole.to_string();
+    for (at, _) in text.match_indices("\"$ref\":\"#") {
+        let pointer = text[at + 9..].split('"').next().unwrap();
+        assert!(whole.pointer(pointer).is_some(), "{pointer}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_each_operation_and_escapes_what_it_shows() {
+    use utoipa::OpenApi;
+
+    let rig = Rig::start_with(&[], |face| face.docs(said::Docs::openapi())).await;
+    let text = rig.get("/docs").send().await.unwrap().text().await.unwrap();
+    for part in [
+        "Says what it hears.",
+        "<b class=\"post\">POST</b> <code>/v1/echo/store</code>",
+        "Keep a thing",
+        "Where to go on",
+        "The &lt;name&gt; of it",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("<name>"));
+    let description: Value = rig.get("/openapi.json").send().await.unwrap().json().await.unwrap();
+    assert!(description["paths"]["/v1/echo/store"]["post"].is_object());
     rig.stop().await;
 }

@@ -3,9 +3,11 @@
 
 mod answers;
 mod bounds;
+mod certificates;
 mod credentials;
 mod documents;
 mod forge;
+mod observed;
 mod refusals;
 mod rig;
 mod smuggling;

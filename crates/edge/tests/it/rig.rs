@@ -158,6 +158,10 @@ pub(crate) fn settings(flags: &[&str]) -> Settings {
 impl Rig {
     /// Starts with the default settings and these on top.
     pub(crate) async fn start(flags: &[&str]) -> Self {
+        Self::start_with(flags, |face| face).await
+    }
+
+    pub(crate) async fn start_with(flags: &[&str], change: impl FnOnce(Face) -> Face) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let (identity, audit) = (Arc::new(FakeIdentity::default()), Arc::new(FakeAudit::default()));
         identity.keys.lock().insert(digest_of(KEY), authenticated("ten_1", "alice"));
@@ -175,7 +179,7 @@ impl Rig {
         })
         .unwrap();
         let service = Arc::new(Service::default());
-        let router = edge.serve(vec![service.face()]);
+        let router = edge.serve(vec![change(service.face())]);
         let http_flags = ["public.address=127.0.0.1:0", "profile=development"].into_iter().chain(http_flags);
         let Http { http, public } = Loader::default().flags(http_flags).load::<Http>().unwrap().value;
         let listener = Listener::bind("public", &public, &http).await.unwrap();
@@ -223,6 +227,7 @@ pub(crate) async fn problem(response: reqwest::Response) -> (u16, String, Value)
 pub(crate) struct Service {
     pub(crate) reached: Mutex<Vec<String>>,
     pub(crate) finished: AtomicUsize,
+    pub(crate) left: AtomicUsize,
     pub(crate) go_on: Notify,
 }
 
@@ -313,7 +318,16 @@ async fn big(Caller(_): Caller, Query(Size { size }): Query<Size>) -> impl IntoR
     ([kind, tag], format!("\"{}\"", "a".repeat(size.saturating_sub(2))))
 }
 
+struct Leaving(Arc<Service>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.left.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 async fn wait(service: Arc<Service>) -> &'static str {
+    let _guard = Leaving(Arc::clone(&service));
     service.go_on.notified().await;
     service.finished.fetch_add(1, Ordering::SeqCst);
     "done"

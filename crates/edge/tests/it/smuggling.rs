@@ -85,7 +85,7 @@ fn corpus() -> Vec<(&'static str, String)> {
         ("null in a name", post("x\0a: b\r\ncontent-length: 0\r\n", HIDDEN)),
         ("a field without a colon", post("x-a\r\ncontent-length: 0\r\n", HIDDEN)),
         ("an empty name", post(": b\r\ncontent-length: 0\r\n", HIDDEN)),
-        ("two hosts", format!("GET /v1/echo/open HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n")),
+        ("two hosts", "GET /v1/echo/open HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n".to_owned()),
         ("a space in the target", get("GET /v1/echo /open HTTP/1.1")),
         ("no version", get("GET /v1/echo/open")),
         ("another version", get("GET /v1/echo/open HTTP/1.2")),
