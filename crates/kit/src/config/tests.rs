@@ -321,7 +321,7 @@ async fn a_rotated_secret_file_is_taken_at_sighup() {
     let (tasks, mut changes) = (crate::Tasks::new(), watch.changes());
     watch.follow(&tasks);
     // Until the handler stands, the signal would end the process.
-    tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap();
+    let _ = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup()).unwrap();
     fs::write(&token, "second").unwrap();
     loop {
         kill_process(getpid(), Signal::HUP).unwrap();

@@ -1,6 +1,6 @@
 //! Logs, metrics and traces of one process.
 //!
-//! Holds: a log line is one JSON object on stderr whose names are fixed ([`line`]); neither a stuck
+//! Holds: a log line is one JSON object on stderr whose names are fixed; neither a stuck
 //! reader of the logs nor a dead trace collector holds anything up; spans cost next to nothing while
 //! traces are not sent.
 
