@@ -1,6 +1,12 @@
 //! What every answer says to browsers and caches.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::{
+    Router,
+    extract::Request,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware::{Next, from_fn},
+};
+use nsl_kit::serve::Remote;
 
 // Everything that our own pages need and nothing else; no inline script or style runs.
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -13,6 +19,16 @@ const FIXED: [(HeaderName, HeaderValue); 4] = [
     (header::X_XSS_PROTECTION, HeaderValue::from_static("1; mode=block")),
     (header::REFERRER_POLICY, HeaderValue::from_static("strict-origin-when-cross-origin")),
 ];
+
+/// Gives the security headers to routes that pass no edge: health and information on the public listener.
+pub fn hardened(router: Router) -> Router {
+    router.layer(from_fn(async |request: Request, next: Next| {
+        let secure = request.extensions().get::<Remote>().is_some_and(|remote| remote.secure);
+        let mut response = next.run(request).await;
+        harden(response.headers_mut(), secure);
+        response
+    }))
+}
 
 /// `secure`: the client's own connection is encrypted. A page may bring a stricter policy of its own,
 /// and say how long it may be kept.
@@ -31,5 +47,22 @@ pub(crate) fn harden(headers: &mut HeaderMap, secure: bool) {
     if secure {
         let year = HeaderValue::from_static("max-age=31536000; includeSubDomains; preload");
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn plain_routes_are_hardened_too() {
+        let router = hardened(Router::new().route("/health", get(|| async { "fine" })));
+        let response = router.oneshot(Request::get("/health").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(response.headers()[header::X_FRAME_OPTIONS], "DENY");
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+        assert!(!response.headers().contains_key(header::STRICT_TRANSPORT_SECURITY));
     }
 }

@@ -39,6 +39,7 @@ pub use config::{AuthSettings, CorsSettings, EdgeSettings, JwtSettings, LimitSet
 pub use docs::openapi;
 pub use edge::Parts;
 pub use face::{Class, Face, Rule};
+pub use headers::hardened;
 pub use params::{Path, Query};
 pub use problem::{Problem, ProblemBody};
 pub use serve::Edge;

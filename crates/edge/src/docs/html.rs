@@ -107,7 +107,13 @@ fn one_operation(body: &mut String, whole: &Value, route: &str, method: &str, op
 
 fn prose(body: &mut String, text: &str) {
     for paragraph in text.split("\n\n").filter(|paragraph| !paragraph.is_empty()) {
-        let _ = write!(body, "<p>{}</p>", Escaped(paragraph));
+        body.push_str("<p>");
+        // Every second part stood between backticks.
+        for (i, part) in paragraph.split('`').enumerate() {
+            let part = Escaped(part);
+            let _ = if i % 2 == 0 { write!(body, "{part}") } else { write!(body, "<code>{part}</code>") };
+        }
+        body.push_str("</p>");
     }
 }
 
