@@ -1,6 +1,9 @@
 use std::{sync::Arc, time::Duration};
 
-use lapin::{Acker, options::BasicAckOptions};
+use lapin::{
+    Acker, Channel,
+    options::{BasicAckOptions, BasicNackOptions},
+};
 use nsl_core::{Result, TenantId, Timestamp};
 use parking_lot::Mutex;
 
@@ -18,10 +21,30 @@ pub struct Delivery {
     pub(super) broker: Option<Ack>,
 }
 
-/// How the broker is told, and where to leave what was never settled.
+/// How the broker is told.
 pub(super) struct Ack {
     pub(super) acker: Acker,
-    pub(super) dropped: Arc<Mutex<Vec<Acker>>>,
+    pub(super) shared: Arc<Subscription>,
+}
+
+/// Where messages came from: open as long as one of them is unsettled.
+pub(super) struct Subscription {
+    pub(super) channel: Channel,
+    /// What was dropped without being settled.
+    pub(super) dropped: Mutex<Vec<Acker>>,
+}
+
+impl Subscription {
+    /// Lets the broker deliver again what was dropped.
+    pub(super) async fn give_back(&self) {
+        if !self.channel.status().connected() {
+            return;
+        }
+        let ackers = std::mem::take(&mut *self.dropped.lock());
+        for acker in ackers {
+            let _ = acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
+        }
+    }
 }
 
 impl Delivery {
@@ -129,8 +152,8 @@ impl Delivery {
 
 impl Drop for Delivery {
     fn drop(&mut self) {
-        if let Some(Ack { acker, dropped }) = self.broker.take() {
-            dropped.lock().push(acker);
+        if let Some(Ack { acker, shared }) = self.broker.take() {
+            shared.dropped.lock().push(acker);
         }
     }
 }

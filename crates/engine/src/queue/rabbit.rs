@@ -2,9 +2,11 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
 use lapin::{
-    Acker,
+    Channel,
     message::Delivery as Arrived,
-    options::{BasicAckOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions},
+    options::{
+        BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicNackOptions, BasicQosOptions, BasicRejectOptions,
+    },
     types::FieldTable,
 };
 use parking_lot::Mutex;
@@ -16,7 +18,7 @@ use super::{
     broker::{self, Broker, Live},
     changes::{Claim, Claimed},
     consumer::unless_spent,
-    delivery::Ack,
+    delivery::{Ack, Subscription},
 };
 use crate::backoff::Backoff;
 
@@ -36,9 +38,10 @@ pub(super) async fn pump(
         };
         let subscribing = tokio::time::timeout(broker.timeout, subscribe(queue, broker, &live, topic));
         match subscribing.await {
-            Ok(Ok(arriving)) => {
+            Ok(Ok((channel, mut arriving))) => {
                 backoff = backoff.reset();
-                if receive(queue, topic, arriving, &out, &stop).await {
+                if receive(queue, topic, &channel, &mut arriving, &out, &stop).await {
+                    let _ = tokio::time::timeout(broker.timeout, leave(&channel, arriving)).await;
                     return;
                 }
             }
@@ -49,27 +52,45 @@ pub(super) async fn pump(
     }
 }
 
-async fn subscribe(queue: &Queue, broker: &Broker, live: &Live, topic: Topic) -> lapin::Result<lapin::Consumer> {
+async fn subscribe(
+    queue: &Queue,
+    broker: &Broker,
+    live: &Live,
+    topic: Topic,
+) -> lapin::Result<(Channel, lapin::Consumer)> {
     let channel = broker.channel(live).await?;
     let from = broker.declare(live, &channel, topic.name()).await?;
     channel.basic_qos(queue.0.config.prefetch, BasicQosOptions::default()).await?;
-    channel.basic_consume(from.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await
+    let options = BasicConsumeOptions::default();
+    let arriving = channel.basic_consume(from.into(), "".into(), options, FieldTable::default()).await?;
+    Ok((channel, arriving))
+}
+
+/// Lets others have at once what arrived here and was not looked at. What was handed on can still be settled.
+async fn leave(channel: &Channel, mut arriving: lapin::Consumer) {
+    if channel.basic_cancel(arriving.tag(), BasicCancelOptions::default()).await.is_err() {
+        return;
+    }
+    while let Some(Ok(arrived)) = arriving.next().await {
+        let _ = arrived.acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
+    }
 }
 
 /// Returns `true` when there is no one to receive any more, `false` when the subscription broke.
 async fn receive(
     queue: &Queue,
     topic: Topic,
-    mut arriving: lapin::Consumer,
+    channel: &Channel,
+    arriving: &mut lapin::Consumer,
     out: &mpsc::Sender<Delivery>,
     stop: &CancellationToken,
 ) -> bool {
-    let dropped: Arc<Mutex<Vec<Acker>>> = Arc::default();
+    let shared = Arc::new(Subscription { channel: channel.clone(), dropped: Mutex::default() });
     loop {
         let next = async {
             let room = out.reserve().await.ok()?;
             loop {
-                give_back(&dropped).await;
+                shared.give_back().await;
                 tokio::select! {
                     arrived = arriving.next() => return Some((room, arrived)),
                     // What was dropped meanwhile should not have to wait for the next message.
@@ -85,11 +106,8 @@ async fn receive(
                 Some((room, Some(Ok(arrived)))) => (room, arrived),
             },
         };
-        let claiming = claim(queue, topic, arrived, &dropped);
-        let claimed = tokio::select! {
-            () = stop.cancelled() => return true,
-            claimed = claiming => claimed,
-        };
+        // Not given up half-way: a claim that nobody knows of would keep the message from everyone.
+        let claimed = claim(queue, topic, arrived, &shared, stop).await;
         if let Some(delivery) = claimed
             && let Some(delivery) = unless_spent(delivery).await
         {
@@ -98,16 +116,15 @@ async fn receive(
     }
 }
 
-async fn give_back(dropped: &Mutex<Vec<Acker>>) {
-    let ackers = std::mem::take(&mut *dropped.lock());
-    for acker in ackers {
-        let _ = acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
-    }
-}
-
 /// `None` when there is nothing to do: it is done already, someone else works on it, or it is no message of ours.
 /// While SQL is away this waits; the message stays where it is, counted by nobody.
-async fn claim(queue: &Queue, topic: Topic, arrived: Arrived, dropped: &Arc<Mutex<Vec<Acker>>>) -> Option<Delivery> {
+async fn claim(
+    queue: &Queue,
+    topic: Topic,
+    arrived: Arrived,
+    shared: &Arc<Subscription>,
+    stop: &CancellationToken,
+) -> Option<Delivery> {
     let acker = arrived.acker;
     let Some(message) = broker::read(topic.name(), &arrived.properties, arrived.data) else {
         tracing::warn!(
@@ -125,7 +142,10 @@ async fn claim(queue: &Queue, topic: Topic, arrived: Arrived, dropped: &Arc<Mute
             Ok(claimed) => break (claimed, until),
             Err(error) => {
                 tracing::warn!(topic = topic.name(), %error, "a message cannot be claimed, trying again");
-                tokio::time::sleep(backoff.next()).await;
+                if stop.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
+                    shared.dropped.lock().push(acker);
+                    return None;
+                }
             }
         }
     };
@@ -134,6 +154,6 @@ async fn claim(queue: &Queue, topic: Topic, arrived: Arrived, dropped: &Arc<Mute
         return None;
     };
     let message = super::table::Taken { attempt, fence, ..message };
-    let ack = Ack { acker, dropped: Arc::clone(dropped) };
+    let ack = Ack { acker, shared: Arc::clone(shared) };
     Some(Delivery { message, queue: queue.clone(), until, broker: Some(ack) })
 }

@@ -264,7 +264,8 @@ async fn promises_to_many(stand: &Stand, processes: [Process; 2]) {
     let slow = next(&mut first).await;
     let mut second = two.queue.consume(ORDERS);
     nothing(&mut second).await;
-    // One stops answering: its connection to the broker, if any, ends.
+    // One hangs: it receives no more, and its connection to the broker, if any, ends.
+    drop(first);
     one.stop.cancel();
     stand.clock.advance(LEASE + Duration::from_secs(1));
     let over = next(&mut second).await;
@@ -278,7 +279,6 @@ async fn promises_to_many(stand: &Stand, processes: [Process; 2]) {
     assert_eq!(effects(&two.db).await, HashMap::new());
 
     // Each message has its effect once, whoever works.
-    drop(first);
     let (one_db, three) = (one.db.clone(), stand.process_on(one.db.clone()));
     let sent: Vec<Message> = (0..200).map(|n| message(&n.to_string())).collect();
     let mut workers = JoinSet::new();
