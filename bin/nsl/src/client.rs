@@ -63,7 +63,9 @@ impl Reach {
             false => Left::read(&self.data_dir(environment))?,
         };
         let url = named.or(left.as_ref().map(|left| left.url.as_str())).ok_or_else(|| {
-            Failure::usage("no server: use --url or NSL_URL, or start `nsl dev` (NSL_DATA_DIR or --data-dir names its directory)")
+            Failure::usage(
+                "no server: use --url or NSL_URL, or start `nsl dev` (NSL_DATA_DIR or --data-dir names its directory)",
+            )
         })?;
         let base = base(url)?;
         // The key that a local start left is for that server alone.

@@ -119,8 +119,7 @@ impl Engines {
             (Some(redis), Some(blobs), Some(secrets), Some(root), Some(chain_key), Some(db)) => {
                 let keyring = Keyring::new(db.clone(), Arc::new(root), Arc::clone(&clock));
                 let process = ProcessId::fresh();
-                let ledger =
-                    Ledger::new(db.clone(), keyring.clone(), Arc::clone(&clock), chain_key.clone(), process);
+                let ledger = Ledger::new(db.clone(), keyring.clone(), Arc::clone(&clock), chain_key.clone(), process);
                 let cache = Cache::build(&settings.cache, redis.as_ref(), Arc::clone(&clock));
                 let limits = Limits::build(&settings.limits.engine, redis.as_ref(), Arc::clone(&clock));
                 let queue = Queue::build(&settings.queue, db.clone(), Arc::clone(&clock));
@@ -178,12 +177,7 @@ impl Engines {
     }
 }
 
-async fn database(
-    settings: &Settings,
-    clock: &Arc<dyn Clock>,
-    key: &ChainKey,
-    schema: Schema,
-) -> anyhow::Result<Db> {
+async fn database(settings: &Settings, clock: &Arc<dyn Clock>, key: &ChainKey, schema: Schema) -> anyhow::Result<Db> {
     if schema == Schema::Migrate {
         settings.sql.migrate(&settings.data_dir, &**clock, &MIGRATIONS).await?;
     }

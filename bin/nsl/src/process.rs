@@ -191,7 +191,8 @@ impl Parts {
         if timeout(LAST_WORK.max(left()), self.engines.db.drain()).await.is_err() {
             tracing::warn!("the last writes did not end in time");
         }
-        let _ = timeout_at(Instant::now() + Duration::from_millis(200), self.ops.drain(Duration::from_millis(100))).await;
+        let _ =
+            timeout_at(Instant::now() + Duration::from_millis(200), self.ops.drain(Duration::from_millis(100))).await;
         tracing::info!("stopped");
     }
 }
@@ -241,7 +242,11 @@ async fn keep_numbers(
             allowed.set(usage.2 as f64);
             let crowded = usage.0 * 10 > usage.2 * 8;
             if crowded && !warned {
-                tracing::warn!(used = usage.0, allowed = usage.2, "more than 80 % of the connections to SQL are in use");
+                tracing::warn!(
+                    used = usage.0,
+                    allowed = usage.2,
+                    "more than 80 % of the connections to SQL are in use"
+                );
             }
             warned = crowded;
         }

@@ -137,7 +137,8 @@ impl Check for Settings {
         }
         for wrong in self.sql.check() {
             // A sentence there begins with the setting that it is about.
-            let (path, why) = wrong.split_once(' ').filter(|(path, _)| path.starts_with("sql.")).unwrap_or(("", &wrong));
+            let (path, why) =
+                wrong.split_once(' ').filter(|(path, _)| path.starts_with("sql.")).unwrap_or(("", &wrong));
             mistakes.add(path, why);
         }
         if self.needs_redis() && self.redis.url.is_empty() {

@@ -78,7 +78,10 @@ pub(crate) async fn wire(
             let storage = nsl_storage::build(settings.storage.clone(), settings.quota, parts);
             let erased = storage.replay_erasures().await?;
             if erased > 0 {
-                tracing::warn!(persons = erased, "a restored database held persons who were erased: they are erased again");
+                tracing::warn!(
+                    persons = erased,
+                    "a restored database held persons who were erased: they are erased again"
+                );
             }
             storage.start(tasks);
             Ok(built.insert(storage).service())
@@ -115,10 +118,15 @@ fn make_edge(
     audit: &Handle<AuditClient>,
     trace: Option<TraceHooks>,
 ) -> anyhow::Result<Edge> {
+    let (identity, audit) = match (identity.need(), audit.need()) {
+        (Ok(identity), Ok(audit)) => (identity, audit),
+        (Err(one), Err(other)) => anyhow::bail!("{one:#}; {other:#}"),
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
     Edge::new(Parts {
         settings: settings.edge(),
-        identity: identity.need()?,
-        audit: audit.need()?,
+        identity,
+        audit,
         limits: engines.limits.clone(),
         clock: Arc::clone(&engines.clock),
         trace,
@@ -156,10 +164,8 @@ fn channels(
     keys: Option<PeerKeys>,
 ) -> anyhow::Result<BTreeMap<String, Channel>> {
     let files = &settings.internal.tls;
-    let tls = (!settings.rpc.ca.is_empty()).then(|| PeerTls {
-        ca: PathBuf::from(&settings.rpc.ca),
-        identity: files.cert.clone().zip(files.key.clone()),
-    });
+    let tls = (!settings.rpc.ca.is_empty())
+        .then(|| PeerTls { ca: PathBuf::from(&settings.rpc.ca), identity: files.cert.clone().zip(files.key.clone()) });
     let dialer = Dialer::new(settings.rpc.channel.clone(), keys, tls, Arc::clone(&engines.clock))?;
     let mut channels = BTreeMap::new();
     for (name, addresses) in &settings.peers {

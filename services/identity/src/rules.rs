@@ -136,7 +136,11 @@ mod tests {
     #[test]
     fn malformed_scopes_and_names_are_refused_even_to_those_who_hold_everything() {
         for scope in ["", "storage", "storage:", ":read", "*:read", "a:b:c", "Storage:read", "storage:**", "a b:c"] {
-            assert_eq!(check_scopes(&[scope.to_owned()], &holding(&["*"])).unwrap_err().slug, "identity.scopes", "{scope}");
+            assert_eq!(
+                check_scopes(&[scope.to_owned()], &holding(&["*"])).unwrap_err().slug,
+                "identity.scopes",
+                "{scope}"
+            );
         }
         assert!(check_scopes(&[], &holding(&["*"])).is_err());
         assert!(check_scopes(&vec!["*".to_owned(); 51], &holding(&["*"])).is_err());

@@ -195,8 +195,8 @@ impl Identity for Service {
             return Err(store::key_missing());
         }
         let now = self.clock.now();
-        let entry = Entry::new(cx, "identity.key_revoked", "identity", "revoke_key", now)
-            .request("key", key.id.as_str());
+        let entry =
+            Entry::new(cx, "identity.key_revoked", "identity", "revoke_key", now).request("key", key.id.as_str());
         let evidence = self.ledger.seal(cx, entry, Map::new()).await?;
         let change = Revoke { tenant: cx.tenant.clone(), id: key.id, at: now, evidence };
         let ended = self.db.write(cx, change).await?;

@@ -86,9 +86,7 @@ impl Audit {
 async fn verify(configure: Configure, tenant: Option<String>, environment: Environment) -> Result<Done, Failure> {
     let mut loader = configure.loader(environment.clone());
     if loader.file_path().is_none() {
-        loader = loader
-            .preset("profile", "development", "nsl audit")
-            .preset("data_dir", DEFAULT_DATA_DIR, "nsl audit");
+        loader = loader.preset("profile", "development", "nsl audit").preset("data_dir", DEFAULT_DATA_DIR, "nsl audit");
     }
     let loaded: Loaded<Settings> = loader.load()?;
     let settings = &loaded.value;
@@ -97,7 +95,10 @@ async fn verify(configure: Configure, tenant: Option<String>, environment: Envir
         // Looking must not make what is looked for.
         let file = nsl_sql::Config::sqlite_file(&settings.data_dir);
         if !file.exists() {
-            return Err(Failure::new(Exit::NotFound, format!("there is no database in {}", settings.data_dir.display())));
+            return Err(Failure::new(
+                Exit::NotFound,
+                format!("there is no database in {}", settings.data_dir.display()),
+            ));
         }
     }
     let secrets = engines::secrets(settings, nsl_kit::Profile::Production, &environment)?;

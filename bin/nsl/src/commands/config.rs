@@ -44,7 +44,8 @@ pub(crate) struct Configure {
 
 impl Configure {
     pub(crate) fn loader(&self, environment: Environment) -> Loader {
-        let file = self.config.clone().or_else(|| environment.get("NSL_CONFIG").filter(|f| !f.is_empty()).map(PathBuf::from));
+        let file =
+            self.config.clone().or_else(|| environment.get("NSL_CONFIG").filter(|f| !f.is_empty()).map(PathBuf::from));
         let dir = self.data_dir.as_ref().map(|dir| format!("data_dir={}", dir.display()));
         Loader::default().file(file).environment(environment).flags(dir).flags(&self.set)
     }
@@ -68,9 +69,7 @@ impl Config {
                     let setting = format!("{} = {}", it.path, it.shown);
                     format!("{setting:<width$}  # {}\n", it.origin, width = widest + 3)
                 };
-                let object = |it: &nsl_kit::config::Setting| {
-                    json!({ "path": it.path, "value": it.shown, "origin": it.origin.to_string() })
-                };
+                let object = |it: &nsl_kit::config::Setting| json!({ "path": it.path, "value": it.shown, "origin": it.origin.to_string() });
                 Ok(Done {
                     json: json!({ "settings": settings.iter().map(object).collect::<Vec<_>>() }).to_string(),
                     shown: settings.iter().map(line).collect(),

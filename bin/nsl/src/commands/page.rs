@@ -20,11 +20,7 @@ pub(crate) struct Paging {
 
 impl Paging {
     /// Asks for one page or for all of them, and shows what came.
-    pub(crate) async fn run<'a>(
-        self,
-        ask: impl Fn() -> Ask<'a>,
-        columns: &[(&str, &str)],
-    ) -> Result<Done, Failure> {
+    pub(crate) async fn run<'a>(self, ask: impl Fn() -> Ask<'a>, columns: &[(&str, &str)]) -> Result<Done, Failure> {
         let mut items = Vec::new();
         let mut after = self.after;
         loop {

@@ -270,7 +270,8 @@ impl Storage {
                     ("SEALED", "encrypted"),
                     ("UPDATED", "updated_at"),
                 ];
-                page.run(|| client.ask(Method::GET, &["v1", "storage", chain, "items", &key, "versions"]), &columns).await
+                page.run(|| client.ask(Method::GET, &["v1", "storage", chain, "items", &key, "versions"]), &columns)
+                    .await
             }
             Command::Restore { key, version } => {
                 let from = version.to_string();
@@ -309,7 +310,8 @@ async fn put_value(client: &Client, chain: &str, put: Put) -> Result<Done, Failu
     let mut text = serde_json::to_string(&fields).expect("strings and JSON values serialise");
     text.truncate(text.len() - 1);
     let whole = format!("{text},\"value\":{}}}", value.get());
-    let whole = RawValue::from_string(whole).map_err(|error| Failure::usage(format!("the value is not JSON: {error}")))?;
+    let whole =
+        RawValue::from_string(whole).map_err(|error| Failure::usage(format!("the value is not JSON: {error}")))?;
     let ask = client.ask(Method::POST, &["v1", "storage", "store", chain]).body(&whole);
     let reply = ask.header(IDEMPOTENCY_KEY, put.idempotency_key).send().await?;
     Ok(Done::one(reply, |reply| format!("stored {} as version {}\n", put.key, reply["version"])))

@@ -1,0 +1,8 @@
+//! The program as its users meet it: started, asked, stopped.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod command_line;
+mod configuration;
+mod development;
+mod production;
