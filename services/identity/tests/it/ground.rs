@@ -1,0 +1,97 @@
+//! The service on each engine.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use aws_lc_rs::digest;
+use nsl_api::identity::{
+    Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, IdentityClient,
+};
+use nsl_core::{Cx, ManualClock, ProcessId, Result, Secret, Subject, TenantId, Timestamp};
+use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
+use nsl_keyring::{Keyring, SecretsRoot};
+use nsl_kit::Tasks;
+use nsl_ledger::{ChainKey, Ledger, Search, closer};
+use nsl_rpc::{Client, Via};
+use nsl_sql::{BASE, Config, Db};
+use parking_lot::Mutex;
+
+pub(crate) struct Ground {
+    pub(crate) identity: IdentityClient,
+    pub(crate) db: Db,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) tasks: Tasks,
+    /// The digests that were told to be forgotten.
+    pub(crate) revoked: Arc<Mutex<Vec<String>>>,
+    _dir: tempfile::TempDir,
+    _database: Option<nsl_sandbox::Database>,
+}
+
+pub(crate) async fn each(test: impl AsyncFn(Ground)) {
+    test(Ground::on(None, 1_000).await).await;
+    test(Ground::on(Some(nsl_sandbox::Database::fresh().unwrap()), 1_000).await).await;
+}
+
+pub(crate) fn digest_of(key: &str) -> String {
+    hex::encode(digest::digest(&digest::SHA256, key.as_bytes()))
+}
+
+pub(crate) fn new_key(name: &str, scopes: &[&str]) -> CreateKey {
+    let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+    CreateKey { name: name.to_owned(), scopes, subject: None, expires_at: None }
+}
+
+impl Ground {
+    pub(crate) async fn on(database: Option<nsl_sandbox::Database>, keys_per_tenant: u32) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
+        let config = database.as_ref().map_or_else(Config::embedded, |database| Config::postgres(database.url()));
+        let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_identity::MIGRATIONS];
+        config.migrate(dir.path(), &*clock, &all).await.unwrap();
+        let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
+        let db = Db::open(&config, dir.path(), clock.clone(), || Some(closer(&key))).await.unwrap();
+        let settings = SecretsConfig { engine: SecretsEngine::Files, dir: String::new() };
+        let secrets = Secrets::build(&settings, dir.path(), true, &BTreeMap::new()).unwrap();
+        let keyring = Keyring::new(db.clone(), Arc::new(SecretsRoot::open(secrets).await.unwrap()), clock.clone());
+        let ledger = Ledger::new(db.clone(), keyring, clock.clone(), key, ProcessId::fresh());
+        let tasks = Tasks::new();
+        let revoked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&revoked);
+        let service = nsl_identity::build(
+            nsl_identity::Config { keys_per_tenant, ..nsl_identity::Config::default() },
+            db.clone(),
+            ledger.clone(),
+            clock.clone(),
+            &tasks,
+            Arc::new(move |digest: &str| heard.lock().push(digest.to_owned())),
+        );
+        let identity = IdentityClient::new(Via::Local(service));
+        Self { identity, db, ledger, clock, tasks, revoked, _dir: dir, _database: database }
+    }
+
+    pub(crate) async fn tenant(&self) -> CreatedTenant {
+        let cx = Cx::system(TenantId::fresh(), Duration::from_secs(30));
+        let request = CreateTenant { name: "acme".to_owned(), subject: Subject::parse("alice").unwrap() };
+        self.identity.create_tenant(&cx, request).await.unwrap()
+    }
+
+    pub(crate) async fn authenticate(&self, secret: &str) -> Result<Authenticated> {
+        let cx = Cx::system(TenantId::fresh(), Duration::from_secs(30));
+        self.identity.authenticate(&cx, Authenticate { digest: digest_of(secret) }).await
+    }
+
+    /// What a request with this key would run under.
+    pub(crate) async fn as_key(&self, key: &CreatedKey) -> Cx {
+        let found = self.authenticate(&key.secret.0).await.unwrap();
+        let mut cx = Cx::system(found.tenant, Duration::from_secs(30));
+        cx.principal = found.principal;
+        cx
+    }
+
+    pub(crate) async fn events(&self, tenant: &TenantId) -> Vec<String> {
+        let search = Search { limit: 100, ..Search::default() };
+        let found = self.ledger.search(tenant, search).await.unwrap();
+        let own = found.into_iter().map(|entry| entry.event_type).filter(|event| event.starts_with("identity."));
+        own.collect()
+    }
+}

@@ -1,0 +1,6 @@
+//! The promises of identity, through its client, on both SQL engines.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod ground;
+mod keys;
+mod tenants;
