@@ -3,7 +3,7 @@ use std::{
     fmt, fs,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -41,6 +41,8 @@ pub struct Outcome {
     pub acknowledged: u64,
     /// Stores that were on their way when the process was killed: they may be there or not.
     pub unanswered: u64,
+    /// Stores that were answered, but not 200.
+    pub refused: u64,
     /// Acknowledged values that were not there, or older than acknowledged, after a restart.
     pub lost: u64,
     /// Values that nobody ever stored in this form.
@@ -59,8 +61,8 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "kills {}, acknowledged {}, unanswered {}, lost {}, torn {}, broken chains {}",
-            self.kills, self.acknowledged, self.unanswered, self.lost, self.torn, self.broken_chains
+            "kills {}, acknowledged {}, lost {}, torn {}, broken chains {}, unanswered {}, refused {}",
+            self.kills, self.acknowledged, self.lost, self.torn, self.broken_chains, self.unanswered, self.refused
         )
     }
 }
@@ -70,6 +72,14 @@ impl fmt::Display for Outcome {
 struct Known {
     sent: u64,
     acknowledged: u64,
+}
+
+#[derive(Default)]
+struct Tally {
+    acknowledged: AtomicU64,
+    unanswered: AtomicU64,
+    refused: AtomicU64,
+    finished: AtomicU64,
 }
 
 type Book = Arc<Mutex<BTreeMap<String, Known>>>;
@@ -90,11 +100,14 @@ impl Chaos {
         let mut random = Random::new()?;
         for round in 1..=u64::from(self.kills) {
             let before = snapshot(&book);
-            let (acknowledged, unanswered) = self.round(&nsl, round, &book, &mut random)?;
-            ensure!(acknowledged > 0, "round {round}: nothing was acknowledged: {}", nsl.process().tail());
+            let before_round = outcome.acknowledged;
+            self.round(&nsl, round, &book, &mut random, &mut outcome)?;
+            ensure!(
+                outcome.acknowledged > before_round,
+                "round {round}: nothing was acknowledged: {}",
+                nsl.process().tail()
+            );
             outcome.kills += 1;
-            outcome.acknowledged += acknowledged;
-            outcome.unanswered += unanswered;
             if nsl.cli(&["audit", "verify", "--data-dir", &nsl.directory().display().to_string()]).is_err() {
                 outcome.broken_chains += 1;
             }
@@ -113,61 +126,72 @@ impl Chaos {
         Ok(outcome)
     }
 
-    fn round(&self, nsl: &Nsl, round: u64, book: &Book, random: &mut Random) -> Result<(u64, u64)> {
-        let (done, acknowledged, unanswered) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    fn round(self, nsl: &Nsl, round: u64, book: &Book, random: &mut Random, outcome: &mut Outcome) -> Result<()> {
+        let tally = Tally::default();
         let all = self.clients as u64 * self.stores;
         let kill_at = 1 + random.below(all.max(2) - 1);
         let headers = headers(nsl);
         thread::scope(|scope| {
             for client in 0..self.clients as u64 {
-                let (done, acknowledged, unanswered, headers) = (&done, &acknowledged, &unanswered, &headers);
+                let (tally, headers) = (&tally, &headers);
                 let work = move || {
-                    let Ok(mut connection) = Connection::open(nsl.public()) else { return };
-                    for store in 0..self.stores {
-                        let key = if store % 2 == 0 {
-                            format!("own:{client}")
-                        } else {
-                            format!("new:{round}-{client}-{store}")
-                        };
-                        let number = {
-                            let mut book = book.lock().expect("no holder panics");
-                            let known = book.entry(key.clone()).or_default();
-                            known.sent += 1;
-                            known.sent
-                        };
-                        let body =
-                            json!({"key": key, "value": value(&key, number), "encrypted": (client + store) % 2 == 0});
-                        let reply = connection.request("POST", "/v1/storage/store/neo-n3", headers, &body.to_string());
-                        match reply {
-                            Ok(reply) if reply.status == 200 => {
-                                let mut book = book.lock().expect("no holder panics");
-                                book.entry(key).or_default().acknowledged = number;
-                                acknowledged.fetch_add(1, Ordering::Relaxed);
-                            }
-                            _ => {
-                                unanswered.fetch_add(1, Ordering::Relaxed);
-                            }
-                        }
-                        if done.load(Ordering::Relaxed) {
-                            return;
-                        }
-                    }
+                    // The kill ends it early; what it has counted by then stands.
+                    let _ = self.store(nsl, (round, client), headers, book, tally);
+                    tally.finished.fetch_add(1, Ordering::Relaxed);
                 };
                 let started = thread::Builder::new().stack_size(256 * 1024).spawn_scoped(scope, work);
                 started.context("starting a client")?;
             }
-            let until = Instant::now() + Duration::from_secs(30);
-            while acknowledged.load(Ordering::Relaxed) < kill_at && Instant::now() < until {
-                thread::yield_now();
+            let until = Instant::now() + Duration::from_secs(60);
+            while tally.acknowledged.load(Ordering::Relaxed) < kill_at
+                && tally.finished.load(Ordering::Relaxed) < self.clients as u64
+                && Instant::now() < until
+            {
+                thread::sleep(Duration::from_micros(200));
             }
             nsl.kill();
-            done.store(true, Ordering::Relaxed);
             Ok::<_, anyhow::Error>(())
         })?;
-        Ok((acknowledged.into_inner(), unanswered.into_inner()))
+        outcome.acknowledged += tally.acknowledged.into_inner();
+        outcome.unanswered += tally.unanswered.into_inner();
+        outcome.refused += tally.refused.into_inner();
+        Ok(())
     }
 
-    fn ask(&self, nsl: &Nsl, keys: &[(String, Known)], outcome: &mut Outcome) -> Result<()> {
+    // One client's stores, until the first that gets no answer.
+    fn store(self, nsl: &Nsl, who: (u64, u64), headers: &[String], book: &Book, tally: &Tally) -> Result<()> {
+        let (round, client) = who;
+        let mut connection = Connection::open(nsl.public())?;
+        for store in 0..self.stores {
+            let key = match store % 2 {
+                0 => format!("own:{client}"),
+                _ => format!("new:{round}-{client}-{store}"),
+            };
+            let number = {
+                let mut book = book.lock().expect("no holder panics");
+                let known = book.entry(key.clone()).or_default();
+                known.sent += 1;
+                known.sent
+            };
+            let body = json!({"key": key, "value": value(&key, number), "encrypted": (client + store) % 2 == 0});
+            match connection.request("POST", "/v1/storage/store/neo-n3", headers, &body.to_string()) {
+                Ok(reply) if reply.status == 200 => {
+                    book.lock().expect("no holder panics").entry(key).or_default().acknowledged = number;
+                    tally.acknowledged.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(_) => {
+                    tally.refused.fetch_add(1, Ordering::Relaxed);
+                }
+                Err(error) => {
+                    tally.unanswered.fetch_add(1, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn ask(self, nsl: &Nsl, keys: &[(String, Known)], outcome: &mut Outcome) -> Result<()> {
         let headers = headers(nsl);
         let mut connection = Connection::open(nsl.public())?;
         for (key, known) in keys {

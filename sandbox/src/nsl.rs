@@ -273,9 +273,15 @@ impl Nsl {
         self.process.output()
     }
 
-    /// Runs another `nsl` command against this process and its directory; fails when that exits other than 0.
+    /// Runs another `nsl` command against this process, its directory and its engines; fails when that exits other than 0.
     pub fn cli(&self, args: &[&str]) -> Result<String> {
         let mut command = nsl_command(args)?;
+        // What the process was told of its engines, less what makes it run under a moved clock.
+        for (name, value) in self.launch.command.get_envs().filter(|(name, _)| *name != "LD_PRELOAD") {
+            if let Some(value) = value {
+                command.env(name, value);
+            }
+        }
         command.env("NSL_DATA_DIR", self.directory()).env("NSL_URL", self.public());
         if let Some(key) = &self.ready.api_key {
             command.env("NSL_API_KEY", key);

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the sandbox lives in real time and with real processes")]
 
+mod chaos;
 mod disk;
 mod nsl;
 mod otlp;

@@ -1,0 +1,15 @@
+//! The whole program from outside: journeys in one process and as one process a service, on embedded and on
+//! real engines; and what bad input and bad days get, caused on the running program, on both SQL engines.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "real programs live in real time")]
+
+mod ground;
+mod heavy_disk;
+mod heavy_engines;
+mod heavy_kills;
+mod heavy_slow;
+mod input;
+mod journeys;
+mod migrations;
+mod shape;
+mod time;
+mod tokens;
