@@ -1,7 +1,7 @@
 use nsl_sandbox::{Chaos, Database, Launch};
 
 fn survives(launch: Launch) {
-    let outcome = Chaos { kills: 3, clients: 100, stores: 10 }.run(launch, |_| {}).unwrap();
+    let outcome = Chaos { kills: 3, clients: 100, stores: 10 }.run(launch, |_| {}).expect("the rounds run");
     assert!(outcome.is_good(), "{outcome}");
     assert_eq!(outcome.kills, 3);
 }

@@ -2,7 +2,7 @@ use nsl_sandbox::{Launch, http};
 
 fn launch() -> Launch {
     // Two services suffice to see a process live and die.
-    Launch::dev().unwrap().env("NSL_SERVICES", "identity,audit")
+    Launch::dev().expect("a directory of its own").env("NSL_SERVICES", "identity,audit")
 }
 
 #[test]
