@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::rig::{KEY, Rig, problem};
+use crate::rig::{ADOPTED, KEY, Rig, problem};
 
 #[tokio::test]
 async fn every_failure_is_a_problem_and_tells_nothing_of_the_inside() {
@@ -107,6 +107,7 @@ async fn a_request_keeps_its_names() {
     let facts: Value = response.json().await.unwrap();
     assert_eq!((&facts["request_id"], &facts["correlation_id"]), (&"my-id-1".into(), &"order/7".into()));
     assert_eq!(facts["traceparent"], parent);
+    assert!(ADOPTED.lock().iter().any(|known| known == parent), "the span of the request is the caller's child");
     assert_eq!(facts["user_agent"].as_str().unwrap().len(), 256);
     let response = rig.get("/v1/echo/me").bearer_auth(KEY).header("x-request-id", "no no").send().await.unwrap();
     assert!(response.headers()["x-request-id"].to_str().unwrap().starts_with("req_"));
