@@ -95,7 +95,7 @@ fn launch(data: &Path, database: Option<&Database>) -> Result<Launch> {
 }
 
 fn make_tenant(data: &Path, database: Option<&Database>, number: usize) -> Result<String> {
-    let mut command = nsl_command(["tenant", "create", "--json", "--set"])?;
+    let mut command = nsl_command(["tenant", "create", "--json", "--set", "profile=development", "--set"])?;
     command.arg(format!("data_dir={}", data.display())).arg(format!("bench-{number}"));
     if let Some(database) = database {
         command.env("DATABASE_URL", database.url());
