@@ -5,7 +5,9 @@ use clap_complete::Shell;
 use nsl_kit::Environment;
 
 use crate::{
-    commands::{Done, apikey::Apikey, audit::Audit, config::Config, health::Health, storage::Storage},
+    commands::{
+        Done, apikey::Apikey, audit::Audit, config::Config, health::Health, secrets::Secrets, storage::Storage,
+    },
     dev::Dev,
     exit::{EXIT_CODES, Failure},
     migrate::Migrate,
@@ -43,6 +45,8 @@ enum Command {
     Apikey(Apikey),
     /// Make tenants, with the database at hand
     Tenant(Tenant),
+    /// Rotate secrets
+    Secrets(Secrets),
     /// Ask a server how it is; exits 5 unless it can serve
     Health(Health),
     /// Print the OpenAPI 3.1 description of the public API
@@ -65,9 +69,12 @@ impl Cli {
             Command::Health(health) => ask(health.run(&environment)),
             Command::Tenant(tenant) => ask(tenant.run(environment)),
             Command::Openapi(openapi) => openapi.run(),
+            Command::Secrets(secrets) => ask(secrets.run(environment)),
             Command::Completions { shell } => {
-                clap_complete::generate(shell, &mut Self::command(), "nsl", &mut std::io::stdout());
-                return ExitCode::SUCCESS;
+                let mut script = Vec::new();
+                clap_complete::generate(shell, &mut Self::command(), "nsl", &mut script);
+                let shown = String::from_utf8_lossy(&script).into_owned();
+                Ok(Done { json: serde_json::json!({ "script": shown }).to_string(), shown })
             }
         };
         match outcome {

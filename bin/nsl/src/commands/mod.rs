@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod config;
 pub(crate) mod health;
 pub(crate) mod page;
+pub(crate) mod secrets;
 pub(crate) mod storage;
 
 use std::{io::Write, process::ExitCode};

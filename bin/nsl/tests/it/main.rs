@@ -6,3 +6,7 @@ mod command_line;
 mod configuration;
 mod development;
 mod production;
+mod reload;
+mod secrets;
+mod tls;
+mod traces;
