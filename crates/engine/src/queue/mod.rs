@@ -192,13 +192,7 @@ impl Queue {
 
     /// Relays to the broker, keeps house and counts, until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = relay::run(&self) => {}
-        }
-        if let Some(broker) = &self.0.broker {
-            broker.close().await;
-        }
+        relay::run(&self, &stop).await;
     }
 
     /// Whether the broker, when one is set, can be reached.

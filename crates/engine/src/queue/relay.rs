@@ -2,6 +2,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use nsl_core::Result;
 use nsl_sql::{Scope, Statement, args};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     Queue, Receipt,
@@ -16,33 +17,47 @@ const COUNT_EVERY: Duration = Duration::from_secs(10);
 /// Longer than any message can still come a second time.
 const CLAIMS_KEPT: Duration = Duration::from_secs(7 * 86_400);
 
-/// Everything that goes on behind the queue, for ever.
-pub(super) async fn run(queue: &Queue) {
+/// Everything that goes on behind the queue. Ends soon after `stop`, with nothing half-way to the broker.
+pub(super) async fn run(queue: &Queue, stop: &CancellationToken) {
     match &queue.0.broker {
-        None => count(queue).await,
-        Some(broker) => {
-            tokio::join!(broker.keep(), relay(queue, broker), count(queue));
-        }
+        None => tokio::select! {
+            () = stop.cancelled() => {}
+            () = count(queue) => {}
+        },
+        Some(broker) => tokio::select! {
+            () = relay(queue, broker, stop) => broker.close().await,
+            () = broker.keep() => {}
+            () = count(queue) => {}
+        },
     }
 }
 
 /// Moves what is due from SQL to the broker.
-async fn relay(queue: &Queue, broker: &Broker) {
+async fn relay(queue: &Queue, broker: &Broker, stop: &CancellationToken) {
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
     loop {
-        let live = broker.live().await;
-        match relay_once(queue, broker, &live).await {
+        let waiting = async {
+            let live = broker.live().await;
+            until_due(queue).await.map(|()| live)
+        };
+        let relayed = match stop.run_until_cancelled(waiting).await {
+            None => return,
+            Some(Ok(live)) => relay_once(queue, broker, &live).await,
+            Some(Err(error)) => Err(error.into()),
+        };
+        match relayed {
             Ok(()) => backoff = backoff.reset(),
             Err(error) => {
                 tracing::warn!(%error, "messages cannot be relayed, they wait in SQL");
-                tokio::time::sleep(backoff.next()).await;
+                if stop.run_until_cancelled(tokio::time::sleep(backoff.next())).await.is_none() {
+                    return;
+                }
             }
         }
     }
 }
 
 async fn relay_once(queue: &Queue, broker: &Broker, live: &Arc<Live>) -> anyhow::Result<()> {
-    until_due(queue).await?;
     // Long enough for the broker to answer, or for us to notice that it does not.
     let until = queue.now().plus(broker.timeout * 3);
     let take = Take { topic: None, now: queue.now(), until, most: AT_ONCE };

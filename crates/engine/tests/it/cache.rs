@@ -4,10 +4,13 @@ use std::{
 };
 
 use nsl_core::SystemClock;
-use nsl_engine::cache::{Cache, CacheEngine, Entry};
-use nsl_sandbox::{Redis as Server, Sentinel};
+use nsl_engine::{
+    cache::{Cache, CacheEngine, Entry},
+    redis::RedisConfig,
+};
+use nsl_sandbox::{Process, Redis as Server, Sentinel};
 
-use crate::node::{Node, cache_config, eventually};
+use crate::node::{Node, cache_config, eventually, redis_config};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -165,6 +168,28 @@ async fn a_process_that_hears_nothing_trusts_no_memory() {
     eventually("memory is passed by", async || node.cache.peek("a").is_none()).await;
     assert_eq!(node.cache.get("a").await, entry(1, "one"));
     node.until_trusted("b").await;
+}
+
+#[tokio::test]
+async fn over_tls_only_with_a_certificate_that_it_can_check() {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (cert, key, port) = (dir.path().join("cert"), dir.path().join("key"), nsl_sandbox::free_port().unwrap());
+    std::fs::write(&cert, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    let mut command = std::process::Command::new("redis-server");
+    command.args(["--port", "0", "--tls-port", &port.to_string(), "--tls-auth-clients", "no", "--save", ""]);
+    command.arg("--tls-cert-file").arg(&cert).arg("--tls-key-file").arg(&key).current_dir(dir.path());
+    let _server = Process::start("redis-server", &command, &dir.path().join("log"), None).unwrap();
+
+    let url = format!("rediss://localhost:{port}");
+    let node = Node::start_with(RedisConfig { ca: cert.to_str().unwrap().into(), ..redis_config(&url) });
+    node.until_trusted("a").await;
+    node.cache.put("b", 1, "x".into(), HOUR).await;
+    assert_eq!(node.cache.get("b").await, entry(1, "x"));
+    let stranger = Node::start_blind(&url);
+    let reached = tokio::time::timeout(Duration::from_secs(1), stranger.redis.until_up()).await;
+    assert!(reached.is_err(), "a certificate of nobody was believed");
 }
 
 #[tokio::test]

@@ -41,7 +41,11 @@ impl Node {
 
     /// Not waiting for anything.
     pub(crate) fn start_blind(url: &str) -> Self {
-        let redis = Redis::new(&redis_config(url)).unwrap();
+        Self::start_with(redis_config(url))
+    }
+
+    pub(crate) fn start_with(config: RedisConfig) -> Self {
+        let redis = Redis::new(&config).unwrap();
         let cache = Cache::build(&cache_config(CacheEngine::Redis), Some(&redis), Arc::new(SystemClock)).unwrap();
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         tasks.spawn(redis.clone().run(stop.clone()));

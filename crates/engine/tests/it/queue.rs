@@ -2,7 +2,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use nsl_core::{Clock, ManualClock, Secret, SystemClock, TenantId, Timestamp};
 use nsl_engine::queue::{Consumer, Delivery, Message, Queue, QueueConfig, Receipt, Topic, enqueue};
-use nsl_sandbox::{Database, RabbitMq, Vhost};
+use nsl_sandbox::{Database, Postgres, RabbitMq, Vhost};
 use nsl_sql::{Change, Config, Db, Migrations, Scope, Step, Tx, args};
 use tokio::{task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -42,6 +42,8 @@ struct Process {
 
 impl Stand {
     async fn new(sql: Config, broker: Option<String>) -> Self {
+        // Shown when the test fails; another test of this binary may have set it.
+        let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter("info").try_init();
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(SystemClock.now()));
         let all = [&nsl_sql::BASE, &nsl_engine::queue::MIGRATIONS, &EFFECTS];
@@ -346,6 +348,27 @@ async fn through_rabbitmq_on_sqlite() {
 async fn through_rabbitmq_on_postgres() {
     let (alone, many) = (Vhost::fresh().unwrap(), Vhost::fresh().unwrap());
     postgres([Some(alone.url()), Some(many.url())]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_postgres_delays_and_loses_nothing() {
+    let mut server = Postgres::start().unwrap();
+    let stand = Stand::new(Config::postgres(server.database().unwrap().url()), None).await;
+    let process = stand.process().await;
+    let mut consumer = process.queue.consume(ORDERS);
+    process.queue.publish(vec![message("before")]).await.unwrap();
+    let held = next(&mut consumer).await;
+    server.stop().unwrap();
+    let refused = process.queue.publish(vec![message("during")]).await.unwrap_err();
+    assert_eq!(refused.code, nsl_core::Code::Unavailable);
+    server.start_again().unwrap();
+    eventually("it can be published again", async || process.queue.publish(vec![message("after")]).await.is_ok()).await;
+    held.done().await.unwrap();
+    let after = next(&mut consumer).await;
+    assert_eq!(after.key(), "after");
+    after.done().await.unwrap();
+    drop(consumer);
+    process.end().await;
 }
 
 /// Does the effect of everything that comes, until it has seen these.
