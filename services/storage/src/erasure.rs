@@ -93,7 +93,7 @@ impl Service {
         };
         self.keyring.forget(tenant, subject);
         self.clear(tenant, subject, cutoff, Some(id), None).await?;
-        let exports = self.store.old_exports(Timestamp(i64::MIN / 4), Some((tenant, subject))).await?;
+        let exports = self.store.old_exports(Timestamp(0), Some((tenant, subject))).await?;
         self.drop_exports(&exports).await?;
         let entry = Entry::new(&cx, ERASED, "storage", "privacy", self.clock.now())
             .request("request", id.as_str())

@@ -131,11 +131,7 @@ pub(crate) fn not_found() -> Error {
 }
 
 /// The current state, if it lives; compare-and-set comes before everything else.
-pub(crate) fn expect<'a>(
-    current: Option<&'a Current>,
-    expected: Option<i64>,
-    now: Timestamp,
-) -> Result<Option<&'a Current>> {
+pub(crate) fn expect(current: Option<&Current>, expected: Option<i64>, now: Timestamp) -> Result<Option<&Current>> {
     let living = current.filter(|current| current.lives(now));
     let version = living.map_or(0, |current| current.version);
     match expected {

@@ -63,7 +63,7 @@ impl Service {
     pub(crate) async fn write(&self, cx: &Cx, deeds: &[Deed<'_>]) -> Result<Vec<Outcome>> {
         let mut entries = Vec::with_capacity(deeds.len());
         for deed in deeds {
-            entries.push(self.entry(cx, *deed).await?);
+            entries.push(Arc::new(self.entry(cx, *deed).await?));
         }
         for tries in 1.. {
             let steps = self.steps(cx, deeds, &entries).await?;
@@ -99,7 +99,7 @@ impl Service {
         self.ledger.seal(cx, entry, personal).await
     }
 
-    async fn steps(&self, cx: &Cx, deeds: &[Deed<'_>], entries: &[Entry]) -> Result<Vec<Step>> {
+    async fn steps(&self, cx: &Cx, deeds: &[Deed<'_>], entries: &[Arc<Entry>]) -> Result<Vec<Step>> {
         let mut seal = None;
         if deeds.iter().any(|deed| matches!(deed, Deed::Put(put) if put.encrypted)) {
             seal = Some(self.keyring.current(&cx.tenant, &cx.principal.subject).await?);
@@ -113,7 +113,7 @@ impl Service {
                 key: key.to_owned(),
                 expected: deed.expected(),
                 verb: self.verb(cx, *deed, seal.as_ref()).await?,
-                entry: Some(entry.clone()),
+                entry: Some(Arc::clone(entry)),
             });
         }
         Ok(steps)

@@ -76,7 +76,7 @@ impl Write {
         let Ok(outcomes) = outcome else { return };
         for (step, outcome) in self.steps.iter().zip(outcomes).filter(|(_, outcome)| outcome.version > 0) {
             if let Some(entry) = &step.entry {
-                tx.note(entry.clone().response("version", outcome.version));
+                tx.note(Entry::clone(entry).response("version", outcome.version));
             }
         }
         let done = outcomes.iter().filter(|outcome| outcome.version > 0).count();

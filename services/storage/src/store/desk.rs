@@ -317,6 +317,9 @@ impl<'a> Desk<'a> {
             set.push(slot.row(state)?);
         }
         tx.many(&texts::KEEP, kept).await?;
+        if !trimmed.is_empty() {
+            texts::no_scans(tx).await?;
+        }
         for mut row in tx.many(&texts::TRIM, trimmed).await? {
             let (tenant, size): (TenantId, i64) = (row.take(0)?, row.take(1)?);
             if let Some(account) = self.accounts.get_mut(&tenant) {

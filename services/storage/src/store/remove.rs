@@ -38,7 +38,7 @@ pub(crate) struct Removed {
     pub(crate) keys: Vec<(Subject, String, String, i64)>,
 }
 
-static ROWS: Many = Many {
+pub(super) static ROWS: Many = Many {
     one: "DELETE FROM storage_data WHERE tenant_id = $1 AND user_address = $2 AND chain = $3 AND key = $4
             AND updated_at <= $5 AND ($6 OR deleted_at IS NOT NULL)
           RETURNING user_address, chain, key, version, size_bytes, deleted_at",
@@ -54,7 +54,7 @@ static ROWS: Many = Many {
     kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Time, Kind::Bool],
 };
 
-static VERSIONS: Many = Many {
+pub(super) static VERSIONS: Many = Many {
     one: "DELETE FROM storage_versions WHERE tenant_id = $1 AND user_address = $2 AND chain = $3 AND key = $4
             AND updated_at <= $5 AND ($6 OR expires_at <= $5)
           RETURNING size_bytes",
@@ -99,6 +99,7 @@ impl Remove {
             args![&self.tenant, owner, chain.as_str(), key.as_str(), until, flag]
         };
         let mut removed = Removed::default();
+        super::texts::no_scans(tx).await?;
         if !matches!(self.what, What::Lapsed { .. }) {
             let rows = keys.iter().map(|key| row(key, living)).collect();
             for mut found in tx.many(&ROWS, rows).await? {

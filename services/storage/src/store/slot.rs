@@ -1,5 +1,7 @@
 //! One key within a group of writes: the state that was found, and what the steps so far make of it.
 
+use std::borrow::Cow;
+
 use nsl_api::storage::{Access, Value};
 use nsl_core::{Code, Error, Result, Subject, TenantId, Timestamp};
 use nsl_keyring::{DataKey, bind};
@@ -63,7 +65,7 @@ impl<'a> Slot<'a> {
     }
 
     pub(super) fn address(&self) -> Vec<Cell> {
-        args![self.tenant, &self.step.owner, self.step.chain.as_str(), self.step.key.as_str()]
+        args![self.tenant, &self.step.owner, Cow::Borrowed(self.step.chain.as_str()), self.step.key.as_str()]
     }
 
     pub(super) fn current(&self) -> Option<&Current> {
@@ -185,7 +187,10 @@ impl<'a> Slot<'a> {
         row.extend(self.address());
         row.extend([current.version.into(), self.base.as_ref().map_or(0, |base| base.version).into()]);
         row.extend([value, sealed, key_id, encrypted]);
-        row.extend([content.map_or(Access::default(), |content| content.access).as_str().into(), shared.into()]);
+        row.extend([
+            Cow::Borrowed(content.map_or(Access::default(), |content| content.access).as_str()).into(),
+            shared.into(),
+        ]);
         row.extend([current.size_bytes.into(), cell(content.and_then(|content| content.metadata.as_ref()))]);
         row.extend([current.expires_at.into(), current.retain_until.into(), deleted_at(current)]);
         row.extend([Cell::from(current.created_at), current.updated_at.into()]);

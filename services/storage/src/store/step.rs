@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use nsl_api::storage::{Access, Chain, Value};
 use nsl_core::{Entry, Subject, Timestamp};
 use nsl_keyring::DataKey;
@@ -12,7 +14,7 @@ pub(crate) struct Step {
     pub(crate) expected: Option<i64>,
     pub(crate) verb: Verb,
     /// Its evidence, noted when it is done.
-    pub(crate) entry: Option<Entry>,
+    pub(crate) entry: Option<Arc<Entry>>,
 }
 
 #[derive(Clone)]

@@ -1,7 +1,17 @@
 //! The statements. Those over many rows find each row by its key through LATERAL or ON CONFLICT, since a
 //! plain join of a young table would be planned, once and for long, as a scan of all of it.
 
-use nsl_sql::{Kind, Many};
+use nsl_core::Result;
+use nsl_sql::{EngineKind, Kind, Many, Tx};
+
+/// Called before statements that find rows by their place: for them PostgreSQL takes a scan of a table that was
+/// small when they were planned, unless it is told not to. Holds until the transaction ends.
+pub(super) async fn no_scans(tx: &mut Tx<'_>) -> Result<()> {
+    if tx.engine() == EngineKind::Postgres {
+        tx.execute("SET LOCAL enable_seqscan = off", Vec::new()).await?;
+    }
+    Ok(())
+}
 
 macro_rules! body {
     () => {
@@ -241,3 +251,48 @@ pub(super) static TOUCH: Many = Many {
            ) d WHERE s.ctid = d.place",
     kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Time],
 };
+
+#[cfg(test)]
+mod tests {
+    use nsl_core::SystemClock;
+    use nsl_sql::{BASE, Config};
+
+    use super::*;
+
+    fn array(kind: &Kind) -> &'static str {
+        match kind {
+            Kind::Bool => "boolean[]",
+            Kind::Int => "bigint[]",
+            Kind::Text => "text[]",
+            Kind::Bytes => "bytea[]",
+            Kind::Time => "timestamptz[]",
+            Kind::Json => "json[]",
+        }
+    }
+
+    #[tokio::test]
+    async fn on_an_empty_table_every_row_is_found_by_its_key() {
+        let database = nsl_sandbox::Database::fresh().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let all = [&BASE, &crate::MIGRATIONS];
+        Config::postgres(database.url()).migrate(dir.path(), &SystemClock, &all).await.unwrap();
+        let plain = [&LOCK, &CONTENT, &SIZES, &KEEP, &KEEP_UNSEEN, &SET, &HOLDINGS, &HOLD];
+        let by_place = [&TRIM, &TOUCH, &super::super::remove::ROWS, &super::super::remove::VERSIONS];
+        let all = plain.iter().map(|many| (many, "on")).chain(by_place.iter().map(|many| (many, "off")));
+        for (many, scans) in all {
+            let kinds: Vec<_> = many.kinds.iter().map(array).collect();
+            let nulls = vec!["'{}'"; kinds.len()].join(", ");
+            let plan = database
+                .query(&format!(
+                    "set role nsl; set search_path = neo_service_layer; set nsl.tenants = 'a,b';
+                     set plan_cache_mode = force_generic_plan; set enable_seqscan = {scans};
+                     prepare one ({}) as {};
+                     explain (costs off) execute one ({nulls});",
+                    kinds.join(", "),
+                    many.many
+                ))
+                .unwrap();
+            assert!(!plan.contains("Seq Scan"), "{}\n{plan}", many.many);
+        }
+    }
+}

@@ -33,6 +33,7 @@ impl Change for Touch {
             let (chain, key) = (read.chain.as_str(), Arc::clone(&read.key));
             args![&read.tenant, &read.owner, chain, key, read.times, read.last]
         };
+        texts::no_scans(tx).await?;
         for part in reads.chunks(500) {
             tx.many(&texts::TOUCH, part.iter().map(|read| row(read)).collect()).await?;
         }

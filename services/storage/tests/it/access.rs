@@ -77,7 +77,7 @@ async fn one_tenant_never_sees_anothers_rows() {
         ground.get(&mine, "a").await.unwrap();
         assert_eq!(slug(ground.get(&theirs, "a").await), "storage.not_found");
         assert_eq!(slug(ground.client.get(&theirs, of("sub_alice", "a")).await), "storage.not_found");
-        if ground.database.is_some() {
+        if let Some(database) = &ground.database {
             // Even a statement that forgets the tenant finds only the rows of its own.
             let count = async |tenant: &TenantId| -> i64 {
                 let sql = "SELECT count(*) FROM storage_data";
@@ -88,7 +88,7 @@ async fn one_tenant_never_sees_anothers_rows() {
             for table in ["storage_data", "storage_versions", "storage_usage", "gdpr_requests"] {
                 let sql =
                     format!("select relrowsecurity and relforcerowsecurity from pg_class where relname = '{table}';");
-                assert_eq!(ground.database.as_ref().unwrap().query(&sql).unwrap(), "t", "{table}");
+                assert_eq!(database.query(&sql).unwrap(), "t", "{table}");
             }
         }
     })

@@ -1,5 +1,7 @@
 //! The promises of the store, through its client, on both SQL engines.
 
+#![allow(clippy::unwrap_used, reason = "where a test can't go on it should say so")]
+
 mod access;
 mod ground;
 mod history;
