@@ -53,7 +53,7 @@ impl Dev {
         runtime()?.block_on(async move {
             let process = Process::start(loader, loaded, &environment, Schema::Migrate).await?;
             let (left, fresh) = first_key(&process.parts, &dir).await?;
-            announce(&process.parts, &left, fresh || show_key, as_json)?;
+            announce(&process.parts, &left, &dir, fresh || show_key, as_json)?;
             drop(left);
             process.run().await
         })?;
@@ -115,27 +115,34 @@ async fn first_key(parts: &Parts, dir: &Path) -> anyhow::Result<(Left, bool)> {
     Ok((left, true))
 }
 
-fn announce(parts: &Parts, left: &Left, show_key: bool, as_json: bool) -> anyhow::Result<()> {
+fn announce(parts: &Parts, left: &Left, dir: &Path, show_key: bool, as_json: bool) -> anyhow::Result<()> {
     let (public, internal, ops) = (parts.public.url(), parts.internal.url(), parts.ops.url());
     let key = show_key.then_some(left.api_key.0.as_str());
     let text = if as_json {
         json!({ "public": public, "internal": internal, "ops": ops, "tenant": left.tenant, "api_key": key }).to_string()
     } else {
-        let shown = key.unwrap_or("$NSL_API_KEY");
-        let again = if key.is_some() { "" } else { "   (--show-key prints it again)" };
+        let (shown, again) = match key {
+            Some(key) => (key, ""),
+            None => ("$NSL_API_KEY", "   (--show-key prints it again)"),
+        };
+        // Commands find this server by its directory, unless it is the one that they look into anyway.
+        let at = match dir == Path::new(DEFAULT_DATA_DIR) {
+            true => String::new(),
+            false => format!("NSL_DATA_DIR={} ", dir.display()),
+        };
         format!(
             "nsl is ready
-  API   {public}   docs at {public}/docs
-  ops   {ops}   health, metrics
-  tenant {}
-  key    {shown}{again}
+  API     {public}   described at {public}/docs
+  ops     {ops}   health, metrics
+  tenant  {}
+  key     {shown}{again}
 
 Try it:
-  curl -H 'Authorization: Bearer {shown}' -H 'Content-Type: application/json' \\
+  curl -H \"Authorization: Bearer {shown}\" -H 'Content-Type: application/json' \\
        -d '{{\"key\":\"hello\",\"value\":{{\"n\":1}},\"encrypted\":true}}' {public}/v1/storage/store/neo-n3
-  curl -H 'Authorization: Bearer {shown}' {public}/v1/storage/retrieve/neo-n3/hello
-  nsl storage get hello        (in the same directory, or with NSL_DATA_DIR)
-  nsl audit verify
+  curl -H \"Authorization: Bearer {shown}\" {public}/v1/storage/retrieve/neo-n3/hello
+  {at}nsl storage get hello
+  {at}nsl audit verify
 
 Ctrl-C stops it.",
             left.tenant

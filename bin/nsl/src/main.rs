@@ -22,7 +22,10 @@ mod wire;
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::{fs::Mode, process::umask};
 
 fn main() -> ExitCode {
+    // Whatever is written to disk is for this user alone, also in a directory that others can enter.
+    umask(Mode::RWXG | Mode::RWXO);
     cli::Cli::parse().run()
 }

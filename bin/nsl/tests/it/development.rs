@@ -15,6 +15,9 @@ fn the_first_start_makes_a_tenant_and_a_key_and_later_ones_keep_them() {
     assert!(first.terminate().unwrap().success());
 
     // The key is on disk in one place, for its owner alone.
+    for file in ["nsl.db", "dev.lock"] {
+        assert_eq!(std::fs::metadata(data.join(file)).unwrap().permissions().mode() & 0o077, 0, "{file}");
+    }
     let mode = |name: &str| std::fs::metadata(data.join(name)).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode("client.json"), mode(".")), (0o600, 0o700));
 
