@@ -113,8 +113,11 @@ impl Vhost {
             |directory| {
                 let ports = Ports::claim()?;
                 let env = prepare(directory, ports)?;
-                let script =
-                    format!("epmd -address 127.0.0.1 -port {} & exec {}", ports.epmd, server_script()?.display());
+                let script = format!(
+                    "setpriv --pdeathsig KILL epmd -address 127.0.0.1 -port {} & exec {}",
+                    ports.epmd,
+                    server_script()?.display()
+                );
                 Ok(Recipe { state: ports, script, env })
             },
             |ports| answers(*ports),

@@ -149,7 +149,7 @@ fn keys_come_and_go(ground: &Ground) {
 }
 
 fn a_person_is_exported_and_erased(ground: &Ground) {
-    let person = ground.make_key(Some("person"), &["storage:*"]);
+    let person = ground.make_key(Some("person"), &["storage:*", "privacy:*"]);
     let store = json!({ "key": "mine", "value": "a secret of mine", "encrypted": true });
     ok(&ground.ask_as(&person, "POST", "/v1/storage/store/neo-n3", &[], &store));
     let ask = |kind: &str| {

@@ -43,9 +43,12 @@ fn of_sqlite(file: &std::path::Path) -> BTreeMap<String, Table> {
 }
 
 fn of_postgres(database: &Database) -> BTreeMap<String, Table> {
-    let sql =
-        "SELECT c.relname, a.attname, NOT a.attnotnull, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0)
-        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    // A partitioned table must have what it is parted by in its primary key, at the end; that place is not told.
+    let sql = "SELECT c.relname, a.attname, NOT a.attnotnull,
+            CASE WHEN a.attnum = ANY (p.partattrs::int2[]) THEN 0
+                 ELSE coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0) END
+        FROM pg_class c LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
+        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
         LEFT JOIN pg_index i ON i.indrelid = c.oid AND i.indisprimary
         WHERE c.relnamespace = 'neo_service_layer'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition";
     let mut tables: BTreeMap<String, Table> = BTreeMap::new();

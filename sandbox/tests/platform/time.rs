@@ -9,7 +9,16 @@ fn a_clock_that_steps_back_breaks_nothing() {
         let nsl = dev(database.as_ref()).with_movable_clock().unwrap().start().unwrap();
         for (version, moved) in [0, 3_600, -7_200, -86_400, 0].into_iter().enumerate() {
             nsl.move_clock(moved).unwrap();
-            let stored = ok(&put(&nsl, "clock", &json!(moved), true));
+            // Limits count a caller as exhausted whose past lies ahead: for a moment, not for as long as the step.
+            let mut stored = put(&nsl, "clock", &json!(moved), true);
+            eventually("a limit forgets the step", 5, || {
+                if stored.status == 429 {
+                    stored = put(&nsl, "clock", &json!(moved), true);
+                }
+                Ok(stored.status != 429)
+            })
+            .unwrap();
+            let stored = ok(&stored);
             assert_eq!(stored["version"], json!(version + 1));
             let found = ok(&nsl.request("GET", "/v1/storage/retrieve/neo-n3/clock?fresh=true", "").unwrap());
             assert_eq!((&found["value"], &found["version"]), (&json!(moved), &json!(version + 1)));

@@ -1,7 +1,6 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::{
-    encoding::AsBigEndian,
     hmac,
     rand::SystemRandom,
     rsa::KeySize,
