@@ -247,6 +247,13 @@ impl Change for Shred {
     async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Progress>>> {
         let mut done = Vec::with_capacity(group.len());
         for shred in group {
+            if let Some(request) = &shred.request
+                && let Some(done_before) = claim(tx, &shred.tenant, request).await?
+                && done_before.progress.cutoff.is_some()
+            {
+                done.push(Ok(done_before.progress));
+                continue;
+            }
             let mut locked = tx
                 .query(
                     "SELECT chain, key FROM storage_data WHERE tenant_id = $1 AND user_address = $2 AND retain_until > $3
@@ -277,6 +284,12 @@ impl Change for Shred {
     }
 }
 
+/// Reads a request and holds it until the transaction ends.
+async fn claim(tx: &mut Tx<'_>, tenant: &TenantId, id: &str) -> Result<Option<Request>> {
+    tx.execute("UPDATE gdpr_requests SET status = status WHERE tenant_id = $1 AND id = $2", args![tenant, id]).await?;
+    tx.query(FIND, args![tenant, id]).await?.first_mut().map(request).transpose()
+}
+
 async fn write_progress(tx: &mut Tx<'_>, tenant: &TenantId, id: &str, progress: &Progress) -> Result<()> {
     let text = serde_json::to_string(progress).map_err(Error::internal)?;
     let sql = "UPDATE gdpr_requests SET progress = $3 WHERE tenant_id = $1 AND id = $2";
@@ -284,9 +297,8 @@ async fn write_progress(tx: &mut Tx<'_>, tenant: &TenantId, id: &str, progress: 
 }
 
 pub(super) async fn add_progress(tx: &mut Tx<'_>, tenant: &TenantId, id: &str, more: &Removed) -> Result<()> {
-    let mut rows = tx.query(FIND, args![tenant, id]).await?;
-    let Some(row) = rows.first_mut() else { return Ok(()) };
-    let mut progress = request(row)?.progress;
+    let Some(found) = claim(tx, tenant, id).await? else { return Ok(()) };
+    let mut progress = found.progress;
     progress.items += more.items;
     progress.versions += more.versions;
     progress.bytes += more.bytes;
@@ -319,11 +331,19 @@ impl Change for Advance {
 
 impl Advance {
     async fn advance(&self, tx: &mut Tx<'_>) -> Result<Result<Request>> {
-        let args = args![&self.tenant, self.id.as_str()];
-        let mut rows = tx.query(FIND, args.clone()).await?;
         let missing = || Error::new(Code::NotFound, "storage.request_not_found", "there is no such request");
-        let Some(row) = rows.first_mut() else { return Ok(Err(missing())) };
-        let mut progress = request(row)?.progress;
+        let Some(found) = claim(tx, &self.tenant, &self.id).await? else { return Ok(Err(missing())) };
+        // Another process may have come first: what it did stands.
+        let open = found.seen.completed_at.is_none();
+        let fits = match self.status {
+            "erased" => open && !found.erased,
+            "expired" => found.seen.status == PrivacyStatus::Done,
+            _ => open,
+        };
+        if !fits {
+            return Ok(Ok(found));
+        }
+        let mut progress = found.progress;
         if let Some(entry) = &self.entry {
             progress.audit_entry = Some(entry.id.clone());
             let entry = entry.clone().response("items", progress.items).response("versions", progress.versions);
@@ -345,7 +365,7 @@ impl Advance {
             ],
         )
         .await?;
-        let mut rows = tx.query(FIND, args).await?;
+        let mut rows = tx.query(FIND, args![&self.tenant, self.id.as_str()]).await?;
         let row = rows.first_mut().ok_or_else(missing)?;
         Ok(Ok(request(row)?))
     }

@@ -7,6 +7,7 @@ mod ground;
 mod history;
 mod http;
 mod privacy;
+mod processes;
 mod quota;
 mod sealed;
 mod values;
