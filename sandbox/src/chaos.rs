@@ -68,7 +68,7 @@ impl fmt::Display for Outcome {
 }
 
 // Per key: the last number that was sent and the last that was acknowledged.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Known {
     sent: u64,
     acknowledged: u64,
@@ -116,12 +116,12 @@ impl Chaos {
                 .into_iter()
                 .filter(|(key, known)| before.get(key).is_none_or(|old| old.sent != known.sent))
                 .collect();
-            self.ask(&nsl, &touched, &mut outcome)?;
+            ask(nsl.public(), &headers(&nsl), &touched, &mut outcome)?;
             each(&outcome);
         }
         // A later recovery may have taken what an earlier one kept.
         let everything: Vec<_> = snapshot(&book).into_iter().collect();
-        self.ask(&nsl, &everything, &mut outcome)?;
+        ask(nsl.public(), &headers(&nsl), &everything, &mut outcome)?;
         nsl.terminate()?;
         Ok(outcome)
     }
@@ -190,29 +190,29 @@ impl Chaos {
         }
         Ok(())
     }
+}
 
-    fn ask(self, nsl: &Nsl, keys: &[(String, Known)], outcome: &mut Outcome) -> Result<()> {
-        let headers = headers(nsl);
-        let mut connection = Connection::open(nsl.public())?;
-        for (key, known) in keys {
-            let reply = connection.request("GET", &format!("/v1/storage/retrieve/neo-n3/{key}"), &headers, "")?;
-            match reply.status {
-                404 if known.acknowledged == 0 => {}
-                404 => outcome.lost += 1,
-                200 => {
-                    let found = reply.json()?["value"].clone();
-                    let number = found["number"].as_u64().unwrap_or_default();
-                    if number == 0 || number > known.sent || found != value(key, number) {
-                        outcome.torn += 1;
-                    } else if number < known.acknowledged {
-                        outcome.lost += 1;
-                    }
+// Asks for every key and counts what should not be.
+fn ask(public: &str, headers: &[String], keys: &[(String, Known)], outcome: &mut Outcome) -> Result<()> {
+    let mut connection = Connection::open(public)?;
+    for (key, known) in keys {
+        let reply = connection.request("GET", &format!("/v1/storage/retrieve/neo-n3/{key}"), headers, "")?;
+        match reply.status {
+            404 if known.acknowledged == 0 => {}
+            404 => outcome.lost += 1,
+            200 => {
+                let found = reply.json()?["value"].clone();
+                let number = found["number"].as_u64().unwrap_or_default();
+                if number == 0 || number > known.sent || found != value(key, number) {
+                    outcome.torn += 1;
+                } else if number < known.acknowledged {
+                    outcome.lost += 1;
                 }
-                other => bail!("asking for {key}: {other} {}", reply.body),
             }
+            other => bail!("asking for {key}: {other} {}", reply.body),
         }
-        Ok(())
     }
+    Ok(())
 }
 
 fn snapshot(book: &Book) -> BTreeMap<String, Known> {
@@ -242,5 +242,53 @@ impl Random {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         self.0 % end
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead, BufReader, Write},
+        net::TcpListener,
+    };
+
+    use super::*;
+
+    // Answers each request with the next reply.
+    fn server(replies: Vec<(u16, String)>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let mut answer = stream.try_clone().unwrap();
+            let mut lines = BufReader::new(stream).lines();
+            for (status, body) in replies {
+                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                write!(answer, "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n{body}", body.len()).unwrap();
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn what_is_lost_old_or_torn_is_counted() {
+        let found = |number: u64| (200, json!({"value": value("k", number)}).to_string());
+        let half = (200, found(2).1.replacen("00000000000000020", "0", 1));
+        let none = || (404, String::new());
+        let cases = [
+            (none(), Known { sent: 2, acknowledged: 0 }, (0, 0)),
+            (none(), Known { sent: 2, acknowledged: 1 }, (1, 0)),
+            (found(2), Known { sent: 2, acknowledged: 1 }, (0, 0)),
+            (found(1), Known { sent: 2, acknowledged: 2 }, (1, 0)),
+            (found(3), Known { sent: 2, acknowledged: 1 }, (0, 1)),
+            (half, Known { sent: 2, acknowledged: 1 }, (0, 1)),
+        ];
+        for (reply, known, expected) in cases {
+            let mut outcome = Outcome::default();
+            let address = server(vec![reply.clone()]);
+            ask(&address, &[], &[("k".to_owned(), known)], &mut outcome).unwrap();
+            assert_eq!((outcome.lost, outcome.torn), expected, "{reply:?} {known:?}");
+            assert_eq!(outcome.is_good(), expected == (0, 0));
+        }
     }
 }

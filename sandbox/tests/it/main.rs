@@ -2,7 +2,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "the sandbox lives in real time and with real processes")]
 
-mod chaos;
 mod disk;
 mod nsl;
 mod otlp;
