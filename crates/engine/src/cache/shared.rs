@@ -174,11 +174,8 @@ impl Shared {
     }
 
     pub(super) async fn run(&self, stop: CancellationToken) {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            () = self.listen() => {}
-        }
-        self.hears.store(false, Ordering::Release);
+        let _deaf = DeafAtLast(self);
+        stop.run_until_cancelled(self.listen()).await;
     }
 
     async fn listen(&self) {
@@ -280,5 +277,14 @@ impl Shared {
             }
             cursor = next;
         }
+    }
+}
+
+/// However listening ends, by a panic too, memory is not trusted after it.
+struct DeafAtLast<'a>(&'a Shared);
+
+impl Drop for DeafAtLast<'_> {
+    fn drop(&mut self) {
+        self.0.hears.store(false, Ordering::Release);
     }
 }

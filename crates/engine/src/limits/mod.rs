@@ -87,7 +87,7 @@ impl Limits {
     pub async fn check(&self, class: &str, who: &str, quota: Quota, cost: u32) -> Decision {
         match &*self.0 {
             Engine::Memory(local) => local.check(class, who, quota, cost),
-            Engine::Redis(exact) => exact.check(class, who, quota, cost).await,
+            Engine::Redis(exact) => Box::pin(exact.check(class, who, quota, cost)).await,
         }
     }
 }

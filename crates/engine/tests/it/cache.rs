@@ -168,6 +168,10 @@ async fn a_process_that_hears_nothing_trusts_no_memory() {
     eventually("memory is passed by", async || node.cache.peek("a").is_none()).await;
     assert_eq!(node.cache.get("a").await, entry(1, "one"));
     node.until_trusted("b").await;
+    let cache = node.cache.clone();
+    assert!(cache.peek("b").is_some());
+    node.end().await;
+    assert_eq!(cache.peek("b"), None);
 }
 
 #[tokio::test]
