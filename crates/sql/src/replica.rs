@@ -87,3 +87,22 @@ fn newest(samples: &mut VecDeque<(Instant, i64)>, replayed: i64) -> Option<Insta
     samples.drain(..reached);
     samples.front().map(|(at, _)| *at)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replica_is_as_fresh_as_the_newest_moment_it_has_reached() {
+        let start = Instant::now();
+        let at = |second: u64| start + Duration::from_secs(second);
+        let mut samples: VecDeque<_> = [(at(0), 100), (at(1), 100), (at(2), 150), (at(3), 200)].into();
+        assert_eq!(newest(&mut samples, 99), None);
+        assert_eq!(newest(&mut samples, 100), Some(at(1)));
+        assert_eq!(newest(&mut samples, 149), Some(at(1)));
+        assert_eq!(newest(&mut samples, 170), Some(at(2)));
+        assert_eq!(newest(&mut samples, 170), Some(at(2)), "a replica that stands still ages");
+        assert_eq!(newest(&mut samples, 500), Some(at(3)));
+        assert_eq!(samples.len(), 1);
+    }
+}

@@ -3,7 +3,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use nsl_sandbox::{Database, Launch, Nsl, Ready, Redis, Reply, S3, Vhost, free_port, http, nsl_command};
+use nsl_sandbox::{Database, Launch, Nsl, PgBouncer, Ready, Redis, Reply, S3, Vhost, free_port, http, nsl_command};
 use serde_json::{Value, json};
 
 /// What the platform stands on.
@@ -12,13 +12,18 @@ pub(crate) enum Engines {
     Embedded,
     /// PostgreSQL, Redis, RabbitMQ and S3.
     Real,
+    /// PostgreSQL behind PgBouncer in transaction mode, and with a second URL for reads.
+    Pooled,
 }
 
 /// How the services are spread over processes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Cut {
     One,
+    /// One process a service.
     Each,
+    /// Two processes that each run everything.
+    Pair,
 }
 
 pub(crate) const SERVICES: [&str; 3] = ["audit", "identity", "storage"];
@@ -31,6 +36,7 @@ pub(crate) struct Ground {
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) database: Option<Database>,
     next: AtomicUsize,
+    _pooler: Option<PgBouncer>,
     _redis: Option<Redis>,
     _vhost: Option<Vhost>,
     _blobs: Option<S3>,
@@ -75,7 +81,13 @@ impl Ground {
         let mut set = |name: &str, value: String| environment.push((name.to_owned(), value));
         set("NSL_PROFILE", "development".into());
         set("NSL_DATA_DIR", data.to_str().unwrap().into());
-        let (mut database, mut redis, mut vhost, mut blobs) = (None, None, None, None);
+        let (mut database, mut pooler, mut redis, mut vhost, mut blobs) = (None, None, None, None, None);
+        if engines == Engines::Pooled {
+            let sql = database.insert(Database::fresh().unwrap());
+            set("DATABASE_URL", pooler.insert(PgBouncer::start(sql, 8).unwrap()).url());
+            set("NSL_SQL__PGBOUNCER", "true".into());
+            set("NSL_SQL__READ_ONLY_URL", pooler.as_ref().unwrap().url());
+        }
         if engines == Engines::Real {
             let sql = database.insert(Database::fresh().unwrap());
             set("DATABASE_URL", sql.url());
@@ -95,6 +107,7 @@ impl Ground {
         }
         let nodes = match cut {
             Cut::One => vec![serve(&SERVICES, &[], &environment)],
+            Cut::Pair => (0..2).map(|_| serve(&SERVICES, &[], &environment)).collect(),
             Cut::Each => {
                 let ports = SERVICES.map(|_| free_port().unwrap());
                 let peers: Vec<_> = SERVICES.into_iter().zip(ports).collect();
@@ -109,6 +122,7 @@ impl Ground {
             environment,
             database,
             next: AtomicUsize::new(0),
+            _pooler: pooler,
             _redis: redis,
             _vhost: vhost,
             _blobs: blobs,

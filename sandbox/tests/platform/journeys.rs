@@ -23,6 +23,16 @@ fn as_one_process_a_service_on_real_engines() {
     all(Engines::Real, Cut::Each);
 }
 
+#[test]
+fn in_two_equal_processes_on_real_engines() {
+    all(Engines::Real, Cut::Pair);
+}
+
+#[test]
+fn in_two_equal_processes_behind_pgbouncer() {
+    all(Engines::Pooled, Cut::Pair);
+}
+
 fn all(engines: Engines, cut: Cut) {
     let ground = Ground::start(engines, cut, &[]);
     a_value_lives(&ground);

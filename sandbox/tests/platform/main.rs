@@ -6,6 +6,7 @@ mod ground;
 mod heavy_disk;
 mod heavy_engines;
 mod heavy_kills;
+mod heavy_pairs;
 mod heavy_slow;
 mod input;
 mod journeys;

@@ -1,52 +1,15 @@
 //! Reads from a streaming replica that is as stale as they allow.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::Command, time::Duration};
+use std::{process::Command, time::Duration};
 
 use nsl_core::Cx;
-use nsl_sandbox::{Postgres, Process, Signal, free_port};
+use nsl_sandbox::Postgres;
 use nsl_sql::{Config, Db, Scope, args};
 
 use crate::{
     bed::{ALL, statement, tenant},
     deeds::Note,
 };
-
-const BIN: &str = "/usr/lib/postgresql/15/bin";
-
-struct Standby {
-    process: Process,
-    port: u16,
-    _home: tempfile::TempDir,
-}
-
-fn standby(of: &Postgres) -> Standby {
-    let home = tempfile::tempdir().unwrap();
-    // The server's own user must be able to write there, when that is another than ours.
-    fs::set_permissions(home.path(), fs::Permissions::from_mode(0o777)).unwrap();
-    let (data, port): (PathBuf, u16) = (home.path().join("data"), free_port().unwrap());
-    let mut copy = Command::new(format!("{BIN}/pg_basebackup"));
-    copy.args(["-h", "127.0.0.1", "-U", "postgres", "-R", "-X", "stream", "-c", "fast", "-p"]);
-    copy.arg(of.port().to_string()).arg("-D").arg(&data).current_dir(home.path());
-    let log = home.path().join("log");
-    let copying = Process::start("pg_basebackup", &copy, &log, Some("postgres")).unwrap();
-    assert!(copying.wait(60).unwrap().success(), "{}", copying.output());
-    let mut serve = Command::new(format!("{BIN}/postgres"));
-    serve.arg("-D").arg(&data).arg("-p").arg(port.to_string()).current_dir(home.path());
-    let process = Process::start("postgres standby", &serve, &log, Some("postgres")).unwrap();
-    let answers = || {
-        let mut ask = Command::new("psql");
-        ask.args(["-XAtq", "-h", "127.0.0.1", "-U", "nsl", "-d", "postgres", "-c", "select 1", "-p"]);
-        ask.arg(port.to_string()).output().unwrap().status.success()
-    };
-    process.until_ready(60, answers).unwrap();
-    Standby { process, port, _home: home }
-}
-
-impl Standby {
-    fn url(&self, primary: &str, from: u16) -> String {
-        primary.replace(&format!(":{from}/"), &format!(":{}/", self.port))
-    }
-}
 
 /// Whether a read that allows this staleness is answered by the replica.
 async fn answered_by_replica(db: &Db, cx: &Cx, most: Duration) -> bool {
@@ -69,9 +32,9 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 async fn reads_are_no_staler_than_they_say() {
     let primary = Postgres::start().unwrap();
     let database = primary.database().unwrap();
-    let standby = standby(&primary);
+    let mut standby = primary.standby().unwrap();
     let mut config = Config::postgres(database.url());
-    config.read_only_url = nsl_core::Secret::new(standby.url(&database.url(), primary.port()));
+    config.read_only_url = nsl_core::Secret::new(database.url_on(&standby));
     config.connect_timeout_ms = 1_000;
     let dir = tempfile::tempdir().unwrap();
     config.migrate(dir.path(), &nsl_core::SystemClock, ALL).await.unwrap();
@@ -105,7 +68,7 @@ async fn reads_are_no_staler_than_they_say() {
     primary_sends_nothing(&database, false);
     until("the replica has caught up", async || answered_by_replica(&db, &cx, second).await).await;
 
-    standby.process.signal_tree(Signal::Kill).unwrap();
+    standby.kill().unwrap();
     assert!(!answered_by_replica(&db, &cx, Duration::from_secs(3_600)).await, "the primary answers for a dead replica");
 }
 
