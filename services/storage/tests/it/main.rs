@@ -6,6 +6,7 @@ mod access;
 mod ground;
 mod history;
 mod http;
+mod model;
 mod privacy;
 mod processes;
 mod quota;
