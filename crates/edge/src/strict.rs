@@ -87,7 +87,7 @@ mod tests {
             (br#"{"key":"k","value":1}{}"#, "json.malformed"),
             (br#"{"key":"k","value":01}"#, "json.malformed"),
             (br#"{"key":"k","value":[1,]}"#, "json.malformed"),
-            (br#"{"key":"k","value":"a	b"}"#, "json.malformed"),
+            (b"{\"key\":\"k\",\"value\":\"a\tb\"}", "json.malformed"),
             (b"\xef\xbb\xbf{}", "json.malformed"),
             (b"", "json.malformed"),
             (br#"{"key":7,"value":1}"#, "json.unfit"),
