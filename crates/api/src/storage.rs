@@ -448,3 +448,27 @@ nsl_rpc::service! {
         read fn export(FindPrivacy) -> Exported;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_cross_the_wire_byte_for_byte() {
+        for text in ["null", r#"{"b": 1.0,"a":[1e400]}"#, r#""\u0041""#, "-0"] {
+            let item = GetItem { value: Value::parse(text).unwrap(), metadata: None };
+            let wire = serde_json::to_vec(&item).unwrap();
+            let back: GetItem = serde_json::from_slice(&wire).unwrap();
+            assert_eq!((back.value.as_str(), back.metadata), (text, None));
+        }
+        assert_eq!(Value::parse(" [1] ").unwrap().as_str(), "[1]");
+        assert_eq!(Value::parse("[1").unwrap_err().slug, "storage.value_malformed");
+        assert!(!format!("{:?}", Value::parse("\"hidden\"").unwrap()).contains("hidden"));
+    }
+
+    #[derive(Serialize, Deserialize)]
+    struct GetItem {
+        value: Value,
+        metadata: Option<Value>,
+    }
+}
