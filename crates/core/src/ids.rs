@@ -9,12 +9,16 @@ use crate::error::{Error, Result};
 pub fn fresh(prefix: &str) -> String {
     const DIGITS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
     let mut rest = Uuid::now_v7().as_u128();
-    let mut text = [0u8; 26];
-    for place in text.iter_mut().rev() {
+    let mut digits = [0u8; 26];
+    for place in digits.iter_mut().rev() {
         *place = DIGITS[(rest & 31) as usize];
         rest >>= 5;
     }
-    format!("{prefix}_{}", text.map(char::from).iter().collect::<String>())
+    let mut text = String::with_capacity(prefix.len() + 27);
+    text.push_str(prefix);
+    text.push('_');
+    text.extend(digits.map(char::from));
+    text
 }
 
 macro_rules! id {

@@ -159,7 +159,7 @@ where
     // What reveals a secret is never squeezed together with what a stranger may have chosen.
     let squeeze = accepts.filter(|_| settled.rule.as_ref().is_none_or(|rule| rule.class == Class::General));
     if let Some(accepts) = squeeze {
-        response = compress::compress(response, accepts, shared.settings.compress_bytes).await;
+        response = Box::pin(compress::compress(response, accepts, shared.settings.compress_bytes)).await;
     }
     let took = active.end(status);
     let duration = took.as_millis() as u64;
@@ -240,6 +240,16 @@ impl Visit<'_> {
         let found = match self.shared.auth.glance(&head.headers, certificate) {
             Ok(Glance::Nobody) => return Ok(None),
             Ok(Glance::Known(known)) => return Ok(Some(known)),
+            unknown => unknown,
+        };
+        // What is rare is put on the heap when it happens, so that every other request carries less.
+        Box::pin(self.look_closer(dials, found)).await.map(Some)
+    }
+
+    async fn look_closer(&mut self, dials: &Dials, glance: Result<Glance<'_>, Error>) -> Result<Arc<Known>, Error> {
+        let found = match glance {
+            Ok(Glance::Known(known)) => Ok(known),
+            Ok(Glance::Nobody) => Err(credential_missing()),
             Ok(Glance::Unknown { ask, proven }) => {
                 // Who guesses too often is not listened to; what was good here before is no guess.
                 if !proven && self.is_spent(dials).await {
@@ -249,15 +259,12 @@ impl Visit<'_> {
             }
             Err(error) => Err(error),
         };
-        match found {
-            Ok(known) => Ok(Some(known)),
-            Err(error) => {
-                if error.code == Code::Unauthenticated {
-                    self.charge_address(dials, Class::Auth).await;
-                }
-                Err(error)
-            }
+        if let Err(error) = &found
+            && error.code == Code::Unauthenticated
+        {
+            self.charge_address(dials, Class::Auth).await;
         }
+        found
     }
 
     async fn is_spent(&self, dials: &Dials) -> bool {

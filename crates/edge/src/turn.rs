@@ -25,7 +25,7 @@ impl Turns {
             return Ok(turn);
         }
         let _place = self.place()?;
-        match tokio::time::timeout(self.longest_wait, self.turns.acquire()).await {
+        match Box::pin(tokio::time::timeout(self.longest_wait, self.turns.acquire())).await {
             Ok(Ok(turn)) => Ok(turn),
             Ok(Err(_)) | Err(_) => Err(overloaded()),
         }

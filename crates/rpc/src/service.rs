@@ -113,7 +113,8 @@ macro_rules! service_items {
                     }
                     $crate::Via::Remote(channel) => {
                         let span = tracing::info_span!(target: "nsl_rpc", concat!($name, ".", stringify!($method)), otel.kind = "client");
-                        $crate::observe(&METHOD, via, deadline, channel.call(&METHOD, cx, &request)).instrument(span).await
+                        // On the heap, so that near calls do not carry the size of far ones.
+                        Box::pin($crate::observe(&METHOD, via, deadline, channel.call(&METHOD, cx, &request)).instrument(span)).await
                     }
                 }
             } )+
