@@ -23,7 +23,7 @@ use crate::{
     exit::Failure,
     left::Left,
     process::{Parts, Process},
-    serve::runtime,
+    serve::run_to_the_end,
     settings::Settings,
 };
 
@@ -50,13 +50,13 @@ impl Dev {
         engines::prepare(&dir)?;
         let _lock = lock(&dir)?;
         let show_key = self.show_key;
-        runtime()?.block_on(async move {
+        run_to_the_end(async move {
             let process = Process::start(loader, loaded, &environment, Schema::Migrate).await?;
             let (left, fresh) = first_key(&process.parts, &dir).await?;
             announce(&process.parts, &left, &dir, fresh || show_key, as_json)?;
             drop(left);
             process.run().await
-        })?;
+        })??;
         Ok(())
     }
 

@@ -16,6 +16,7 @@ mod process;
 mod serve;
 mod settings;
 mod show;
+mod stop;
 mod tenant;
 mod wire;
 
@@ -23,6 +24,11 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use rustix::{fs::Mode, process::umask};
+
+// A request makes some dozens of small allocations: this allocator takes a third of the time of glibc's for
+// them, and gives memory back after a burst.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     // Whatever is written to disk is for this user alone, also in a directory that others can enter.

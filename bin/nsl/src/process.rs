@@ -1,6 +1,9 @@
 //! A running process: from settings to listeners, and from the stop signal to the end.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use axum::Router;
@@ -15,18 +18,21 @@ use nsl_kit::{
     telemetry::{self, Telemetry},
 };
 use nsl_rpc::{Circuit, TraceHooks};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
 
 use crate::{
     engines::{Engines, Schema, Wrong},
     settings::{RELOADABLE, Settings},
+    stop::{self, Budget},
     wire::{self, Wired},
 };
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-const COMMIT: Option<&str> = option_env!("NSL_COMMIT");
-/// What tasks and the last writes get at least, however long requests took.
-const LAST_WORK: Duration = Duration::from_millis(1_000);
+/// What build.rs found.
+const COMMIT: &str = env!("NSL_BUILT_FROM");
+
+/// What the telemetry of a process that does not start gets.
+const TELEMETRY: Duration = Duration::from_secs(3);
 
 /// A process that answers.
 pub(crate) struct Process {
@@ -66,7 +72,7 @@ impl Process {
                 Ok(Self { parts, telemetry })
             }
             Err(error) => {
-                hush(telemetry).await;
+                telemetry.shutdown(TELEMETRY).await;
                 Err(error)
             }
         }
@@ -75,21 +81,17 @@ impl Process {
     /// Runs until a stop signal, then ends: what is in flight finishes, what was promised is on disk.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         stop_signal().await?;
+        let signal = Instant::now();
+        stop::end_at_the_latest(signal)?;
+        let budget = Budget::new(signal, &self.parts.shutdown);
         let end = async {
-            self.parts.end().await;
-            hush(self.telemetry).await;
+            self.parts.end(budget).await;
+            self.telemetry.shutdown(budget.for_telemetry()).await;
         };
         tokio::select! {
             () = end => Ok(()),
             again = stop_signal() => again.and_then(|()| anyhow::bail!("stopped at once by a second signal")),
         }
-    }
-}
-
-/// Sends and writes what waits, once nobody else uses it any more.
-async fn hush(telemetry: Arc<Telemetry>) {
-    if let Some(telemetry) = Arc::into_inner(telemetry) {
-        telemetry.shutdown().await;
     }
 }
 
@@ -101,15 +103,13 @@ impl Parts {
         telemetry: &Telemetry,
     ) -> anyhow::Result<Self> {
         let settings = &loaded.value;
-        let hooks = TraceHooks { inject: telemetry::inject, adopt: telemetry::adopt };
-        let trace = settings.telemetry.otlp_endpoint.is_some().then_some(hooks);
-        if trace.is_some() {
-            nsl_rpc::set_trace_hooks(hooks);
-        }
+        // Also where no traces are sent: log lines then carry the ids of the caller's trace.
+        let trace = TraceHooks { inject: telemetry::inject, adopt: telemetry::adopt };
+        nsl_rpc::set_trace_hooks(trace);
         let engines = Engines::open(settings, loaded.profile, environment, schema).await?;
         let tasks = Tasks::new();
         engines.run(&tasks);
-        let wired = wire::wire(settings, &engines, &tasks, trace).await?;
+        let wired = wire::wire(settings, &engines, &tasks, Some(trace)).await?;
         let edge = wired.edge.clone();
         tasks.supervise("edge: refusals", {
             let edge = edge.clone();
@@ -132,7 +132,7 @@ impl Parts {
         let info = Info {
             name: "nsl".to_owned(),
             version: VERSION.to_owned(),
-            commit: COMMIT.unwrap_or("unknown").to_owned(),
+            commit: COMMIT.to_owned(),
             services: wired.here.iter().map(|name| (*name).to_owned()).collect(),
         };
         let metrics = telemetry.metrics().clone();
@@ -148,7 +148,11 @@ impl Parts {
             let to: Router = redirect_to_https(settings.redirect.host.clone());
             listener.serve(to)
         });
-        let public = public.serve(open.merge(ops::public_router(&health, info, false)));
+        let mut plain = ops::public_router(&health, info, false);
+        if settings.public.metrics {
+            plain = plain.merge(ops::metrics_router(&metrics));
+        }
+        let public = public.serve(open.merge(nsl_edge::hardened(plain)));
         health.started();
         tracing::info!(profile = %loaded.profile, services = here.join(", "), public = public.url(), "ready");
         let shutdown = settings.shutdown.clone();
@@ -176,23 +180,22 @@ impl Parts {
         });
     }
 
-    async fn end(self) {
+    async fn end(&self, budget: Budget) {
         self.health.stopping();
         tokio::time::sleep(self.shutdown.notice).await;
-        let end = Instant::now() + self.shutdown.drain;
-        let left = || end.saturating_duration_since(Instant::now());
         let redirect = async {
             if let Some(redirect) = &self.redirect {
-                redirect.drain(left()).await;
+                redirect.drain(stop::left(budget.requests)).await;
             }
         };
-        tokio::join!(self.public.drain(left()), self.internal.drain(left()), redirect);
-        self.tasks.drain(left().max(LAST_WORK)).await;
-        if timeout(LAST_WORK.max(left()), self.engines.db.drain()).await.is_err() {
+        let (public, internal) =
+            (self.public.drain(stop::left(budget.requests)), self.internal.drain(stop::left(budget.requests)));
+        tokio::join!(public, internal, redirect);
+        self.tasks.drain(stop::left(budget.tasks)).await;
+        if timeout(stop::left(budget.writes), self.engines.db.drain()).await.is_err() {
             tracing::warn!("the last writes did not end in time");
         }
-        let _ =
-            timeout_at(Instant::now() + Duration::from_millis(200), self.ops.drain(Duration::from_millis(100))).await;
+        self.ops.drain(Duration::from_millis(100)).await;
         tracing::info!("stopped");
     }
 }

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use clap::Args;
 use nsl_kit::{Environment, Loaded};
 
@@ -27,15 +29,23 @@ impl Serve {
         let loader = self.configure.loader(environment.clone()).flags(services);
         let loaded: Loaded<Settings> = loader.load()?;
         let schema = if self.migrate { Schema::Migrate } else { Schema::Check };
-        runtime()?.block_on(async {
+        run_to_the_end(async {
             let process = Process::start(loader, loaded, &environment, schema).await.map_err(failure)?;
             process.run().await.map_err(Failure::from)
-        })
+        })?
     }
 }
 
 fn failure(error: anyhow::Error) -> Failure {
     Failure::new(Exit::Failed, format!("cannot start\n{error:#}"))
+}
+
+/// Runs a process; what still hangs at its end is left behind, since it has had its time.
+pub(crate) fn run_to_the_end<T>(process: impl Future<Output = T>) -> anyhow::Result<T> {
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(process);
+    runtime.shutdown_timeout(Duration::from_millis(50));
+    Ok(outcome)
 }
 
 pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

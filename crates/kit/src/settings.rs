@@ -60,7 +60,7 @@ impl Check for TelemetrySettings {
 #[derive(Clone, Debug, Deserialize)]
 pub struct ListenerSettings {
     pub address: SocketAddr,
-    /// Whether the metrics are shown here too; a setting of `[public]` only.
+    /// Whether the metrics are shown here too; a setting of `[public]` only, read by whoever puts its routes together.
     #[serde(default)]
     pub metrics: bool,
     pub tls: TlsSettings,

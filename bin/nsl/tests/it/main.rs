@@ -8,5 +8,7 @@ mod development;
 mod production;
 mod reload;
 mod secrets;
+mod stop;
+mod surface;
 mod tls;
 mod traces;

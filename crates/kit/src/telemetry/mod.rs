@@ -90,17 +90,18 @@ impl Telemetry {
         &self.metrics
     }
 
-    /// Sends the spans and writes the lines that still wait. A dead collector costs two seconds at most.
-    pub async fn shutdown(&self) {
+    /// Sends the spans and writes the lines that still wait, as far as there is time: a dead collector costs
+    /// two thirds of it, so that the lines are written in any case.
+    pub async fn shutdown(&self, within: Duration) {
         let (provider, sink) = (self.provider.clone(), self.sink.clone());
         let flush = tokio::task::spawn_blocking(move || {
             if let Some(provider) = provider {
                 // What cannot be sent was warned of by the sender.
-                let _ = provider.shutdown_with_timeout(Duration::from_secs(2));
+                let _ = provider.shutdown_with_timeout(within * 2 / 3);
             }
             sink.flush();
         });
-        let _ = tokio::time::timeout(Duration::from_secs(3), flush).await;
+        let _ = tokio::time::timeout(within, flush).await;
     }
 
     /// A panic is one line like any other, not a text of several.

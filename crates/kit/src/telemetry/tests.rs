@@ -44,7 +44,7 @@ fn a_line_has_the_names_that_log_queries_use() {
     let (telemetry, subscriber) =
         Telemetry::build(&log, &telemetry, "0.1.0", Sink::to(pages.clone()).unwrap()).unwrap();
     tracing::subscriber::with_default(subscriber, || {
-        let span = info_span!(target: "nsl_edge", "request", request_id = "req_1", tenant = tracing::field::Empty, trace_id = tracing::field::Empty);
+        let span = info_span!(target: "nsl_edge", "request", request_id = "req_1", tenant = tracing::field::Empty);
         adopt(&span, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
         let _entered = span.enter();
         span.record("tenant", "ten_1");
@@ -61,6 +61,7 @@ fn a_line_has_the_names_that_log_queries_use() {
     assert_eq!(line["message"], "line\nbreak \"quoted\"");
     assert_eq!(line["service"], serde_json::json!({"name": "nsl", "version": "0.1.0"}));
     assert_eq!(line["trace_id"], "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(line["span_id"], "b7ad6b7169203331", "of the caller: there is none of our own");
     assert_eq!(line["request_id"], "req_1");
     assert_eq!(line["tenant"], "ten_1");
     assert_eq!(line["duration"], 12.5);
@@ -134,7 +135,7 @@ async fn spans_reach_a_collector_and_cross_processes() {
     assert_eq!(all[0]["trace_id"], "0af7651916cd43dd8448eb211c80319c");
     assert_eq!(all[0]["request_id"], "req_3");
     assert_eq!(sent_on, format!("00-0af7651916cd43dd8448eb211c80319c-{}-01", all[0]["span_id"].as_str().unwrap()));
-    telemetry.shutdown().await;
+    telemetry.shutdown(Duration::from_secs(3)).await;
     let body = received.lock().clone();
     let has = |wanted: &[u8]| body.windows(wanted.len()).any(|window| window == wanted);
     assert!(
@@ -159,6 +160,6 @@ async fn a_dead_collector_holds_nothing_up() {
             let _entered = info_span!(target: "nsl_edge", "request").entered();
         }
     });
-    telemetry.shutdown().await;
+    telemetry.shutdown(Duration::from_secs(3)).await;
     assert!(before.elapsed() < Duration::from_secs(8), "{:?}", before.elapsed());
 }

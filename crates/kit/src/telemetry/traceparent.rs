@@ -4,16 +4,27 @@ use opentelemetry::{
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::{Registry, registry::LookupSpan};
+
+use super::line::Facts;
 
 /// Makes a span the child of what a caller sent as `traceparent`. Nonsense is ignored, as W3C Trace
-/// Context asks for. Without traces being sent, the span's own field `trace_id` (if it declares one)
-/// takes the caller's, so that log lines can still be joined.
+/// Context asks for. Where no traces are sent, log lines within the span carry the caller's ids, so that
+/// they can still be joined.
 pub fn adopt(span: &Span, traceparent: &str) {
     let Some(parent) = parse(traceparent) else { return };
-    let trace_id = parent.trace_id();
+    let ids = (parent.trace_id(), parent.span_id());
     let parent = Context::new().with_remote_span_context(parent);
     if span.set_parent(parent).is_err() {
-        span.record("trace_id", tracing::field::display(trace_id));
+        span.with_subscriber(|(id, dispatch)| {
+            if let Some(span) = dispatch.downcast_ref::<Registry>().and_then(|spans| spans.span(id)) {
+                let mut extensions = span.extensions_mut();
+                let mut facts = extensions.remove::<Facts>().unwrap_or_default();
+                facts.trace_id = Some(ids.0.to_string());
+                facts.span_id = Some(ids.1.to_string());
+                extensions.insert(facts);
+            }
+        });
     }
 }
 
