@@ -387,6 +387,9 @@ pub struct PrivacyRequest {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub completed_at: Option<Timestamp>,
+    /// How many parts a finished export has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parts: Option<u32>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -407,7 +410,14 @@ pub struct ListPrivacy {
     pub after: Option<String>,
 }
 
-/// A finished export: JSON with each value opened.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FetchExport {
+    pub id: String,
+    /// Counted from 1.
+    pub part: u32,
+}
+
+/// A part of a finished export: JSON with each value opened.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Exported {
     pub document: Revealed,
@@ -445,7 +455,7 @@ nsl_rpc::service! {
         /// Needs `privacy:read`; newest first.
         read fn list_privacy(ListPrivacy) -> Page<PrivacyRequest>;
         /// Needs `privacy:read`; `not_found` until the export is done.
-        read fn export(FindPrivacy) -> Exported;
+        read fn export(FetchExport) -> Exported;
     }
 }
 

@@ -59,6 +59,7 @@ impl Service {
             status: "done",
             reason: None,
             receipt: Some(receipt),
+            parts: None,
             completed_at: Some(self.clock.now()),
             entry: None,
         };
@@ -104,6 +105,7 @@ impl Service {
             status: "erased",
             reason: None,
             receipt: None,
+            parts: None,
             completed_at: None,
             entry: Some(entry),
         };

@@ -11,6 +11,7 @@
 
 mod config;
 mod erasure;
+mod export;
 mod held;
 mod http;
 mod privacy;

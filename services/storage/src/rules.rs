@@ -9,7 +9,7 @@ pub(crate) const MOST_VALUE: usize = 1 << 20;
 pub(crate) const MOST_METADATA: usize = 16 << 10;
 pub(crate) const MOST_SHARED: usize = 100;
 pub(crate) const MOST_BATCH: usize = 100;
-/// Of one batch, so that a group of writes stays small.
+/// Of the values of one batch, so that a group of writes, and a reply, stays small.
 pub(crate) const MOST_BATCH_BYTES: usize = 3 << 20;
 const MOST_KEY: usize = 256;
 
@@ -44,6 +44,11 @@ pub(crate) fn check_put(put: &Put, now: Timestamp) -> Result<()> {
     check_metadata(put.metadata.as_ref().map(|text| text.as_bytes()))?;
     check_shared(&put.shared_with)?;
     check_times(put.expires_at, put.retain_until, now)
+}
+
+pub(crate) fn batch_too_large() -> Error {
+    let message = format!("the values of the batch have more than {MOST_BATCH_BYTES} bytes");
+    Error::invalid("storage.batch_too_large", message).detail("limit_bytes", MOST_BATCH_BYTES)
 }
 
 pub(crate) fn check_metadata(text: Option<&[u8]>) -> Result<()> {

@@ -5,9 +5,9 @@ use bytes::Bytes;
 use nsl_api::{
     Page,
     storage::{
-        Address, Amend, AskPrivacy, AskUsage, Delete, Deleted, Exported, FindPrivacy, Get, GetMany, History, Item,
-        Items, List, ListPrivacy, Meta, PrivacyRequest, Put, PutMany, Restore, Storage, Stored, StoredMany, Usage,
-        Value, Version,
+        Address, Amend, AskPrivacy, AskUsage, Delete, Deleted, Exported, FetchExport, FindPrivacy, Get, GetMany,
+        History, Item, Items, List, ListPrivacy, Meta, PrivacyRequest, Put, PutMany, Restore, Storage, Stored,
+        StoredMany, Usage, Value, Version,
     },
 };
 use nsl_core::{Clock, Code, Cx, Error, PrincipalKind, Result, Subject};
@@ -187,10 +187,7 @@ impl Storage for Service {
             return Err(Error::invalid("storage.batch_size", message));
         }
         if request.items.iter().map(|put| put.value.size()).sum::<usize>() > rules::MOST_BATCH_BYTES {
-            let message = format!("the values of a batch have more than {} bytes", rules::MOST_BATCH_BYTES);
-            return Err(
-                Error::invalid("storage.batch_too_large", message).detail("limit_bytes", rules::MOST_BATCH_BYTES)
-            );
+            return Err(rules::batch_too_large());
         }
         let now = self.clock.now();
         for (at, put) in request.items.iter().enumerate() {
@@ -235,12 +232,19 @@ impl Storage for Service {
             return Err(Error::invalid("storage.batch_size", message));
         }
         let mut found = Items { items: Vec::new(), missing: Vec::new() };
+        let mut bytes = 0;
         for key in request.keys {
             let at = Address { chain: request.chain, owner: request.owner.clone(), key };
             let get = Get { at, version: None, fresh: false, max_stale_ms: None };
             let key = get.at.key.clone();
             match self.get(cx, get).await {
-                Ok(item) => found.items.push(item),
+                Ok(item) => {
+                    bytes += item.value.size();
+                    if bytes > rules::MOST_BATCH_BYTES {
+                        return Err(rules::batch_too_large());
+                    }
+                    found.items.push(item);
+                }
                 Err(error) if error.code == Code::NotFound => found.missing.push(key),
                 Err(error) => return Err(error),
             }
@@ -354,8 +358,8 @@ impl Storage for Service {
         self.visible_requests(cx, request).await
     }
 
-    async fn export(&self, cx: &Cx, request: FindPrivacy) -> Result<Exported> {
-        self.fetch_export(cx, &request.id).await
+    async fn export(&self, cx: &Cx, request: FetchExport) -> Result<Exported> {
+        self.fetch_export(cx, &request).await
     }
 }
 

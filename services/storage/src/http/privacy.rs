@@ -6,9 +6,12 @@ use axum::{
 };
 use nsl_api::{
     Page,
-    storage::{AskPrivacy, FindPrivacy, ListPrivacy, PrivacyRequest, StorageClient},
+    storage::{AskPrivacy, FetchExport, FindPrivacy, ListPrivacy, PrivacyRequest, StorageClient},
 };
+use nsl_core::Error;
 use nsl_edge::{Caller, Path, Problem, Query, Strict};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{bodies::Paging, render};
 
@@ -52,18 +55,28 @@ pub(super) async fn find(
     Ok(Json(storage.find_privacy(&cx, FindPrivacy { id }).await?))
 }
 
-/// Fetch a finished export
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Part {
+    /// Which part, counted from 1; the first when absent. The request tells how many there are.
+    part: Option<u32>,
+}
+
+/// Fetch a part of a finished export
 #[utoipa::path(get, path = "/v1/storage/privacy/requests/{id}/export", tag = "storage", operation_id = "fetch_export",
-    params(("id" = String, Path)),
-    responses((status = 200, description = "Everything that is stored of the person", body = Object)))]
+    params(("id" = String, Path), Part),
+    responses((status = 200, description = "What is stored of the person", body = Object)))]
 pub(super) async fn export(
     State(storage): State<StorageClient>,
     Caller(cx): Caller,
     Path(id): Path<String>,
+    Query(part): Query<Part>,
 ) -> Result<Response, Problem> {
-    let exported = storage.export(&cx, FindPrivacy { id }).await?;
+    let part = part.part.unwrap_or(1);
+    let exported = storage.export(&cx, FetchExport { id, part }).await?;
     let mut response = render::json(exported.document.0.into_bytes());
-    let attachment = HeaderValue::from_static("attachment; filename=\"export.json\"");
+    let attachment = HeaderValue::try_from(format!("attachment; filename=\"export-{part}.json\""));
+    let attachment = attachment.map_err(Error::internal)?;
     response.headers_mut().insert(header::CONTENT_DISPOSITION, attachment);
     Ok(response)
 }

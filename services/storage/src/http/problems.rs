@@ -30,7 +30,12 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "let the expiry lie at or after the end of the retention lock",
     ),
     Entry::new("storage.batch_size", 400, "the batch has too few or too many items", "send 1 to 100 items at once"),
-    Entry::new("storage.batch_too_large", 413, "the batch is too large", "send at most 3 MiB of values at once"),
+    Entry::new(
+        "storage.batch_too_large",
+        413,
+        "the batch is too large",
+        "store or fetch at most 3 MiB of values at once",
+    ),
     Entry::new("storage.etag_malformed", 400, "an entity tag has a wrong form", "send the ETag of an earlier reply"),
     Entry::new("storage.not_found", 404, "there is no such value for this caller", "check chain, owner and key"),
     Entry::new("storage.version_not_found", 404, "there is no such version", "list the versions of the key"),

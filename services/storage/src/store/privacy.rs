@@ -32,6 +32,9 @@ pub(crate) struct Progress {
     pub(crate) versions: i64,
     #[serde(default)]
     pub(crate) bytes: i64,
+    /// Of an export: how many blobs it has become.
+    #[serde(default)]
+    pub(crate) parts: u32,
     /// The entry of the audit trail that tells of it.
     #[serde(default)]
     pub(crate) audit_entry: Option<String>,
@@ -166,6 +169,8 @@ impl Store {
 fn request(row: &mut Row) -> Result<Request> {
     let (kind, status): (String, String) = (row.take(2)?, row.take(4)?);
     let progress: Option<serde_json::Value> = row.take(6)?;
+    let progress: Progress =
+        progress.map(serde_json::from_value).transpose().map_err(Error::internal)?.unwrap_or_default();
     Ok(Request {
         tenant: row.take(0)?,
         seen: PrivacyRequest {
@@ -177,6 +182,7 @@ fn request(row: &mut Row) -> Result<Request> {
                 "failed" => PrivacyStatus::Failed,
                 _ => PrivacyStatus::Done,
             },
+            parts: (progress.parts > 0).then_some(progress.parts),
             reason: row.take(5)?,
             receipt: row.take(7)?,
             requested_at: row.take(8)?,
@@ -184,7 +190,7 @@ fn request(row: &mut Row) -> Result<Request> {
             completed_at: row.take(10)?,
         },
         erased: status == "erased",
-        progress: progress.map(serde_json::from_value).transpose().map_err(Error::internal)?.unwrap_or_default(),
+        progress,
     })
 }
 
@@ -313,6 +319,7 @@ pub(crate) struct Advance {
     pub(crate) reason: Option<String>,
     pub(crate) receipt: Option<serde_json::Value>,
     pub(crate) completed_at: Option<Timestamp>,
+    pub(crate) parts: Option<u32>,
     /// Evidence; its id is kept with the request.
     pub(crate) entry: Option<Entry>,
 }
@@ -344,6 +351,7 @@ impl Advance {
             return Ok(Ok(found));
         }
         let mut progress = found.progress;
+        progress.parts = self.parts.unwrap_or(progress.parts);
         if let Some(entry) = &self.entry {
             progress.audit_entry = Some(entry.id.clone());
             let entry = entry.clone().response("items", progress.items).response("versions", progress.versions);

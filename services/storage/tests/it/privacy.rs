@@ -1,4 +1,6 @@
-use nsl_api::storage::{AskPrivacy, FindPrivacy, Get, ListPrivacy, PrivacyKind, PrivacyRequest, PrivacyStatus, Put};
+use nsl_api::storage::{
+    AskPrivacy, FetchExport, FindPrivacy, Get, ListPrivacy, PrivacyKind, PrivacyRequest, PrivacyStatus, Put,
+};
 use nsl_core::{Clock, Cx, Subject, TenantId};
 use nsl_sql::args;
 use nsl_storage::{Tick, verify_receipt};
@@ -26,7 +28,7 @@ async fn an_export_holds_everything_of_its_person_alone() {
         ground.put(&alice, put("b", r#"{"plain":  true}"#)).await.unwrap();
         ground.put(&bob, put("c", "\"of bob\"")).await.unwrap();
         let request = ask(&ground, &alice, PrivacyKind::Export).await;
-        let fetch = FindPrivacy { id: request.id.clone() };
+        let fetch = FetchExport { id: request.id.clone(), part: 1 };
         assert_eq!(slug(ground.client.export(&alice, fetch.clone()).await), "storage.export_not_found");
         assert_eq!(ground.tick(Tick::Privacy).await, 1);
         assert_eq!(find(&ground, &alice, &request.id).await.status, PrivacyStatus::Done);
@@ -38,7 +40,7 @@ async fn an_export_holds_everything_of_its_person_alone() {
         assert_eq!(document["items"].as_array().unwrap().len(), 2);
         assert_eq!(document["past_versions"][0]["value"], "one");
         // Sealed where it lies, and hidden from others.
-        let path = ground.dir.path().join("blobs/exports").join(tenant.as_str()).join(&request.id);
+        let path = ground.dir.path().join("blobs/exports").join(tenant.as_str()).join(&request.id).join("1");
         let blob = std::fs::read(path).unwrap();
         assert!(!blob.windows(5).any(|window| window == b"plain"));
         let mut plain_bob = bob.clone();
@@ -186,6 +188,38 @@ async fn writes_that_race_with_an_erasure_keep_the_store_whole() {
         ground.evidence(&cx.tenant, "storage.person_erased").await;
         ground.put(&cx, sealed("after", "3")).await.unwrap();
         assert_eq!(ground.text(&cx, "after").await, "3");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_export_comes_in_parts_that_miss_nothing() {
+    each(async |ground| {
+        let cx = ground.alone();
+        for number in 0..12 {
+            let text = format!("\"{}\"", "x".repeat(300_000));
+            ground.put(&cx, sealed(&format!("k{}", number % 9), &text)).await.unwrap();
+        }
+        let request = ask(&ground, &cx, PrivacyKind::Export).await;
+        ground.tick(Tick::Privacy).await;
+        let parts = find(&ground, &cx, &request.id).await.parts.unwrap();
+        assert!(parts > 2, "{parts}");
+        let (mut items, mut past) = (Vec::new(), 0);
+        for part in 1..=parts {
+            let fetch = FetchExport { id: request.id.clone(), part };
+            let text = ground.client.export(&cx, fetch).await.unwrap().document.0;
+            assert!(text.len() < 3 << 20);
+            let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+            let list = |name: &str| document[name].as_array().cloned().unwrap_or_default();
+            items.extend(list("items").into_iter().map(|item| item["key"].as_str().unwrap().to_owned()));
+            past += list("past_versions").len();
+        }
+        assert_eq!(items, (0..9).map(|number| format!("k{number}")).collect::<Vec<_>>());
+        assert_eq!(past, 3);
+        for part in [0, parts + 1] {
+            let fetch = FetchExport { id: request.id.clone(), part };
+            assert_eq!(slug(ground.client.export(&cx, fetch).await), "storage.export_not_found");
+        }
     })
     .await;
 }
