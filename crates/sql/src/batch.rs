@@ -59,7 +59,8 @@ impl Job {
         (self.abandoned)(self.ticket.as_ref())
     }
 
-    /// Puts jobs of one kind together, kinds in the order of their first job.
+    /// Puts jobs of one kind together. The order of kinds is the same in each group, as that of tenants within a
+    /// kind is: groups that take the same rows take them in the same order, and don't lock each other out.
     pub(crate) fn sort(jobs: Vec<Self>) -> Vec<Box<dyn Batch>> {
         let mut batches: Vec<(TypeId, Box<dyn Batch>)> = Vec::new();
         for job in jobs {
@@ -69,6 +70,7 @@ impl Job {
             });
             batches[place].1.push(job.ticket);
         }
+        batches.sort_unstable_by_key(|(kind, _)| *kind);
         batches.into_iter().map(|(_, batch)| batch).collect()
     }
 }
@@ -97,6 +99,7 @@ impl<C: Change> Batch for Typed<C> {
     fn apply<'a>(&'a mut self, now: Timestamp, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             self.tickets.iter_mut().for_each(|ticket| ticket.outcome = None);
+            self.tickets.sort_by(|one, other| one.tenant.cmp(&other.tenant));
             let echoes = self.echoes();
             self.recall(&echoes, tx).await?;
             let todo: Vec<usize> = (0..self.tickets.len())

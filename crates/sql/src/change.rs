@@ -8,7 +8,8 @@ use crate::{tx::Tx, value::Value};
 
 /// A write. Many of one kind, from many callers, are applied at once, in one transaction.
 ///
-/// `apply` gives one outcome for each change, in order. An inner error refuses that change alone: it must
+/// Changes come in the order of their tenants, and for one tenant in that of their arrival. `apply` gives one
+/// outcome for each change, in order. An inner error refuses that change alone: it must
 /// not have touched a row. An outer error undoes the whole group, after which each change is tried again
 /// by itself, so that one bad change never fails its neighbours. `apply` may thus run several times.
 pub trait Change: Send + Sync + 'static {
