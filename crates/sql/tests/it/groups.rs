@@ -248,3 +248,39 @@ async fn the_platform_writes_apart(bed: Bed) {
     let marked: u64 = writers.join_all().await.into_iter().sum();
     assert_eq!((marked, count(&db).await), (50, 50));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn groups_of_two_processes_never_deadlock_over_the_rows_of_many_tenants() {
+    let bed = Bed::new(Engine::Postgres).await;
+    let doors = [bed.open().await, bed.open().await];
+    let tenants: Vec<Cx> = (0..8).map(|_| tenant()).collect();
+    for cx in &tenants {
+        doors[0].write(cx, Note::new(cx, "sum", 0)).await.unwrap();
+    }
+    let mut writers = JoinSet::new();
+    for n in 0..40usize {
+        let (db, tenants) = (doors[n % 2].clone(), tenants.clone());
+        writers.spawn(async move {
+            for round in 0..25 {
+                let cx = &tenants[(n + round * (1 + n % 7)) % tenants.len()];
+                db.write(cx, Add { tenant: cx.tenant.clone(), key: "sum" }).await.unwrap();
+            }
+        });
+    }
+    writers.join_all().await;
+    let mut sum = 0;
+    for cx in &tenants {
+        sum += number(&doors[0], cx, "sum").await.unwrap();
+    }
+    assert_eq!(sum, 1_000);
+    let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+    drop(doors);
+    tokio::task::spawn_blocking(move || {
+        let database = bed.database.as_ref().unwrap();
+        // Sessions tell what they counted when they end.
+        database.cut_sessions().unwrap();
+        assert_eq!(database.query(deadlocks).unwrap(), "0");
+    })
+    .await
+    .unwrap();
+}
