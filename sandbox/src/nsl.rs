@@ -69,16 +69,15 @@ pub struct Nsl {
     launch: Launch,
 }
 
-/// The program under test: `NSL_BIN`, or the one beside the test in the target directory.
+/// The program under test: `NSL_BIN`, or the one in the target directory that this test or program is from.
 pub fn nsl_program() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("NSL_BIN") {
         return Ok(path.into());
     }
-    let test = std::env::current_exe()?;
-    let folder = test.ancestors().nth(2).context("finding the target directory above the test")?;
-    let program = folder.join("nsl");
-    ensure!(program.exists(), "finding {}: cargo build -p nsl makes it", program.display());
-    Ok(program)
+    // Programs lie in the target directory, tests one below.
+    let me = std::env::current_exe()?;
+    let found = me.ancestors().skip(1).take(2).map(|folder| folder.join("nsl")).find(|program| program.is_file());
+    found.with_context(|| format!("finding nsl beside {}: cargo build -p nsl makes it", me.display()))
 }
 
 /// A command line of `nsl` with a clean environment, for calls that end by themselves.

@@ -6,7 +6,7 @@ use nsl_sandbox::Connection;
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{Cut, Engines, Ground, ok},
+    ground::{Cut, Engines, Ground, make_tenant, ok},
     input::at_once,
 };
 
@@ -145,4 +145,36 @@ fn store_until(client: usize, urls: &[String], key: &str, stop: &AtomicBool) -> 
         }
     }
     kept
+}
+
+#[test]
+fn writers_of_many_tenants_never_deadlock() {
+    let ground = Ground::start(Engines::Real, Cut::Pair, &[]);
+    let mut keys: Vec<String> = (0..7).map(|_| make_tenant(&ground.environment).1).collect();
+    keys.push(ground.key.clone());
+    for key in &keys {
+        let items: Vec<Value> =
+            (0..6).map(|n| json!({ "key": format!("hot:{n}"), "value": 0, "encrypted": true })).collect();
+        ok(&ground.ask_as(key, "POST", "/v1/storage/neo-n3/batch", &[], &json!({ "items": items })));
+    }
+    at_once(32, |client| {
+        for n in 0..40 {
+            // Each goes through tenants and keys in an order of its own.
+            let key = &keys[(client * 3 + n * (1 + client % 5)) % keys.len()];
+            let items: Vec<Value> = (0..4)
+                .map(|step| json!({ "key": format!("hot:{}", (client + n + step * (1 + client % 3)) % 6), "value": n, "encrypted": step % 2 == 0 }))
+                .collect();
+            let reply = match n % 2 {
+                0 => ground.ask_as(key, "POST", "/v1/storage/store/neo-n3", &[], &items[0]),
+                _ => ground.ask_as(key, "POST", "/v1/storage/neo-n3/batch", &[], &json!({ "items": items })),
+            };
+            assert!([200, 400].contains(&reply.status), "{}\n{}", reply.head, reply.body);
+        }
+    });
+    let database = ground.database.as_ref().unwrap();
+    database.query("select pg_stat_force_next_flush()").unwrap();
+    let deadlocks =
+        database.query("select deadlocks from pg_stat_database where datname = current_database()").unwrap();
+    assert_eq!(deadlocks, "0");
+    ground.assert_whole();
 }
