@@ -79,7 +79,7 @@ impl Service {
         match tick {
             Tick::Reads => self.flush_reads().await,
             Tick::Expiry => self.sweep().await,
-            Tick::Trim => Ok(self.trim().await? + self.drop_old_exports().await?),
+            Tick::Trim => Ok(self.trim().await? + self.trim_surplus().await? + self.drop_old_exports().await?),
             Tick::Privacy => self.do_requests().await,
         }
     }
@@ -109,6 +109,7 @@ impl Service {
             let now = self.clock.now();
             let rows = self.store.expired(now, PAGE).await?;
             let full = rows.len() == PAGE as usize;
+            let before = swept;
             for (tenant, keys) in by_tenant(rows) {
                 let cx = system(&tenant);
                 let steps = keys.into_iter().map(|(owner, chain, key)| Step {
@@ -126,7 +127,7 @@ impl Service {
                 let outcomes = self.store.db.write(&cx, write).await?;
                 swept += outcomes.iter().filter(|outcome| outcome.version > 0).count();
             }
-            if !full {
+            if !full || swept == before {
                 break;
             }
         }
@@ -134,8 +135,10 @@ impl Service {
             let now = self.clock.now();
             let rows = self.store.lapsed_history(now, PAGE).await?;
             let full = rows.len() == PAGE as usize;
-            swept += self.remove(rows, What::Lapsed { by: now }).await?;
-            if !full {
+            let removed = self.remove(rows, What::Lapsed { by: now }).await?;
+            swept += removed;
+            // A page of which nothing went would come again for ever.
+            if !full || removed == 0 {
                 return Ok(swept);
             }
         }
@@ -149,11 +152,30 @@ impl Service {
             let before = self.clock.now().minus(Duration::from_secs(u64::from(days) * 86_400));
             let rows = self.store.trimmable(before, PAGE).await?;
             let full = rows.len() == PAGE as usize;
-            trimmed += self.remove(rows, What::Deleted { by: before }).await?;
-            if !full {
+            let removed = self.remove(rows, What::Deleted { by: before }).await?;
+            trimmed += removed;
+            if !full || removed == 0 {
                 return Ok(trimmed);
             }
         }
+    }
+
+    /// Removes the oldest deleted keys of tenants that have more of them than they may have living ones: who
+    /// stores and deletes all day must not fill the database with traces.
+    async fn trim_surplus(&self) -> Result<usize> {
+        let mut trimmed = 0;
+        for (tenant, count) in self.store.littered(self.limits.quota().items).await? {
+            let mut surplus = count - self.limits.quota().items;
+            while surplus > 0 {
+                let rows = self.store.oldest_deleted(&tenant, surplus.min(i64::from(PAGE)) as u32).await?;
+                if rows.is_empty() {
+                    break;
+                }
+                surplus -= rows.len() as i64;
+                trimmed += self.remove(rows, What::Deleted { by: self.clock.now() }).await?;
+            }
+        }
+        Ok(trimmed)
     }
 
     async fn remove(&self, rows: Vec<(TenantId, Subject, Chain, String)>, what: What) -> Result<usize> {

@@ -160,6 +160,22 @@ impl Store {
         rows.into_iter().map(|mut row| addressed(&mut row)).collect()
     }
 
+    /// Tenants with more deleted keys than this, and how many they have.
+    pub(crate) async fn littered(&self, most: i64) -> Result<Vec<(TenantId, i64)>> {
+        let rows = self.db.scan(Scope::Platform, texts::SURPLUS, args![most]).await?;
+        rows.into_iter().map(|mut row| Ok((row.take(0)?, row.take(1)?))).collect()
+    }
+
+    /// A tenant's deleted keys, those first that were deleted first.
+    pub(crate) async fn oldest_deleted(
+        &self,
+        tenant: &TenantId,
+        limit: u32,
+    ) -> Result<Vec<(TenantId, Subject, Chain, String)>> {
+        let rows = self.db.scan(Scope::Platform, texts::OLDEST_DELETED, args![tenant, limit]).await?;
+        rows.into_iter().map(|mut row| addressed(&mut row)).collect()
+    }
+
     /// Superseded states whose time is over, of all tenants.
     pub(crate) async fn lapsed_history(
         &self,

@@ -56,6 +56,12 @@ pub(super) static LAPSED_HISTORY: &str = "SELECT tenant_id, user_address, chain,
 pub(super) static TRIMMABLE: &str = "SELECT tenant_id, user_address, chain, key FROM storage_data
     WHERE deleted_at IS NOT NULL AND deleted_at < $1 ORDER BY deleted_at LIMIT $2";
 
+pub(super) static SURPLUS: &str = "SELECT tenant_id, count(*) FROM storage_data WHERE deleted_at IS NOT NULL
+    GROUP BY tenant_id HAVING count(*) > $1";
+
+pub(super) static OLDEST_DELETED: &str = "SELECT tenant_id, user_address, chain, key FROM storage_data
+    WHERE tenant_id = $1 AND deleted_at IS NOT NULL ORDER BY deleted_at LIMIT $2";
+
 /// Locks the rows that a group is about to write, in the order in which they are asked for.
 pub(super) static LOCK: Many = Many {
     one: "SELECT $5, version, size_bytes, deleted_at, created_at, updated_at, expires_at, retain_until FROM storage_data

@@ -174,3 +174,30 @@ async fn a_retention_lock_holds_against_everyone() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_stores_and_deletes_all_day_leaves_no_more_traces_than_values_may_be() {
+    each(async |ground| {
+        ground.built.tune(Config::default(), Quota { items: 3, bytes: 1 << 20 });
+        let cx = ground.alone();
+        for number in 0..10 {
+            let key = format!("k{number}");
+            ground.put(&cx, put(&key, "1")).await.unwrap();
+            ground.client.delete(&cx, delete(&key)).await.unwrap();
+            ground.clock.advance(SECOND);
+        }
+        ground.put(&cx, put("stays", "1")).await.unwrap();
+        ground.tick(Tick::Trim).await;
+        for number in 0..10 {
+            let key = format!("k{number}");
+            let restored = ground.client.restore(&cx, restore(&key, 1)).await;
+            if number < 7 {
+                assert_eq!(slug(restored), "storage.version_not_found");
+            } else if number < 9 {
+                assert_eq!(restored.unwrap().version, 3);
+            }
+        }
+        assert_eq!(ground.exact_usage(&cx.tenant).await.1, 3);
+    })
+    .await;
+}
