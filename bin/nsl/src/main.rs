@@ -16,6 +16,8 @@ mod process;
 mod serve;
 mod settings;
 mod show;
+#[cfg(test)]
+mod slugs;
 mod stop;
 mod tenant;
 mod wire;

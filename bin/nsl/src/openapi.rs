@@ -1,5 +1,6 @@
 use clap::Args;
 use nsl_api::{audit::AuditClient, identity::IdentityClient, storage::StorageClient};
+use nsl_edge::Face;
 use nsl_rpc::{Channel, Client, Dialer, Settings, Via};
 
 use crate::{commands::Done, engines, exit::Failure, wire};
@@ -9,17 +10,32 @@ pub(crate) struct Openapi {}
 
 impl Openapi {
     pub(crate) fn run(self) -> Result<Done, Failure> {
-        // The faces only need clients to exist; nobody is called.
-        let dialer = Dialer::new(Settings::default(), None, None, engines::clock())?;
-        let nowhere = |name: &str| dialer.channel(name, &["http://127.0.0.1:1".to_owned()]);
-        let (audit, identity) = (client::<AuditClient>(&nowhere)?, client::<IdentityClient>(&nowhere)?);
-        let faces = wire::faces(Some(audit), Some(identity), Some(client::<StorageClient>(&nowhere)?));
-        let whole = nsl_edge::openapi(&faces, env!("CARGO_PKG_VERSION"));
+        let whole = nsl_edge::openapi(&faces()?, env!("CARGO_PKG_VERSION"));
         let text = serde_json::to_string_pretty(&whole).map_err(anyhow::Error::from)?;
         Ok(Done { json: whole.to_string(), shown: format!("{text}\n") })
     }
 }
 
+/// What all services show to the public. The faces only need clients to exist; nobody is called.
+pub(crate) fn faces() -> anyhow::Result<Vec<Face>> {
+    let dialer = Dialer::new(Settings::default(), None, None, engines::clock())?;
+    let nowhere = |name: &str| dialer.channel(name, &["http://127.0.0.1:1".to_owned()]);
+    let (audit, identity) = (client::<AuditClient>(&nowhere)?, client::<IdentityClient>(&nowhere)?);
+    Ok(wire::faces(Some(audit), Some(identity), Some(client::<StorageClient>(&nowhere)?)))
+}
+
 fn client<C: Client>(nowhere: &impl Fn(&str) -> anyhow::Result<Channel>) -> anyhow::Result<C> {
     Ok(C::new(Via::Remote(nowhere(C::NAME)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_committed_description_is_what_the_code_says() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/openapi.json");
+        let said = Openapi {}.run().unwrap().shown;
+        assert!(std::fs::read_to_string(file).unwrap() == said, "docs/openapi.json is behind: cargo xtask openapi");
+    }
 }

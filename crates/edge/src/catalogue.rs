@@ -3,6 +3,8 @@ use std::{collections::HashMap, sync::Arc};
 use nsl_core::Code;
 use serde::Serialize;
 
+use crate::face::Face;
+
 /// What a slug means to a person: one line of the public list of problems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Entry {
@@ -36,6 +38,11 @@ impl Catalogue {
             by_slug.entry(entry.slug).or_insert(entry);
         }
         Self { by_slug: Arc::new(by_slug) }
+    }
+
+    /// What a process with these faces can send.
+    pub fn of(faces: &[Face]) -> Self {
+        Self::with(faces.iter().flat_map(|face| face.problems.iter().copied()))
     }
 
     pub fn find(&self, slug: &str) -> Option<&Entry> {

@@ -36,7 +36,7 @@ impl Edge {
     /// One router for all faces, with `/openapi.json`, `/docs`, `/problems` and the 404 of everything
     /// else. What lies under `/v1/` is also found under `/api/v1/` and `/api/`.
     pub fn serve(&self, faces: Vec<Face>) -> Router {
-        let catalogue = Catalogue::with(faces.iter().flat_map(|face| face.problems.iter().copied()));
+        let catalogue = Catalogue::of(&faces);
         let openapi = docs::openapi(&faces, env!("CARGO_PKG_VERSION"));
         let guard = |service, rules: Vec<Rule>| Guard {
             shared: Arc::clone(&self.0),

@@ -1,0 +1,183 @@
+//! Every slug that the sources can send is in the catalogue, also where it goes through a constant or a variable.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use nsl_edge::Catalogue;
+
+use crate::openapi;
+
+/// These end a start-up or a command, or are said between a queue and its consumer: never an answer to a request.
+const INNER: [&str; 8] = [
+    "peer.key_missing",
+    "peer.key_short",
+    "queue.lease_lost",
+    "queue.not_dead",
+    "secrets.empty",
+    "secrets.name",
+    "secrets.read_only",
+    "secrets.twice",
+];
+
+#[derive(Default)]
+struct Said {
+    slugs: BTreeSet<String>,
+    /// Where a slug comes from what this reading does not follow.
+    unseen: Vec<String>,
+}
+
+fn sources(dir: &Path, found: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            // What tests make up is not sent, what comments tell of is not code.
+            let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines();
+            let code: Vec<_> = code.filter(|line| !line.trim_start().starts_with("//")).collect();
+            found.push((path, code.join("\n")));
+        }
+    }
+}
+
+/// `text` up to the first `end` that stands in no bracket and no literal.
+fn up_to(text: &str, end: char) -> &str {
+    let (mut depth, mut quoted, mut escaped) = (0, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            c if c == end && depth == 0 => return &text[..at],
+            '(' | '[' | '{' => depth += 1,
+            ')' | ']' | '}' if depth == 0 => return &text[..at],
+            ')' | ']' | '}' => depth -= 1,
+            _ => {}
+        }
+    }
+    text
+}
+
+fn literals(text: &str) -> impl Iterator<Item = &str> {
+    text.split('"').skip(1).step_by(2)
+}
+
+fn literal(argument: &str) -> Option<&str> {
+    argument.strip_prefix('"')?.strip_suffix('"')
+}
+
+/// What functions and closures that take a `slug` are given, and what a variable of that name becomes.
+fn handed_on(code: &str) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("let slug =") {
+        found.extend(literals(up_to(&code[at..], ';')));
+    }
+    for (at, word) in code.match_indices(".slug = ") {
+        found.extend(literals(up_to(&code[at + word.len()..], ';')));
+    }
+    let mut names = Vec::new();
+    for (at, _) in code.match_indices("= |slug") {
+        names.extend(code[..at].split_whitespace().last());
+    }
+    for (at, word) in code.match_indices("fn ") {
+        let rest = &code[at + word.len()..];
+        let Some((name, rest)) = rest.split_once('(') else { continue };
+        if up_to(rest, ')').contains("slug: &'static str") {
+            names.push(name);
+        }
+    }
+    for name in names {
+        let call = format!("{name}(");
+        for (at, _) in code.match_indices(&call) {
+            found.extend(literal(up_to(&code[at + call.len()..], ',').trim()));
+        }
+    }
+    found
+}
+
+fn read(all: &[(PathBuf, String)]) -> Said {
+    let mut constants = BTreeMap::new();
+    for (_, code) in all {
+        for (at, word) in code.match_indices("const ") {
+            let rest = &code[at + word.len()..];
+            if let Some((name, value)) = rest.split_once(": &str = \"") {
+                constants.insert(name, value.split('"').next().unwrap_or_default());
+            }
+        }
+    }
+    let mut said = Said::default();
+    for (path, code) in all {
+        let handed_on = handed_on(code);
+        said.slugs.extend(handed_on.iter().map(|slug| (*slug).to_owned()));
+        for (opening, skipped) in [("Error::new(", 1), ("Error::invalid(", 0)] {
+            for (at, _) in
+                code.match_indices(opening).filter(|(at, _)| !["io::", "\""].iter().any(|no| code[..*at].ends_with(no)))
+            {
+                let mut rest = &code[at + opening.len()..];
+                for _ in 0..skipped {
+                    rest = rest[up_to(rest, ',').len()..].trim_start_matches(',');
+                }
+                let argument = up_to(rest, ',').trim();
+                let constant = argument.rsplit("::").next().and_then(|name| constants.get(name));
+                match literal(argument).or(constant.copied()) {
+                    Some(slug) => drop(said.slugs.insert(slug.to_owned())),
+                    None if argument == "slug" && !handed_on.is_empty() => {}
+                    None => said.unseen.push(format!("{}: {argument}", path.display())),
+                }
+            }
+        }
+    }
+    // An error that is made from another has its slug put in afterwards.
+    said.slugs.remove("");
+    said
+}
+
+#[tokio::test]
+async fn every_slug_that_can_be_sent_can_be_looked_up() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut all = Vec::new();
+    for group in ["crates", "services"] {
+        for entry in fs::read_dir(root.join(group)).unwrap() {
+            let dir = entry.unwrap().path();
+            // The crate that makes errors has no slug of its own but these two, by name.
+            if !dir.ends_with("core") {
+                sources(&dir.join("src"), &mut all);
+            }
+        }
+    }
+    let catalogue = Catalogue::of(&openapi::faces().unwrap());
+    let said = read(&all);
+    assert_eq!(said.unseen, [""; 0], "this test has to learn where these come from");
+    assert!(said.slugs.len() > 60, "{:?}", said.slugs);
+    let missing: Vec<_> =
+        said.slugs.iter().filter(|slug| catalogue.find(slug).is_none() && !INNER.contains(&slug.as_str())).collect();
+    assert_eq!(missing, [""; 0]);
+    let stale: Vec<_> = INNER.iter().filter(|slug| !said.slugs.contains(**slug)).collect();
+    assert_eq!(stale, [&""; 0]);
+}
+
+#[test]
+fn slugs_are_found_behind_constants_closures_functions_and_variables() {
+    let code = r#"
+        const GONE: &str = "a.gone";
+        let refuse = |slug, why: &str| Err(Error::new(Code::Invalid, slug, why));
+        refuse("a.refused", "text");
+        fn flaw(&self, slug: &'static str, at: usize) -> Error { Error::invalid(slug, at) }
+        self.flaw(
+            "a.flaw", 3);
+        let slug = if odd { "a.odd" } else { "a.even" };
+        Error::new(Code::NotFound, inner::GONE, format!("{a}, {b}"));
+        error.slug = "a.changed".into();
+        Error::new(code(1, 2), "a.plain", "text"); io::Error::new(kind, "text");"#;
+    let said = read(&[(PathBuf::from("a.rs"), code.to_owned())]);
+    let found: Vec<_> = said.slugs.iter().map(String::as_str).collect();
+    assert_eq!(found, ["a.changed", "a.even", "a.flaw", "a.gone", "a.odd", "a.plain", "a.refused"]);
+    assert_eq!(said.unseen, [""; 0]);
+    let said = read(&[(PathBuf::from("b.rs"), "Error::invalid(choose(), text)".to_owned())]);
+    assert_eq!(said.unseen, ["b.rs: choose()"]);
+}
