@@ -1,3 +1,8 @@
+use std::{
+    io::{IsTerminal, Write},
+    time::{Duration, Instant},
+};
+
 use clap::{Args, Subcommand};
 use nsl_core::TenantId;
 use nsl_engine::blobs::Blobs;
@@ -5,6 +10,7 @@ use nsl_kit::{Environment, Loaded};
 use nsl_sql::{Db, EngineKind};
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::{Done, config::Configure, page};
 use crate::{
@@ -108,7 +114,7 @@ async fn verify(configure: Configure, tenant: Option<String>, environment: Envir
         Some(_) => None,
         None => nsl_audit::last_seen(&Blobs::build(&settings.blobs, &settings.data_dir)?).await?,
     };
-    let found = nsl_ledger::verify(&db, tenant.as_ref(), &key, seen.as_ref()).await;
+    let found = showing_time(nsl_ledger::verify(&db, tenant.as_ref(), &key, seen.as_ref())).await;
     db.drain().await;
     let found = found?;
     let counts = format!("{} lanes, {} entries, {} checkpoints", found.lanes, found.entries, found.checkpoints);
@@ -125,4 +131,28 @@ async fn verify(configure: Configure, tenant: Option<String>, environment: Envir
     let faults: String = found.faults.iter().map(|fault| format!("\n  {fault}")).collect();
     let message = format!("the audit trail is not whole ({counts}){faults}");
     Err(Failure { exit: Exit::Failed, message, problem: Some(verdict) })
+}
+
+/// Says on a terminal, once a second, that the work goes on.
+async fn showing_time<T>(work: impl Future<Output = T>) -> T {
+    const EVERY: Duration = Duration::from_secs(1);
+    let mut out = std::io::stderr();
+    if !out.is_terminal() {
+        return work.await;
+    }
+    let (mut work, began, mut shown) = (std::pin::pin!(work), Instant::now(), false);
+    loop {
+        match timeout(EVERY, work.as_mut()).await {
+            Ok(done) => {
+                if shown {
+                    let _ = write!(out, "\r\x1b[K");
+                }
+                return done;
+            }
+            Err(_) => {
+                shown = true;
+                let _ = write!(out, "\rwalking the chains: {} s", began.elapsed().as_secs());
+            }
+        }
+    }
 }
