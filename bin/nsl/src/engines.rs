@@ -174,6 +174,8 @@ impl Engines {
         });
         let keyring = self.keyring.clone();
         tasks.supervise("keyring: rewrap", move |stop| rewrap(keyring.clone(), stop));
+        let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
+        tasks.supervise("sql: old outcomes", move |stop| forget_outcomes(db.clone(), Arc::clone(&clock), stop));
     }
 }
 
@@ -204,4 +206,19 @@ async fn rewrap(keyring: Keyring, stop: tokio_util::sync::CancellationToken) -> 
             return Ok(());
         }
     }
+}
+
+/// Lets go of the outcomes that idempotency keys no longer reach back to.
+async fn forget_outcomes(
+    db: Db,
+    clock: Arc<dyn Clock>,
+    stop: tokio_util::sync::CancellationToken,
+) -> anyhow::Result<()> {
+    const EVERY: std::time::Duration = std::time::Duration::from_secs(600);
+    while stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_some() {
+        if let Err(error) = db.forget_outcomes(clock.now()).await {
+            tracing::warn!(%error, cause = ?error.cause(), "old outcomes could not be forgotten");
+        }
+    }
+    Ok(())
 }

@@ -49,10 +49,11 @@ impl BodyMemory {
         if body.size_hint().lower() > limit as u64 {
             return Err(too_large(limit));
         }
-        let bytes = match tokio::time::timeout_at(deadline.instant().into(), Box::pin(gather(body, limit, &mut held))).await {
-            Ok(bytes) => bytes?,
-            Err(_) => return Err(too_slow()),
-        };
+        let bytes =
+            match tokio::time::timeout_at(deadline.instant().into(), Box::pin(gather(body, limit, &mut held))).await {
+                Ok(bytes) => bytes?,
+                Err(_) => return Err(too_slow()),
+            };
         Ok((bytes, held))
     }
 }

@@ -56,6 +56,10 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
         Error::invalid("json.not_utf8", "the body is not UTF-8").detail("line", line).detail("column", column)
     })?;
     scan::scan(text)?;
+    // Serde would take the fields of a structure from an array, in order.
+    if utf8.trim_start().starts_with('[') {
+        return Err(Error::invalid("json.unfit", "the body is an array, not an object"));
+    }
     serde_json::from_str(utf8).map_err(|error| {
         let slug = if error.is_data() { "json.unfit" } else { "json.malformed" };
         Error::invalid(slug, error.to_string()).detail("line", error.line()).detail("column", error.column())
@@ -92,6 +96,7 @@ mod tests {
             (b"", "json.malformed"),
             (br#"{"key":7,"value":1}"#, "json.unfit"),
             (br#"{"key":"k"}"#, "json.unfit"),
+            (br#"["k",1]"#, "json.unfit"),
             (br#"{"key":"k","value":1,"more":1}"#, "json.unfit"),
             (b"{\"key\":\"\xff\",\"value\":1}", "json.not_utf8"),
             (br#"{"key":"k","value":{"a":1,"a":2}}"#, "json.duplicate_key"),

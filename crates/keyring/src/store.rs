@@ -50,11 +50,16 @@ impl Change for Make {
     type Done = Stored;
 
     async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Stored>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for make in group {
+        // In one order, so that two groups which make keys of the same subjects wait for each other and not
+        // crosswise; the outcomes go back in the order asked.
+        let mut order: Vec<usize> = (0..group.len()).collect();
+        order.sort_by_key(|&at| (&group[at].cx.tenant, &group[at].subject));
+        let mut done: Vec<Option<Result<Stored>>> = group.iter().map(|_| None).collect();
+        for at in order {
+            let make = group[at];
             let mut found = tx.query(CURRENT, args![&make.cx.tenant, &make.subject]).await?;
             if let Some(row) = found.first_mut() {
-                done.push(Ok(Stored { id: row.take(0)?, root_version: row.take(1)?, wrapped: row.take(2)? }));
+                done[at] = Some(Ok(Stored { id: row.take(0)?, root_version: row.take(1)?, wrapped: row.take(2)? }));
                 continue;
             }
             let key = &make.key;
@@ -68,9 +73,9 @@ impl Change for Make {
                 .response("key_id", key.id.clone());
             entry.subject = Some(make.subject.clone());
             tx.note(entry);
-            done.push(Ok(key.clone()));
+            done[at] = Some(Ok(key.clone()));
         }
-        Ok(done)
+        Ok(done.into_iter().flatten().collect())
     }
 }
 

@@ -47,6 +47,7 @@ fn bodies_that_are_no_good_json_are_refused_by_name() {
             (br#"{"key":"k","value":{"a":{"b":1,"b":2}}}"#.to_vec(), 400, "json.duplicate_key"),
             (deep(64).into_bytes(), 400, "json.too_deep"),
             (deep(100_000).into_bytes(), 400, "json.too_deep"),
+            (br#"["k",1]"#.to_vec(), 400, "json.unfit"),
             (br#"{"key":"k"}"#.to_vec(), 400, "json.unfit"),
             (br#"{"key":7,"value":1}"#.to_vec(), 400, "json.unfit"),
             (br#"{"key":"k","value":1,"encryptd":true}"#.to_vec(), 400, "json.unfit"),
