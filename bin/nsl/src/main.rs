@@ -9,6 +9,7 @@ mod commands;
 mod dev;
 mod engines;
 mod exit;
+mod given;
 mod left;
 mod migrate;
 mod openapi;

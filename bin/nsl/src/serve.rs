@@ -1,14 +1,14 @@
 use std::time::Duration;
 
 use clap::Args;
-use nsl_kit::{Environment, Loaded};
+use nsl_kit::Environment;
 
 use crate::{
     commands::config::Configure,
     engines::Schema,
     exit::{Exit, Failure},
+    given,
     process::Process,
-    settings::Settings,
 };
 
 #[derive(Args)]
@@ -27,7 +27,7 @@ impl Serve {
     pub(crate) fn run(self, environment: Environment) -> Result<(), Failure> {
         let services = (!self.services.is_empty()).then(|| format!("services={}", self.services.join(",")));
         let loader = self.configure.loader(environment.clone()).flags(services);
-        let loaded: Loaded<Settings> = loader.load()?;
+        let loaded = given::load(&loader, &environment)??;
         let schema = if self.migrate { Schema::Migrate } else { Schema::Check };
         run_to_the_end(async {
             let process = Process::start(loader, loaded, &environment, schema).await.map_err(failure)?;

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
 
 use crate::{
     config::{Check, Mistakes, Profile, blank, millis},
@@ -24,9 +25,23 @@ pub enum LogFormat {
 }
 
 impl Check for LogSettings {
-    fn check(&self, _: Profile, mistakes: &mut Mistakes) {
-        if let Err(message) = crate::telemetry::parse_level(&self.level) {
-            mistakes.add("level", message);
+    fn check(&self, profile: Profile, mistakes: &mut Mistakes) {
+        match crate::telemetry::parse_level(&self.level) {
+            Err(message) => mistakes.add("level", message),
+            Ok(targets) if profile.is_production() && targets.would_enable("library", &tracing::Level::DEBUG) => {
+                let say = "production refuses debug logs of everything, since libraries log what requests carry: \
+                    name our own, such as \"info,nsl_storage=debug\"";
+                mistakes.add("level", say);
+            }
+            Ok(targets) => {
+                let verbose = |(target, level): (&str, LevelFilter)| {
+                    (!target.starts_with("nsl") && level >= LevelFilter::DEBUG).then(|| target.to_owned())
+                };
+                for target in targets.iter().filter_map(verbose).filter(|_| profile.is_production()) {
+                    let say = format!("production refuses debug logs of {target}, which may show what requests carry");
+                    mistakes.add("level", say);
+                }
+            }
         }
     }
 }

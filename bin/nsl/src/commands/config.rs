@@ -1,11 +1,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use nsl_kit::{Environment, Loaded, Loader};
+use nsl_kit::{Environment, Loader};
 use serde_json::json;
 
 use super::Done;
-use crate::{exit::Failure, settings::Settings};
+use crate::{exit::Failure, given, settings::Settings};
 
 #[derive(Args)]
 pub(crate) struct Config {
@@ -55,7 +55,7 @@ impl Config {
     pub(crate) fn run(self, environment: Environment) -> Result<Done, Failure> {
         match self.command {
             Command::Check { configure } => {
-                let loaded: Loaded<Settings> = configure.loader(environment).load()?;
+                let loaded = given::load(&configure.loader(environment.clone()), &environment)??;
                 let (count, profile) = (loaded.settings().len(), loaded.profile);
                 Ok(Done {
                     json: json!({ "good": true, "settings": count, "profile": profile }).to_string(),

@@ -35,25 +35,85 @@ fn five_mistakes_are_named_at_once_with_their_places() {
     }
 }
 
+const SECRETS: [(&str, &str); 4] = [
+    ("NSL_SECRETS__ENGINE", "environment"),
+    ("NSL_SECRET_ROOT", "7d1f0c9a53be2468ace013579bdf2468"),
+    ("NSL_SECRET_AUDIT", "0f1e2d3c4b5a69788796a5b4c3d2e1f0"),
+    ("NSL_SECRET_RECEIPTS", "13579bdf02468ace7d1f0c9a53be2468"),
+];
+
 #[test]
-fn production_refuses_what_is_only_fit_for_a_desk() {
-    let (code, _, err) = run(&["config", "check", "--set", "cors.allowed_origins=*"], &[("SGX_DEBUG", "1")]);
-    assert_eq!(code, 2);
-    for refused in ["public.tls.mode", "cors.allowed_origins", "SGX_DEBUG"] {
+fn production_refuses_what_is_only_fit_for_a_desk_and_says_all_of_it_at_once() {
+    let bad = [
+        ("SGX_DEBUG", "1"),
+        ("IAS_API_KEY", "x"),
+        ("JWT_SECRET_KEY", "short"),
+        ("ALLOWED_ORIGINS", "*"),
+        ("DATABASE_URL", "postgres://nsl@db/nsl"),
+        ("DB_PASSWORD", "hunter2"),
+        ("RABBITMQ_URL", "amqp://guest:guest@mq"),
+        ("NSL_LOG__LEVEL", "info,tokio_postgres=debug"),
+        ("NSL_SECRETS__ENGINE", "environment"),
+        ("NSL_SECRET_AUDIT", "too-short"),
+        ("NSL_SECRET_RECEIPTS", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+    ];
+    let (code, _, err) = run(&["config", "check"], &bad);
+    assert_eq!(code, 2, "{err}");
+    for refused in [
+        "public.tls.mode: production refuses a plain listener",
+        "cors.allowed_origins: production refuses",
+        "SGX_DEBUG: an enclave that can be debugged",
+        "only DCAP is supported, remove this variable",
+        "JWT_SECRET_KEY: production refuses a key of fewer than 32 bytes",
+        "sql.url: production refuses a password that is short",
+        "queue.url: production refuses a password that is a default",
+        "log.level: production refuses debug logs of tokio_postgres",
+        "the secret root is missing: put at least 32 random bytes in NSL_SECRET_ROOT",
+        "refuses a secret audit of fewer than 32 bytes",
+        "refuses a secret receipts that is not random",
+    ] {
         assert!(err.contains(refused), "{refused} in:\n{err}");
     }
+    assert!(err.starts_with("nsl: 11 mistakes"), "{err}");
+    assert!(!err.contains("hunter2") && !err.contains("too-short"), "{err}");
+    // The same before anything is opened.
+    let (code, _, served) = run(&["serve"], &bad);
+    assert_eq!((code, served), (2, err));
+}
+
+#[test]
+fn what_production_needs_is_little_and_a_desk_needs_none_of_it() {
+    let upstream = [("NSL_PUBLIC__TLS__MODE", "upstream")];
+    let known = [
+        ("NEO_N3_RPC_URL", "http://127.0.0.1:10332"),
+        ("SGX_MODE", "SIM"),
+        ("DATABASE_URL", "postgres://nsl@db/nsl"),
+        ("DB_PASSWORD", "9f2c77aa41d0"),
+        ("NSL_LOG__LEVEL", "info,nsl_storage=debug"),
+    ];
+    let good = [&upstream[..], &known, &SECRETS].concat();
+    let (code, _, err) = run(&["config", "check"], &good);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = run(&["config", "check", "--set", "log.level=debug"], &good);
+    assert!(code == 2 && err.contains("refuses debug logs of everything"), "{err}");
+    // Everything but what is retired may be done on a desk.
+    let desk =
+        [("NSL_PROFILE", "development"), ("SGX_DEBUG", "1"), ("ALLOWED_ORIGINS", "*"), ("NSL_LOG__LEVEL", "debug")];
+    let (code, _, err) = run(&["config", "check"], &desk);
+    assert_eq!(code, 0, "{err}");
     let (code, _, err) = run(&["config", "check"], &[("IAS_API_KEY", "x"), ("NSL_PROFILE", "development")]);
     assert!(code == 2 && err.contains("DCAP"), "{err}");
-    let good =
-        [("NSL_PUBLIC__TLS__MODE", "upstream"), ("NEO_N3_RPC_URL", "http://127.0.0.1:10332"), ("SGX_MODE", "SIM")];
-    assert_eq!(run(&["config", "check"], &good).0, 0);
+    // A process that has peers proves itself to them.
+    let one = [&good[..], &[("NSL_SERVICES", "storage"), ("NSL_PEERS__AUDIT", "http://a:9090")]].concat();
+    let (code, _, err) = run(&["config", "check"], &one);
+    assert!(code == 2 && err.contains("the secret peer is missing: put"), "{err}");
 }
 
 #[test]
 fn printing_shows_where_settings_come_from_and_hides_secrets() {
     let environment = [
         ("DATABASE_URL", "postgres://nsl@db/nsl"),
-        ("DB_PASSWORD", "hunter2"),
+        ("DB_PASSWORD", "hunter2-hunter2"),
         ("NSL_PUBLIC__TLS__MODE", "upstream"),
         ("NSL_BLOBS__SECRET_KEY", "hunter3"),
     ];

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use toml::Value;
 
 use super::{
-    alias, environment::Environment, file, layers, mistake::Mistakes, origin::Origin, redact, schema::Schema,
-    tree::Tree,
+    alias, environment::Environment, file, layers, mistake::Mistakes, origin::Origin, production, redact,
+    schema::Schema, tree::Tree,
 };
 
 /// The reference of every setting, compiled in.
@@ -96,9 +96,21 @@ impl Loader {
 
     /// Reads all layers, or says everything that is wrong with them.
     pub fn load<T: DeserializeOwned + Check>(&self) -> Result<Loaded<T>, Mistakes> {
+        self.load_and(|_, _, _| {})
+    }
+
+    /// As [`Loader::load`], with a check of what lies outside of the settings, so that its mistakes are named
+    /// together with theirs.
+    pub fn load_and<T: DeserializeOwned + Check>(
+        &self,
+        check: impl FnOnce(&T, Profile, &mut Mistakes),
+    ) -> Result<Loaded<T>, Mistakes> {
         let mut mistakes = Mistakes::new();
         let Some((schema, tree)) = self.tree(&mut mistakes) else { return Err(mistakes) };
         let value = read(&schema, &tree, &self.environment, &mut mistakes);
+        if let Some((value, profile)) = &value {
+            check(value, *profile, &mut mistakes);
+        }
         match value {
             Some((value, profile)) if mistakes.is_empty() => Ok(Loaded { value, profile, tree }),
             _ => Err(mistakes),
@@ -164,11 +176,8 @@ fn read<T: DeserializeOwned + Check>(
     if let Some(value) = &value {
         value.check(profile, mistakes);
     }
-    let debug =
-        environment.get("SGX_DEBUG").is_some_and(|text| !matches!(text, "" | "0" | "false" | "FALSE" | "False"));
-    if debug && profile.is_production() {
-        let origin = Origin::Variable("SGX_DEBUG".to_owned());
-        mistakes.push(origin, "", "an enclave that can be debugged keeps no secret: production refuses it");
+    if profile.is_production() {
+        production::check(tree, environment, mistakes);
     }
     mistakes.place(|path| tree.get(path).map(|entry| entry.origin.clone()).filter(|origin| *origin != Origin::Default));
     value.map(|value| (value, profile))

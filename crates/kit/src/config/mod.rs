@@ -17,6 +17,7 @@ mod load;
 mod mistake;
 mod near;
 mod origin;
+mod production;
 mod redact;
 mod schema;
 mod tree;

@@ -264,10 +264,11 @@ fn a_named_redis_is_used_unless_something_else_was_chosen() {
     impl Check for Engines {
         fn check(&self, _: Profile, _: &mut Mistakes) {}
     }
-    let environment: Environment = [("REDIS_URL", "redis://cache"), ("REDIS_PASSWORD", "p")].into_iter().collect();
+    let environment: Environment =
+        [("REDIS_URL", "redis://cache"), ("REDIS_PASSWORD", "9f2c77aa41d0")].into_iter().collect();
     let loaded = Loader::default().environment(environment).flags(["limits.engine=memory"]).load::<Engines>().unwrap();
     assert_eq!((loaded.value.cache.engine.as_str(), loaded.value.limits.engine.as_str()), ("redis", "memory"));
-    assert_eq!(loaded.tree.text("redis.url"), Some("redis://:p@cache"));
+    assert_eq!(loaded.tree.text("redis.url"), Some("redis://:9f2c77aa41d0@cache"));
 }
 
 #[test]
