@@ -30,6 +30,7 @@ pub(crate) const RELOADABLE: &[&str] = &[
     "limits.auth_per_15_minutes",
     "cors",
     "quota",
+    "storage",
 ];
 
 /// All settings of a process, section by section; see config/default.toml.
