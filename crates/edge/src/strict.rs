@@ -58,7 +58,9 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     scan::scan(text)?;
     // Serde would take the fields of a structure from an array, in order.
     if utf8.trim_start().starts_with('[') {
-        return Err(Error::invalid("json.unfit", "the body is an array, not an object"));
+        let (line, column) = scan::place(text, utf8.len() - utf8.trim_start().len());
+        let error = Error::invalid("json.unfit", "the body is an array, not an object");
+        return Err(error.detail("line", line).detail("column", column));
     }
     serde_json::from_str(utf8).map_err(|error| {
         let slug = if error.is_data() { "json.unfit" } else { "json.malformed" };
