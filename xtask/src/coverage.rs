@@ -1,9 +1,4 @@
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -39,15 +34,18 @@ pub(crate) fn run(root: &Path, rest: &[&str]) -> Result<()> {
     if rest.is_empty() {
         command.arg("--workspace");
     }
-    // What nsl says and what tests say goes by on stderr; the verdict alone on stdout.
     // One test at a time: instrumented code is slow, and here all tests of a binary share a process.
     let report = target.join("tarpaulin-report.json");
     let _ = fs::remove_file(&report);
-    let status = command.args(rest).args(["--", "--test-threads", "1"]).stdout(Stdio::null()).status();
+    let log = target.join("tests.log");
+    let status = command.args(rest).args(["--", "--test-threads", "1"]).stdout(fs::File::create(&log)?).status();
     let status = status.context("running cargo-tarpaulin")?;
     let report = fs::read(report).with_context(|| format!("reading the report of cargo-tarpaulin: {status}"))?;
     let percent = print(root, &serde_json::from_slice(&report)?)?;
-    ensure!(status.success(), "running the tests instrumented: {status}");
+    for failed in fs::read_to_string(&log)?.lines().filter(|line| line.ends_with("... FAILED")) {
+        eprintln!("{failed}");
+    }
+    ensure!(status.success(), "running the tests instrumented: {status}; see {}", log.display());
     ensure!(percent >= LEAST_PERCENT, "{percent:.2} % of lines ran, {LEAST_PERCENT} % are asked for");
     Ok(())
 }
