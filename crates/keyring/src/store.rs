@@ -108,11 +108,14 @@ impl Change for Rewrap {
 
 static PRESENT: Many = Many {
     one: "SELECT key_id FROM data_keys WHERE tenant_id = $1 AND key_id = $2",
-    many: "SELECT k.key_id FROM unnest($1::text[], $2::text[]) AS want (tenant_id, key_id) JOIN data_keys k USING (tenant_id, key_id)",
+    many: "SELECT k.key_id FROM unnest($1::text[], $2::text[]) AS want (tenant_id, key_id)
+           CROSS JOIN LATERAL (SELECT d.key_id FROM data_keys d
+             WHERE d.tenant_id = want.tenant_id AND d.key_id = want.key_id LIMIT 1 FOR KEY SHARE) k",
     kinds: &[Kind::Text, Kind::Text],
 };
 
-/// Which of these keys still exist, within a change that is about to seal under them.
+/// Which of these keys still exist, within a change that is about to seal under them. They can't be destroyed
+/// before that change is committed.
 pub async fn present(tx: &mut Tx<'_>, keys: &[(TenantId, std::sync::Arc<str>)]) -> Result<Vec<bool>> {
     let mut distinct: Vec<_> = keys.to_vec();
     distinct.sort();

@@ -75,7 +75,7 @@ impl Db {
                 let file = Config::sqlite_file(data_dir);
                 let connection =
                     Connection::open(&file, true).with_context(|| format!("opening {}", file.display()))?;
-                let mut writer = Writer { bench: Desk::new(connection), closer: closer(), clock };
+                let mut writer = Writer { bench: Desk::new(connection), closer: closer(), clock, turn: None };
                 let thread = std::thread::Builder::new().name("nsl-sql-writer".into()).spawn(move || {
                     let mut taken = Vec::with_capacity(most);
                     while jobs.blocking_recv_many(&mut taken, most) > 0 {
@@ -91,12 +91,17 @@ impl Db {
                 let mut writers = Vec::new();
                 for _ in 0..config.writers {
                     let bench = Counter::new(primary.clone());
-                    let mut writer = Writer { bench, closer: closer(), clock: Arc::clone(&clock) };
+                    let mut writer = Writer { bench, closer: closer(), clock: Arc::clone(&clock), turn: None };
                     let jobs = Arc::clone(&jobs);
                     #[allow(clippy::disallowed_methods, reason = "joined by drain")]
                     writers.push(Ending::Task(tokio::spawn(async move {
                         let mut taken = Vec::with_capacity(most);
-                        while jobs.lock().await.recv_many(&mut taken, most).await > 0 {
+                        loop {
+                            let mut turn = Arc::clone(&jobs).lock_owned().await;
+                            if turn.recv_many(&mut taken, most).await == 0 {
+                                break;
+                            }
+                            writer.turn = Some(turn);
                             writer.serve(&mut taken).await;
                         }
                     })));

@@ -4,6 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use nsl_core::{Clock, Code, Error, Result, Timestamp};
+use tokio::sync::{OwnedMutexGuard, mpsc};
 
 use crate::{
     batch::{Batch, Job},
@@ -27,6 +28,10 @@ pub(crate) struct Writer<B: Bench> {
     pub(crate) bench: B,
     pub(crate) closer: Option<Box<dyn Closer>>,
     pub(crate) clock: Arc<dyn Clock>,
+    /// Held while a group is made, where several writers share a queue, and given up before its commit: one
+    /// group's flush to disk runs beside the making of the next, and what arrives meanwhile gathers in one
+    /// large group instead of several small ones.
+    pub(crate) turn: Option<OwnedMutexGuard<mpsc::Receiver<Job>>>,
 }
 
 const MOST_BYTES: usize = 8 << 20;
@@ -51,6 +56,7 @@ impl<B: Bench> Writer<B> {
         if !group.is_empty() {
             self.commit(group).await;
         }
+        self.turn = None;
     }
 
     async fn commit(&mut self, jobs: Vec<Job>) {
@@ -104,7 +110,10 @@ impl<B: Bench> Writer<B> {
             ended.unwrap_or_else(waited).unwrap_or_else(|panic| Err(Error::internal(told(panic.as_ref()))))
         };
         let ended = match applied {
-            Ok(()) => self.bench.commit().await,
+            Ok(()) => {
+                self.turn = None;
+                self.bench.commit().await
+            }
             Err(error) => {
                 self.bench.undo().await;
                 Err(error)
