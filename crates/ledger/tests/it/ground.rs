@@ -81,6 +81,7 @@ impl Change for Deed {
     type Done = ();
 
     async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
-        Ok(group.iter().map(|deed| Ok(tx.note(deed.0.clone()))).collect())
+        group.iter().for_each(|deed| tx.note(deed.0.clone()));
+        Ok(group.iter().map(|_| Ok(())).collect())
     }
 }
