@@ -1,6 +1,6 @@
 //! Where all writes go: they queue, and a writer takes what has gathered and commits it as one group.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use nsl_core::{Clock, Code, Error, Result, Timestamp};
@@ -100,7 +100,7 @@ impl<B: Bench> Writer<B> {
     }
 
     async fn attempt(&mut self, tenants: &str, batches: &mut [Box<dyn Batch>]) -> Result<()> {
-        let now = self.clock.now();
+        let (now, started) = (self.clock.now(), Instant::now());
         let applied = {
             let mut tx = self.bench.begin(tenants).await?;
             // A change that panics fails like any other, and the writer lives on.
@@ -119,6 +119,9 @@ impl<B: Bench> Writer<B> {
                 Err(error)
             }
         };
+        metrics::histogram!("transaction_duration_seconds").record(started.elapsed().as_secs_f64());
+        let outcome = if ended.is_ok() { "committed" } else { "undone" };
+        metrics::counter!("transactions_total", "outcome" => outcome).increment(1);
         if let Some(closer) = &mut self.closer {
             match &ended {
                 Ok(()) => closer.committed(),

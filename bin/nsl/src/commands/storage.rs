@@ -1,6 +1,7 @@
 use std::{io::Read, path::PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
+use nsl_api::storage::PrivacyRequest;
 use nsl_kit::Environment;
 use reqwest::{Method, header};
 use serde::Deserialize;
@@ -181,7 +182,7 @@ enum Privacy {
     },
     /// Show one request
     Show { id: String },
-    /// Print the finished export
+    /// Print the finished export, one part a line; with --json a list of the parts
     Download { id: String },
 }
 
@@ -344,8 +345,16 @@ impl Privacy {
                 return Ok(Done::one(reply, |reply| show::pairs(&fields, reply)));
             }
             Self::Download { id } => {
-                let reply = client.ask(Method::GET, &[&REQUESTS[..], &[&id, "export"]].concat()).send().await?;
-                return Ok(Done { json: reply.text().to_owned(), shown: format!("{}\n", reply.text()) });
+                let request: PrivacyRequest =
+                    client.ask(Method::GET, &[&REQUESTS[..], &[&id]].concat()).send().await?.read()?;
+                let path = [&REQUESTS[..], &[&id, "export"]].concat();
+                let mut parts = Vec::new();
+                // Also asked for when there is none yet: the server says best why.
+                for part in 1..=request.parts.unwrap_or(1) {
+                    let reply = client.ask(Method::GET, &path).query("part", Some(part)).send().await?;
+                    parts.push(reply.text().to_owned());
+                }
+                return Ok(Done { json: format!("[{}]", parts.join(",")), shown: parts.join("\n") + "\n" });
             }
         };
         let mut body = json!({ "kind": kind });
