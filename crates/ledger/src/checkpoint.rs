@@ -1,4 +1,4 @@
-use nsl_core::{Entry, Result, TenantId, Timestamp};
+use nsl_core::{Result, TenantId, Timestamp};
 use nsl_sql::{Change, Kind, Many, Tx, args};
 use serde::{Deserialize, Serialize};
 
@@ -79,53 +79,5 @@ impl Take {
             lanes.into_iter().map(|(lane, tenant, length, head)| args![number, lane, &tenant, length, head]).collect();
         tx.many(&KEEP_LANES, rows).await?;
         Ok(Some(Checkpoint { number, hash: hex::encode(hash), created_at: self.now }))
-    }
-}
-
-/// Lets go of lanes whose every entry is older than `before`: the head stays, the entries go.
-pub(crate) struct Retire {
-    pub(crate) key: ChainKey,
-    pub(crate) before: Timestamp,
-    pub(crate) now: Timestamp,
-}
-
-impl Change for Retire {
-    type Done = u64;
-
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<u64>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for retire in group {
-            done.push(Ok(retire.one(tx).await?));
-        }
-        Ok(done)
-    }
-}
-
-impl Retire {
-    async fn one(&self, tx: &mut Tx<'_>) -> Result<u64> {
-        let old = tx
-            .query(
-                "SELECT lane, tenant_id, length, head FROM audit_lanes l WHERE base < length AND NOT EXISTS
-                 (SELECT 1 FROM audit_logs a WHERE a.lane = l.lane AND a.created_at >= $1) ORDER BY lane LIMIT 100",
-                args![self.before],
-            )
-            .await?;
-        let mut gone = 0;
-        for mut row in old {
-            let (lane, tenant, length, head): (String, TenantId, i64, Vec<u8>) =
-                (row.take(0)?, row.take(1)?, row.take(2)?, row.take(3)?);
-            let entries = tx.execute("DELETE FROM audit_logs WHERE lane = $1", args![lane.clone()]).await?;
-            let code = self.key.code(&crate::hash::lane(&lane, &tenant, length, &head, length, &head));
-            tx.execute(
-                "UPDATE audit_lanes SET base = length, base_hash = head, mac = $1 WHERE lane = $2",
-                args![code, lane.clone()],
-            )
-            .await?;
-            let cx = nsl_core::Cx::system(tenant, std::time::Duration::ZERO);
-            let entry = Entry::new(&cx, "audit.lane_retired", "audit", "retain", self.now);
-            tx.note(entry.request("lane", lane).response("entries", entries));
-            gone += entries;
-        }
-        Ok(gone)
     }
 }

@@ -1,5 +1,5 @@
 use nsl_core::{Result, TenantId, Timestamp};
-use nsl_sql::{Db, Scope, Value, args};
+use nsl_sql::{Db, Row, Scope, Value, args};
 
 use crate::{
     chain::{HASHED, link},
@@ -64,15 +64,7 @@ pub async fn verify(db: &Db, tenant: Option<&TenantId>, key: &ChainKey, seen: Op
         let lanes = db.scan(scope, LANES, args![last.clone(), name, PAGE]).await?;
         let full = lanes.len() as i64 == PAGE;
         for mut row in lanes {
-            let lane = Lane {
-                id: row.take(0)?,
-                tenant: row.take(1)?,
-                base: row.take(2)?,
-                base_hash: row.take(3)?,
-                length: row.take(4)?,
-                head: row.take(5)?,
-                code: row.take(6)?,
-            };
+            let lane = Lane::read(&mut row)?;
             last.clone_from(&lane.id);
             walk.lane(lane).await?;
         }
@@ -90,6 +82,13 @@ pub async fn verify(db: &Db, tenant: Option<&TenantId>, key: &ChainKey, seen: Op
     Ok(walk.verdict)
 }
 
+/// Walks one lane and names its faults.
+pub(crate) async fn verify_lane(db: &Db, key: &ChainKey, lane: Lane) -> Result<Vec<String>> {
+    let mut walk = Walk { db, scope: Scope::Platform, key, verdict: Verdict::default() };
+    walk.lane(lane).await?;
+    Ok(walk.verdict.faults)
+}
+
 struct Walk<'a> {
     db: &'a Db,
     scope: Scope<'a>,
@@ -97,22 +96,43 @@ struct Walk<'a> {
     verdict: Verdict,
 }
 
-struct Lane {
-    id: String,
-    tenant: TenantId,
-    base: i64,
+/// A lane as its row has it.
+pub(crate) struct Lane {
+    pub(crate) id: String,
+    pub(crate) tenant: TenantId,
+    pub(crate) base: i64,
     base_hash: Vec<u8>,
-    length: i64,
-    head: Vec<u8>,
+    pub(crate) length: i64,
+    pub(crate) head: Vec<u8>,
     code: Vec<u8>,
+}
+
+impl Lane {
+    /// Reads `lane, tenant_id, base, base_hash, length, head, mac`.
+    pub(crate) fn read(row: &mut Row) -> Result<Self> {
+        Ok(Self {
+            id: row.take(0)?,
+            tenant: row.take(1)?,
+            base: row.take(2)?,
+            base_hash: row.take(3)?,
+            length: row.take(4)?,
+            head: row.take(5)?,
+            code: row.take(6)?,
+        })
+    }
+
+    /// Whether its code covers what the row says.
+    pub(crate) fn is_signed(&self, key: &ChainKey) -> bool {
+        let state = hash::lane(&self.id, &self.tenant, self.base, &self.base_hash, self.length, &self.head);
+        key.fits(&state, &self.code)
+    }
 }
 
 impl Walk<'_> {
     async fn lane(&mut self, lane: Lane) -> Result<()> {
         self.verdict.lanes += 1;
         let id = &lane.id;
-        let state = hash::lane(id, &lane.tenant, lane.base, &lane.base_hash, lane.length, &lane.head);
-        if !self.key.fits(&state, &lane.code) {
+        if !lane.is_signed(self.key) {
             self.verdict.fault(format!("lane {id}: its length and head were changed"));
         }
         let mut marks = Vec::new();

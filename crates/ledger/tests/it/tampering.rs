@@ -1,8 +1,17 @@
-use nsl_core::TenantId;
+use std::time::Duration;
+
+use nsl_core::{Clock, SystemClock, TenantId};
 use nsl_ledger::verify;
 use nsl_sql::args;
 
 use crate::ground::{Ground, each};
+
+/// Passes the time that entries are kept, for the entries of the ground and for the lanes, which were begun now.
+async fn grow_old(ground: &Ground) {
+    let kept = Duration::from_secs(2_600 * 86_400);
+    ground.clock.set(SystemClock.now().max(ground.clock.now()).plus(kept));
+    ground.ledger.prepare_partitions().await.unwrap();
+}
 
 async fn filled(ground: &Ground) -> (TenantId, TenantId) {
     let (one, two) = (TenantId::fresh(), TenantId::fresh());
@@ -80,9 +89,26 @@ async fn every_way_of_changing_the_trail_is_named() {
             assert!(ground.tamper(sql, vec![]).await > 0, "{way} changed nothing");
             let verdict = ground.verdict().await;
             assert!(verdict.faults.iter().any(|fault| fault.contains(named)), "{way}: {:?}", verdict.faults);
+            // What is past its time goes, but not what would take the fault with it.
+            grow_old(&ground).await;
+            ground.ledger.retain().await.unwrap();
+            let verdict = ground.verdict().await;
+            assert!(verdict.faults.iter().any(|fault| fault.contains(named)), "{way}, later: {:?}", verdict.faults);
         })
         .await;
     }
+}
+
+#[tokio::test]
+async fn entries_made_older_than_they_are_stay() {
+    each(async |ground| {
+        filled(&ground).await;
+        let long_ago = ground.clock.now().minus(Duration::from_secs(3_000 * 86_400));
+        assert!(ground.tamper("UPDATE audit_logs SET created_at = $1", args![long_ago]).await > 0);
+        assert_eq!(ground.ledger.retain().await.unwrap(), 0);
+        assert!(!ground.verdict().await.whole());
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -122,8 +148,7 @@ async fn seven_years_on_old_months_go_and_the_rest_still_verifies() {
     each(async |ground| {
         let (one, _) = filled(&ground).await;
         ground.ledger.checkpoint().await.unwrap();
-        ground.clock.advance(std::time::Duration::from_secs(2_556 * 86_400));
-        ground.ledger.prepare_partitions().await.unwrap();
+        grow_old(&ground).await;
         ground.act(&one, 5).await;
         assert_eq!(ground.ledger.retain().await.unwrap(), 77);
         let verdict = ground.verdict().await;
