@@ -130,9 +130,13 @@ impl Vhost {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let word = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
         let vhost = Self { ports, name: format!("t{number}-{}", word.trim()) };
-        vhost.manage("PUT", &format!("/api/vhosts/{}", vhost.name), "")?;
         let all = json!({"configure": ".*", "write": ".*", "read": ".*"}).to_string();
-        vhost.manage("PUT", &format!("/api/permissions/{}/{USER}", vhost.name), &all)?;
+        let steps =
+            [(format!("/api/vhosts/{}", vhost.name), ""), (format!("/api/permissions/{}/{USER}", vhost.name), &*all)];
+        // A node that has just started drops some of its first requests; both may be repeated.
+        for (path, body) in steps {
+            eventually(&format!("making {path}"), 20, || Ok(vhost.manage("PUT", &path, body).is_ok()))?;
+        }
         Ok(vhost)
     }
 
