@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use nsl_core::{Clock, Cx, Entry, PrincipalKind, ProcessId, Result, Subject, TenantId, Timestamp, fresh};
 use nsl_keyring::{DataKey, Keyring, bind};
-use nsl_sql::{Db, EngineKind, Migrations, Statement, Step};
+use nsl_sql::{Db, EngineKind, Migrations, Scope, Statement, Step};
 
 use crate::{
     checkpoint::{Checkpoint, Take},
@@ -114,6 +114,14 @@ impl Ledger {
     /// Ties the lanes together as they are now; none when nothing was added since the last time.
     pub async fn checkpoint(&self) -> Result<Option<Checkpoint>> {
         self.db.write_platform(Take { key: self.key.clone(), now: self.clock.now() }).await
+    }
+
+    /// Whether the database has this checkpoint as it was; when not, the database was rolled back.
+    pub async fn holds(&self, checkpoint: &Checkpoint) -> Result<bool> {
+        let sql = "SELECT hash FROM audit_checkpoints WHERE number = $1";
+        let found = self.db.query(Scope::Platform, sql, nsl_sql::args![checkpoint.number]).await?;
+        let hash: Option<Vec<u8>> = found.into_iter().next().map(|mut row| row.take(0)).transpose()?;
+        Ok(hash.is_some_and(|hash| hex::encode(hash) == checkpoint.hash))
     }
 
     /// Makes the monthly partitions ahead of time, where the engine has them.

@@ -10,6 +10,9 @@ pub(crate) fn start(config: Config, ledger: Ledger, blobs: Blobs, tasks: &Tasks)
     tasks.supervise("audit: checkpoints", move |stop| {
         let (ledger, blobs) = checkpoints.clone();
         async move {
+            if let Err(error) = seen::check(&ledger, &blobs).await {
+                tracing::warn!(%error, cause = ?error.cause(), "the last checkpoint of the audit trail could not be checked");
+            }
             loop {
                 let stopping = stop.run_until_cancelled(tokio::time::sleep(config.checkpoint)).await.is_none();
                 if let Err(error) = tie(&ledger, &blobs, stopping).await {
@@ -40,7 +43,7 @@ pub(crate) fn start(config: Config, ledger: Ledger, blobs: Blobs, tasks: &Tasks)
 async fn tie(ledger: &Ledger, blobs: &Blobs, stopping: bool) -> Result<()> {
     ledger.close_refusals(stopping).await?;
     if let Some(checkpoint) = ledger.checkpoint().await? {
-        seen::keep(blobs, &checkpoint).await?;
+        seen::keep(ledger, blobs, &checkpoint).await?;
     }
     Ok(())
 }
