@@ -69,6 +69,7 @@ pub fn build(config: Config, quota: Quota, parts: Parts) -> Built {
         limits,
         reads: reads::Reads::default(),
         asked: tokio::sync::Notify::new(),
+        forgetting: tokio_util::task::TaskTracker::new(),
         hits: metrics::counter!("storage_reads_total", "service" => "storage", "from" => "cache"),
         misses: metrics::counter!("storage_reads_total", "service" => "storage", "from" => "sql"),
     }))

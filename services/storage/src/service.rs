@@ -15,6 +15,7 @@ use nsl_engine::{blobs::Blobs, cache::Cache, secrets::Secrets};
 use nsl_keyring::Keyring;
 use nsl_ledger::Ledger;
 use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
 
 use crate::{
     held::{Body, Held},
@@ -39,6 +40,8 @@ pub(crate) struct Service {
     pub(crate) reads: Reads,
     /// Rung when a request of a person came in.
     pub(crate) asked: Notify,
+    /// What the cache still has to forget after callers went away in the middle of a write.
+    pub(crate) forgetting: TaskTracker,
     pub(crate) hits: metrics::Counter,
     pub(crate) misses: metrics::Counter,
 }

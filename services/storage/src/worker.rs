@@ -45,6 +45,13 @@ pub(crate) fn start(service: &Arc<Service>, tasks: &Tasks) {
             }
         });
     };
+    let forgetting = service.forgetting.clone();
+    tasks.spawn("storage: last words to the cache", |stop| async move {
+        stop.cancelled().await;
+        forgetting.close();
+        forgetting.wait().await;
+        Ok(())
+    });
     every("storage: access counters", FLUSH, true, Tick::Reads);
     every("storage: expiry", SWEEP, false, Tick::Expiry);
     every("storage: trimming", TRIM, false, Tick::Trim);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nsl_api::storage::{Amend, Chain, Delete, Put, Restore, Stored};
-use nsl_core::{Cx, Entry, Error, Result};
+use nsl_core::{Code, Cx, Entry, Error, Result};
 use nsl_keyring::{DataKey, KEY_GONE};
 
 use crate::{
@@ -68,18 +68,25 @@ impl Service {
         for tries in 1.. {
             let steps = self.steps(cx, deeds, &entries).await?;
             let write = Write { limits: Arc::clone(&self.limits), tenant: cx.tenant.clone(), steps, summary: None };
-            match self.store.db.write(cx, write).await {
+            // Until the outcome is known and told to the cache, nobody may trust what that holds.
+            let mut doubt = Doubt { service: self, cx, deeds, stands: true };
+            let written = self.store.db.write(cx, write).await;
+            match &written {
+                Ok(outcomes) => {
+                    for (deed, outcome) in deeds.iter().zip(outcomes) {
+                        self.remember(cx, *deed, outcome).await;
+                    }
+                }
+                Err(error) if is_unknown(error) => doubt.forget_all().await,
+                Err(_) => {}
+            }
+            doubt.stands = false;
+            match written {
                 Err(error) if tries < TRIES && error.slug == KEY_GONE => {
                     self.keyring.forget(&cx.tenant, &cx.principal.subject);
                 }
                 Err(error) if tries < TRIES && error.slug == MOVED => {}
-                Err(error) => return Err(error),
-                Ok(outcomes) => {
-                    for (deed, outcome) in deeds.iter().zip(&outcomes) {
-                        self.remember(cx, *deed, outcome).await;
-                    }
-                    return Ok(outcomes);
-                }
+                written => return written,
             }
         }
         unreachable!("the loop ends by returning")
@@ -172,6 +179,8 @@ impl Service {
         let ((chain, key), version) = (deed.at(), outcome.version as u64);
         let name = name(&cx.tenant, &cx.principal.subject, chain, key);
         match deed {
+            // A write that carries an idempotency key may be an echo: its version is then one of the past.
+            _ if cx.once.is_some() => self.cache.forget(&name, version - 1).await,
             Deed::Put(put) if !put.encrypted => {
                 self.cache.put(&name, version, kept(put, outcome).to_cache(), self.cache_ttl()).await;
             }
@@ -180,6 +189,47 @@ impl Service {
             _ => self.cache.forget(&name, version - 1).await,
         }
     }
+}
+
+/// Stands while a write is under way. If its caller goes away meanwhile, the write may be done nevertheless, with
+/// nobody left to tell the cache: then the cache forgets the keys, whatever their versions.
+struct Doubt<'a> {
+    service: &'a Service,
+    cx: &'a Cx,
+    deeds: &'a [Deed<'a>],
+    stands: bool,
+}
+
+impl Doubt<'_> {
+    fn names(&self) -> impl Iterator<Item = String> {
+        let (tenant, owner) = (&self.cx.tenant, &self.cx.principal.subject);
+        self.deeds.iter().map(move |deed| deed.at()).map(move |(chain, key)| name(tenant, owner, chain, key))
+    }
+
+    async fn forget_all(&self) {
+        for name in self.names() {
+            self.service.cache.forget(&name, u64::MAX).await;
+        }
+    }
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        // Without a runtime the process is at its end, and its memory with it.
+        let (true, Ok(runtime)) = (self.stands, tokio::runtime::Handle::try_current()) else { return };
+        let (cache, names) = (self.service.cache.clone(), self.names().collect::<Vec<_>>());
+        let forget = async move {
+            for name in names {
+                cache.forget(&name, u64::MAX).await;
+            }
+        };
+        self.service.forgetting.spawn_on(forget, &runtime);
+    }
+}
+
+/// Whether a write that failed so may be done nevertheless.
+fn is_unknown(error: &Error) -> bool {
+    error.code == Code::Timeout || error.slug == "sql.outcome_unknown"
 }
 
 fn kept(put: &Put, outcome: &Outcome) -> Held {

@@ -1,9 +1,11 @@
+use std::time::Duration;
+
 use futures_util::future::join_all;
 use nsl_api::storage::{Access, Delete, GetMany, List, PutMany, Value};
-use nsl_core::{Once, Subject, TenantId};
+use nsl_core::{Cx, Deadline, Once, Subject, TenantId};
 use nsl_storage::Tick;
 
-use crate::ground::{SECOND, each, get, put, sealed, slug};
+use crate::ground::{Ground, SECOND, each, get, put, sealed, slug};
 use nsl_api::storage::Chain;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -196,6 +198,76 @@ async fn one_idempotency_key_is_one_write() {
         cx.once = None;
         assert_eq!(ground.put(&cx, put("a", "2")).await.unwrap().version, 2);
         assert_eq!(ground.evidence(&cx.tenant, "storage.value_stored").await, 2);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_is_repeated_brings_no_old_value_back() {
+    each(async |ground| {
+        let cx = ground.alone();
+        let mut again = cx.clone();
+        again.once = Some(Once { key: "k".into(), fingerprint: "f".into() });
+        ground.put(&cx, put("a", "1")).await.unwrap();
+        let first = ground.put(&again, put("a", "2")).await.unwrap();
+        assert_eq!(ground.text(&cx, "a").await, "2");
+        ground.put(&cx, put("a", "3")).await.unwrap();
+        // What the cache knew of the third version is over.
+        ground.clock.advance(31 * SECOND);
+        assert_eq!(ground.put(&again, put("a", "2")).await.unwrap(), first);
+        assert_eq!(ground.text(&cx, "a").await, "3");
+    })
+    .await;
+}
+
+/// The version that lies on disk.
+async fn truth(ground: &Ground, cx: &Cx) -> i64 {
+    ground.number("SELECT version FROM storage_data WHERE tenant_id = $1", nsl_sql::args![&cx.tenant]).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_that_goes_away_leaves_no_old_value_in_the_cache() {
+    each(async |ground| {
+        let cx = ground.alone();
+        ground.put(&cx, put("a", "1")).await.unwrap();
+        assert_eq!(ground.text(&cx, "a").await, "1");
+        let mut write = Box::pin(ground.put(&cx, put("a", "2")));
+        assert!(futures_util::poll!(&mut write).is_pending());
+        while truth(&ground, &cx).await == 1 {
+            tokio::task::yield_now().await;
+        }
+        drop(write);
+        while ground.text(&cx, "a").await == "1" {
+            tokio::task::yield_now().await;
+        }
+        ground.put(&cx, put("a", "3")).await.unwrap();
+        assert_eq!(ground.text(&cx, "a").await, "3");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_ends_too_late_leaves_no_old_value_in_the_cache() {
+    each(async |ground| {
+        let cx = ground.alone();
+        let old = async || {
+            let version = ground.put(&cx, put("a", "\"old\"")).await.unwrap().version;
+            assert_eq!(ground.text(&cx, "a").await, "\"old\"");
+            version
+        };
+        let mut version = old().await;
+        let mut budgets = (1..=200).map(|step| step * Duration::from_micros(50)).cycle();
+        while truth(&ground, &cx).await == version {
+            let mut hasty = cx.clone();
+            hasty.deadline = Deadline::within(budgets.next().unwrap());
+            if ground.put(&hasty, put("a", "\"new\"")).await.is_ok() {
+                version = old().await;
+            }
+        }
+        ground.db.drain().await;
+        while ground.text(&cx, "a").await == "\"old\"" {
+            tokio::task::yield_now().await;
+        }
     })
     .await;
 }
