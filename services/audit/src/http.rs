@@ -17,6 +17,12 @@ use utoipa::{IntoParams, OpenApi};
 const PROBLEMS: &[Entry] = &[
     Entry::new("audit.time", 400, "a time has a wrong form", "write times as RFC 3339, such as 2026-01-31T12:00:00Z"),
     Entry::new("audit.platform_only", 403, "only the platform itself may do this", "ask an operator"),
+    Entry::new(
+        "audit.busy",
+        429,
+        "the audit trail is being verified already",
+        "wait for the verification that is under way, or as long as Retry-After says",
+    ),
     Entry::new("audit.too_many", 400, "too many refusals at once", "send fewer at once"),
 ];
 
@@ -87,7 +93,7 @@ async fn search_audit(
 /// Verify the audit trail
 ///
 /// Walks every chain of this tenant and names each entry that was changed, moved, removed or put in. Needs the
-/// scope `audit:read`.
+/// scope `audit:read`. One at a time for a tenant, and a few for all: the others are told to come back (429).
 #[utoipa::path(post, path = "/v1/audit/verify", tag = "audit", operation_id = "verify_audit",
     responses((status = 200, description = "What was found, whole or not", body = Verdict)))]
 async fn verify_audit(State(audit): State<AuditClient>, Caller(cx): Caller) -> Result<Json<Verdict>, Problem> {

@@ -3,7 +3,8 @@
 //! Promises:
 //! - A tenant sees and checks its own entries and no others.
 //! - Lanes are tied together by a checkpoint each minute and at the stop. The newest one is also kept in
-//!   the blob engine, so that a database that was rolled back as a whole is found out.
+//!   the blob engine, so that a database that was rolled back as a whole is found out; from then on it stays.
+//! - Verifying is bounded: one walk at a time for a tenant, a few in a process.
 //! - Partitions are there before the month that needs them; what is older than seven years goes.
 //!
 //! The tables belong to `nsl-ledger`: other services write to them in their own transactions.
@@ -29,5 +30,5 @@ pub use seen::last_seen;
 /// Starts the service and its workers.
 pub fn build(config: Config, db: Db, ledger: Ledger, key: ChainKey, blobs: Blobs, tasks: &Tasks) -> Arc<dyn Audit> {
     worker::start(config, ledger.clone(), blobs, tasks);
-    Arc::new(service::Service { db, ledger, key })
+    Arc::new(service::Service::new(db, ledger, key))
 }

@@ -1,20 +1,60 @@
+use std::{collections::HashSet, time::Duration};
+
 use async_trait::async_trait;
 use nsl_api::{
     Page,
     audit::{Audit, AuditEntry, Refuse, Refused, SearchAudit, Verdict, VerifyAudit},
 };
-use nsl_core::{Code, Cx, Error, PrincipalKind, Result};
+use nsl_core::{Code, Cx, Error, PrincipalKind, Result, TenantId};
 use nsl_ledger::{ChainKey, Found, Ledger, Refusal, Search};
 use nsl_sql::Db;
+use parking_lot::Mutex;
 use serde_json::Value;
 
 const LONGEST_PAGE: u32 = 1_000;
 const MOST_REFUSALS: usize = 10_000;
 
+/// How many chains are walked at once in this process: a walk reads all that a tenant ever did.
+const WALKS: usize = 2;
+
 pub(crate) struct Service {
-    pub(crate) db: Db,
-    pub(crate) ledger: Ledger,
-    pub(crate) key: ChainKey,
+    db: Db,
+    ledger: Ledger,
+    key: ChainKey,
+    walking: Mutex<HashSet<TenantId>>,
+}
+
+impl Service {
+    pub(crate) fn new(db: Db, ledger: Ledger, key: ChainKey) -> Self {
+        Self { db, ledger, key, walking: Mutex::default() }
+    }
+
+    /// A turn to walk, one for each tenant; whoever gets none comes back later.
+    fn turn(&self, tenant: &TenantId) -> Result<Turn<'_>> {
+        let mut walking = self.walking.lock();
+        if walking.len() >= WALKS || walking.contains(tenant) {
+            return Err(Error::new(
+                Code::Exhausted,
+                "audit.busy",
+                "the audit trail is being verified as often as it can",
+            )
+            .retry_after(Duration::from_secs(10)));
+        }
+        walking.insert(tenant.clone());
+        Ok(Turn { walking: &self.walking, tenant: tenant.clone() })
+    }
+}
+
+// Held while walking; given back also when the caller goes away.
+struct Turn<'a> {
+    walking: &'a Mutex<HashSet<TenantId>>,
+    tenant: TenantId,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.walking.lock().remove(&self.tenant);
+    }
 }
 
 #[async_trait]
@@ -40,6 +80,7 @@ impl Audit for Service {
 
     async fn verify(&self, cx: &Cx, _: VerifyAudit) -> Result<Verdict> {
         cx.permit("audit:read")?;
+        let _turn = self.turn(&cx.tenant)?;
         let found = nsl_ledger::verify(&self.db, Some(&cx.tenant), &self.key, None).await?;
         if !found.whole() {
             tracing::error!(tenant = %cx.tenant, faults = found.faults.len(), "the audit trail is not whole");
