@@ -21,7 +21,7 @@ use crate::{
     held::{Body, Held},
     reads::Reads,
     rules,
-    store::{Limits, Place, Store, place},
+    store::{Limits, Place, Reader, Store, place},
     writes::{Deed, reply},
 };
 
@@ -278,34 +278,23 @@ impl Storage for Service {
         rules::check_prefix(list.after.as_deref().unwrap_or_default())?;
         let limit = list.limit.clamp(1, 1_000) as usize;
         let owner = list.owner.as_ref().unwrap_or(&cx.principal.subject);
-        let all = *owner == cx.principal.subject;
+        let reader = match cx.principal.kind {
+            PrincipalKind::Anonymous => Reader::Nobody,
+            _ if *owner == cx.principal.subject => Reader::Owner,
+            _ => Reader::Known(&cx.principal.subject),
+        };
         let (end, now) = (rules::prefix_end(&list.prefix), self.clock.now());
         let stale = list.max_stale_ms.map(Duration::from_millis);
         // The prefix itself may be a key: start just below it.
         let below = below(&list.prefix);
-        let mut after = list.after.filter(|after| *after >= list.prefix).unwrap_or(below);
-        let mut items = Vec::new();
-        loop {
-            let place = Place { tenant: &cx.tenant, owner, chain: list.chain, key: &after };
-            let want = (limit + 1 - items.len()) as u32;
-            let page = self.store.list(place, &end, now, all, want, stale).await?;
-            let last = page.len() < want as usize;
-            for (key, held) in page {
-                after.clone_from(&key);
-                if rules::may_read(cx, owner, held.access, &held.shared_with()) {
-                    let at = Address { chain: list.chain, owner: None, key };
-                    items.push(held.meta(&at, owner.clone()));
-                }
-            }
-            if items.len() > limit {
-                items.truncate(limit);
-                let next = items.last().map(|meta: &Meta| meta.key.clone());
-                return Ok(Page { items, next });
-            }
-            if last {
-                return Ok(Page { items, next: None });
-            }
-        }
+        let after = list.after.filter(|after| *after >= list.prefix).unwrap_or(below);
+        let place = Place { tenant: &cx.tenant, owner, chain: list.chain, key: &after };
+        let mut items = self.store.list(place, &end, now, reader, limit as u32 + 1, stale).await?;
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(|meta| meta.key.clone());
+        items.retain(|meta| rules::may_read(cx, owner, meta.access, &meta.shared_with));
+        Ok(Page { items, next })
     }
 
     async fn history(&self, cx: &Cx, request: History) -> Result<Page<Version>> {

@@ -12,13 +12,13 @@ mod touch;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use nsl_api::storage::{Chain, Value, Version};
+use nsl_api::storage::{Chain, Meta, Value, Version};
 use nsl_core::{Result, Subject, TenantId, Timestamp};
 use nsl_sql::{Db, Migrations, Row, Scope, Step as Migration, Value as Cell, args};
 
 use crate::{
     config::Quota,
-    held::{Body, Held, access},
+    held::{Body, Held, access, subjects},
 };
 
 pub(crate) use apply::{Limits, MOVED, Write};
@@ -60,6 +60,15 @@ impl Place<'_> {
     }
 }
 
+/// Who asks for a list: what may not be read is not looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Reader<'a> {
+    Owner,
+    /// Another one with a name.
+    Known(&'a Subject),
+    Nobody,
+}
+
 /// A past state with what it held; `body` is none for a deletion.
 pub(crate) struct Past {
     pub(crate) body: Option<Body>,
@@ -94,24 +103,29 @@ impl Store {
         }))
     }
 
-    /// Living values of one owner by key, each with its key. `all` is for the owner: others get no private ones.
+    /// What is known of the living values of one owner, by key, as far as the reader may know it.
     pub(crate) async fn list(
         &self,
         place: Place<'_>,
         end: &str,
         now: Timestamp,
-        all: bool,
+        reader: Reader<'_>,
         limit: u32,
         stale: Option<Duration>,
-    ) -> Result<Vec<(String, Held)>> {
+    ) -> Result<Vec<Meta>> {
+        let (all, known, subject) = match reader {
+            Reader::Owner => (true, true, ""),
+            Reader::Known(subject) => (false, true, subject.as_str()),
+            Reader::Nobody => (false, false, ""),
+        };
         let mut args = place.cells();
-        args.extend(args![end, now, all, limit]);
+        args.extend(args![end, now, all, known, format!("\"{subject}\""), limit]);
         let scope = Scope::Tenant(place.tenant);
         let rows = match stale {
             Some(most) => self.db.query_stale(scope, most, texts::LIST, args).await?,
             None => self.db.scan(scope, texts::LIST, args).await?,
         };
-        rows.into_iter().map(|mut row| Ok((row.take(0)?, held(&mut row, 1)?))).collect()
+        rows.into_iter().map(|mut row| listed(place, &mut row)).collect()
     }
 
     /// Past and present states below a version, newest first.
@@ -207,6 +221,26 @@ fn body(value: Option<String>, sealed: Option<Vec<u8>>, key_id: Option<String>) 
         (Some(value), ..) => Some(Body::Plain(Value::read_before(value))),
         _ => None,
     }
+}
+
+fn listed(place: Place<'_>, row: &mut Row) -> Result<Meta> {
+    Ok(Meta {
+        key: row.take(0)?,
+        owner: place.owner.clone(),
+        chain: place.chain,
+        version: row.take(1)?,
+        encrypted: row.take(2)?,
+        access: access(&row.take::<String>(3)?)?,
+        shared_with: subjects(json(row.take(4)?).as_ref()),
+        size_bytes: row.take(5)?,
+        metadata: json(row.take(6)?),
+        accessed_count: row.take(7)?,
+        last_accessed: row.take(8)?,
+        expires_at: row.take(9)?,
+        retain_until: row.take(10)?,
+        created_at: row.take(11)?,
+        updated_at: row.take(12)?,
+    })
 }
 
 fn held(row: &mut Row, at: usize) -> Result<Held> {

@@ -29,13 +29,17 @@ pub(super) static FIND: &str = concat!(
 pub(super) static FIND_PAST: &str = "SELECT value, sealed, key_id, size_bytes, metadata, updated_at, expires_at
     FROM storage_versions WHERE tenant_id = $1 AND user_address = $2 AND chain = $3 AND key = $4 AND version = $5";
 
-pub(super) static LIST: &str = concat!(
-    "SELECT key, ",
-    body!(),
-    " FROM storage_data WHERE tenant_id = $1 AND user_address = $2 AND chain = $3 AND key > $4 AND key < $5
-      AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $6) AND ($7 OR access_level <> 'private')
-      ORDER BY key LIMIT $8"
-);
+/// What is known of values, without the values. All of them for `$7`; else those that anybody may read, and for
+/// `$8` those that the tenant may, or that are shared with the subject `$9`, which is quoted as in a JSON text:
+/// no subject holds a quote.
+pub(super) static LIST: &str =
+    "SELECT key, version, encrypted, access_level, shared_with, size_bytes, metadata, accessed_count,
+      last_accessed, expires_at, retain_until, created_at, updated_at
+    FROM storage_data WHERE tenant_id = $1 AND user_address = $2 AND chain = $3 AND key > $4 AND key < $5
+      AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $6)
+      AND ($7 OR access_level = 'public' OR ($8 AND (access_level = 'tenant'
+        OR (access_level = 'shared' AND replace(shared_with, $9, '') <> shared_with))))
+    ORDER BY key LIMIT $10";
 
 pub(super) static HISTORY: &str = "SELECT version, deleted_at, encrypted, size_bytes, updated_at FROM (
       SELECT version, deleted_at, encrypted, size_bytes, updated_at, expires_at FROM storage_versions

@@ -1,5 +1,6 @@
 use nsl_api::storage::{Access, Amend, Chain, History, List};
 use nsl_core::{Principal, Subject, TenantId};
+use nsl_sql::args;
 
 use crate::ground::{each, get, of, put, sealed, slug};
 
@@ -45,6 +46,51 @@ async fn who_may_read_is_what_the_owner_says() {
         assert_eq!(seen(&owner).await, "private public shared tenant");
         assert_eq!(seen(&friend).await, "public shared tenant");
         assert_eq!(seen(&other).await, "public tenant");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_of_anothers_values_does_not_stumble_over_hidden_ones() {
+    each(async |ground| {
+        let tenant = TenantId::fresh();
+        let (owner, friend) = (ground.cx(&tenant, "sub_owner"), ground.cx(&tenant, "sub_friend"));
+        // Shared with others, whose names hold the reader's.
+        for number in 0..20 {
+            let mut wanted = sealed(&format!("a{number:02}"), "1");
+            wanted.access = Access::Shared;
+            wanted.shared_with = ["sub_friend2", "x_sub_friend"].map(|name| Subject::parse(name).unwrap()).into();
+            ground.put(&owner, wanted).await.unwrap();
+        }
+        for key in ["b", "c"] {
+            let mut wanted = sealed(key, "1");
+            wanted.access = Access::Shared;
+            wanted.shared_with = ["sub_x", "sub_friend"].map(|name| Subject::parse(name).unwrap()).into();
+            wanted.metadata = Some(nsl_api::storage::Value::parse(r#"{"m": 1.50}"#).unwrap());
+            ground.put(&owner, wanted).await.unwrap();
+        }
+        // A list reads no value: it goes on where one can't be read at all.
+        ground
+            .tamper("UPDATE storage_data SET sealed = NULL, key_id = NULL WHERE tenant_id = $1", args![&tenant])
+            .await;
+        let list = List {
+            chain: Chain::NeoN3,
+            owner: Some(Subject::parse("sub_owner").unwrap()),
+            prefix: String::new(),
+            limit: 1,
+            after: None,
+            max_stale_ms: None,
+        };
+        let first = ground.client.list(&friend, list.clone()).await.unwrap();
+        assert_eq!((first.items[0].key.as_str(), first.items[0].encrypted), ("b", true));
+        assert_eq!(first.items[0].metadata.as_ref().unwrap().as_str(), r#"{"m": 1.50}"#);
+        assert_eq!(first.items[0].shared_with.len(), 2);
+        // No name of what is hidden in it.
+        assert_eq!(first.next.as_deref(), Some("b"));
+        let second = ground.client.list(&friend, List { after: first.next, ..list.clone() }).await.unwrap();
+        assert_eq!((second.items[0].key.as_str(), second.next), ("c", None));
+        let own = List { limit: 100, ..list };
+        assert_eq!(ground.client.list(&owner, own).await.unwrap().items.len(), 22);
     })
     .await;
 }
