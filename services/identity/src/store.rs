@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use nsl_api::identity::KeyInfo;
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Db, Kind, Many, Row, Scope, Tx, Value, args};
+use nsl_sql::{Change, Db, EngineKind, Kind, Many, Row, Scope, Tx, Value, args};
 use serde::{Deserialize, Serialize};
 
 static BY_DIGEST: &str =
@@ -13,6 +13,10 @@ static INSERT_TENANT: &str = "INSERT INTO tenants (tenant_id, name, created_at) 
 static INSERT_KEY: &str = "INSERT INTO api_keys
     (tenant_id, id, subject, name, prefix, digest, scopes, created_by, created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+// Makers of one tenant's keys go one by one, so that each counts what the one before made. A tenant of tokens has
+// no row of its own to lock.
+static TAKE_TURN: &str =
+    "SELECT count(*) FROM pg_advisory_xact_lock(hashtextextended('identity.keys ' || $1::text, 0))";
 static COUNT_LIVE: &str = "SELECT count(*) FROM api_keys
     WHERE tenant_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
 static REVOKE: &str = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $3) WHERE tenant_id = $1 AND id = $2
@@ -116,6 +120,9 @@ impl Change for AddKey {
         let mut done = Vec::with_capacity(group.len());
         for add in group {
             if !live.contains_key(&add.tenant) {
+                if tx.engine() == EngineKind::Postgres {
+                    tx.query(TAKE_TURN, args![&add.tenant]).await?;
+                }
                 let mut rows = tx.query(COUNT_LIVE, args![&add.tenant, add.key.created_at]).await?;
                 let count = rows.first_mut().map(|row| row.take(0)).transpose()?.unwrap_or(0);
                 live.insert(&add.tenant, count);

@@ -23,8 +23,9 @@ pub(crate) struct Ground {
     pub(crate) tasks: Tasks,
     /// The digests that were told to be forgotten.
     pub(crate) revoked: Arc<Mutex<Vec<String>>>,
-    _dir: tempfile::TempDir,
-    _database: Option<nsl_sandbox::Database>,
+    keys_per_tenant: u32,
+    dir: tempfile::TempDir,
+    database: Option<nsl_sandbox::Database>,
 }
 
 pub(crate) async fn each(test: impl AsyncFn(Ground)) {
@@ -66,7 +67,24 @@ impl Ground {
             Arc::new(move |digest: &str| heard.lock().push(digest.to_owned())),
         );
         let identity = IdentityClient::new(Via::Local(service));
-        Self { identity, db, ledger, clock, tasks, revoked, _dir: dir, _database: database }
+        Self { identity, db, ledger, clock, tasks, revoked, keys_per_tenant, dir, database }
+    }
+
+    /// The service as a further process on the same database has it.
+    pub(crate) async fn beside(&self) -> IdentityClient {
+        let database = self.database.as_ref().unwrap();
+        let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
+        let config = Config::postgres(database.url());
+        let db = Db::open(&config, self.dir.path(), self.clock.clone(), || Some(closer(&key))).await.unwrap();
+        let service = nsl_identity::build(
+            nsl_identity::Config { keys_per_tenant: self.keys_per_tenant, ..nsl_identity::Config::default() },
+            db,
+            self.ledger.clone(),
+            self.clock.clone(),
+            &self.tasks,
+            Arc::new(|_: &str| {}),
+        );
+        IdentityClient::new(Via::Local(service))
     }
 
     pub(crate) async fn tenant(&self) -> CreatedTenant {
