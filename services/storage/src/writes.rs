@@ -61,10 +61,7 @@ impl Service {
 
     /// Does all deeds or none; again from the start when keys or values moved meanwhile.
     pub(crate) async fn write(&self, cx: &Cx, deeds: &[Deed<'_>]) -> Result<Vec<Outcome>> {
-        let mut entries = Vec::with_capacity(deeds.len());
-        for deed in deeds {
-            entries.push(Arc::new(self.entry(cx, *deed).await?));
-        }
+        let mut entries = self.entries(cx, deeds).await?;
         for tries in 1.. {
             let steps = self.steps(cx, deeds, &entries).await?;
             let write = Write { limits: Arc::clone(&self.limits), tenant: cx.tenant.clone(), steps, summary: None };
@@ -84,12 +81,22 @@ impl Service {
             match written {
                 Err(error) if tries < TRIES && error.slug == KEY_GONE => {
                     self.keyring.forget(&cx.tenant, &cx.principal.subject);
+                    // What the evidence sealed lies under the dead key too.
+                    entries = self.entries(cx, deeds).await?;
                 }
                 Err(error) if tries < TRIES && error.slug == MOVED => {}
                 written => return written,
             }
         }
         unreachable!("the loop ends by returning")
+    }
+
+    async fn entries(&self, cx: &Cx, deeds: &[Deed<'_>]) -> Result<Vec<Arc<Entry>>> {
+        let mut entries = Vec::with_capacity(deeds.len());
+        for deed in deeds {
+            entries.push(Arc::new(self.entry(cx, *deed).await?));
+        }
+        Ok(entries)
     }
 
     /// Evidence of a deed. The key may name a person, so it is sealed.

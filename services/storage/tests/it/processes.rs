@@ -62,6 +62,31 @@ async fn two_processes_fill_one_quota_exactly() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn evidence_of_a_write_after_an_erasure_elsewhere_can_be_read() {
+    each(async |one| {
+        let two = second(&one).await;
+        let cx = one.alone();
+        one.put(&cx, sealed("a", "1")).await.unwrap();
+        let ask = AskPrivacy { kind: PrivacyKind::Erasure, subject: None };
+        two.client.ask_privacy(&cx, ask).await.unwrap();
+        one.clock.advance(SECOND);
+        two.tick(Tick::Privacy).await;
+        // The first process still knows the key that died.
+        one.put(&cx, sealed("a", "2")).await.unwrap();
+        let search = nsl_ledger::Search {
+            event_type: Some("storage.value_stored".into()),
+            limit: 10,
+            ..nsl_ledger::Search::default()
+        };
+        let found = two.ledger.search(&cx.tenant, search).await.unwrap();
+        let erased = found.iter().filter(|entry| entry.erased).count();
+        let told = found.iter().filter(|entry| entry.personal.is_some()).count();
+        assert_eq!((found.len(), erased, told), (2, 1, 1));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_processes_erase_a_person_once() {
     each(async |one| {
         let two = second(&one).await;
