@@ -141,7 +141,7 @@ pub(crate) fn expect(current: Option<&Current>, expected: Option<i64>, now: Time
     let version = living.map_or(0, |current| current.version);
     match expected {
         Some(expected) if expected != version => {
-            let message = format!("the current version is {version}, not {expected}");
+            let message = format!("the current version is {version}, which is not what was expected");
             Err(Error::new(Code::Conflict, "storage.version_conflict", message).detail("current_version", version))
         }
         _ => Ok(living),

@@ -4,7 +4,7 @@ use axum::{
     http::{HeaderMap, Method, Request, StatusCode, header},
 };
 use http_body_util::BodyExt;
-use nsl_core::{Cx, Principal};
+use nsl_core::{Cx, Once, Principal};
 use nsl_edge::Admitted;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -119,6 +119,39 @@ async fn items_are_resources_with_entity_tags() {
         assert_eq!(send(Method::DELETE, path, &[("if-match", "\"4\"")], "").await.json()["code"], "storage.precondition_failed");
         assert_eq!(send(Method::DELETE, path, &[], "").await.json()["version"], 6);
         assert_eq!(send(Method::HEAD, path, &[], "").await.status, 404);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeated_conditional_write_gets_its_first_answer() {
+    each(async |ground| {
+        let cx = ground.alone();
+        let path = "/v1/storage/neo-x/items/a";
+        let once = |key: &str| {
+            let mut cx = cx.clone();
+            cx.once = Some(Once { key: key.into(), fingerprint: "f".into() });
+            cx
+        };
+        let (put, delete) = (Method::PUT, Method::DELETE);
+        for (key, method, header) in [
+            ("1", &put, ("if-none-match", "*")),
+            ("2", &put, ("if-match", "\"1\"")),
+            ("3", &put, ("if-match", "\"1\", \"2\"")),
+            ("4", &put, ("if-match", "*")),
+            ("5", &delete, ("if-match", "*")),
+        ] {
+            let body = if *method == put { r#"{"value":1}"# } else { "" };
+            let send = async |key: &str| ask(&ground, &once(key), method.clone(), path, &[header], body).await;
+            let first = send(key).await;
+            assert!(first.status.is_success(), "{key}: {}", first.text);
+            let again = send(key).await;
+            assert_eq!((again.status, again.text), (first.status, first.text), "{key}");
+        }
+        for (key, header) in [("6", "*"), ("7", "\"1\", \"2\"")] {
+            let refused = ask(&ground, &once(key), put.clone(), path, &[("if-match", header)], r#"{"value":1}"#).await;
+            assert_eq!(refused.json()["code"], "storage.precondition_failed");
+        }
     })
     .await;
 }
