@@ -10,6 +10,7 @@ use nsl_core::{Code, Cx, Entry, Error, Result, Subject, TenantId, fresh};
 
 use crate::{
     export,
+    rules::REFUSED,
     service::Service,
     store::{Advance, Ask, Progress, Request, kind},
 };
@@ -64,7 +65,7 @@ impl Service {
         cx.permit("privacy:read")?;
         let request = self.store.request(&cx.tenant, id).await?.ok_or_else(not_found)?;
         if request.seen.subject != cx.principal.subject && !cx.principal.holds(ADMIN) {
-            return Err(not_found());
+            return Err(not_found().detail(REFUSED, true));
         }
         Ok(request)
     }

@@ -135,6 +135,14 @@ pub(crate) fn not_found() -> Error {
     Error::new(Code::NotFound, "storage.not_found", "there is no such value")
 }
 
+/// As [`not_found`] to the caller; the edge counts it as a refusal.
+pub(crate) fn hidden() -> Error {
+    not_found().detail(REFUSED, true)
+}
+
+/// The detail by which an error that looks like another is counted as a refusal. The edge shows it to nobody.
+pub(crate) const REFUSED: &str = "refused";
+
 /// The current state, if it lives; compare-and-set comes before everything else.
 pub(crate) fn expect(current: Option<&Current>, expected: Option<i64>, now: Timestamp) -> Result<Option<&Current>> {
     let living = current.filter(|current| current.lives(now));
@@ -154,7 +162,8 @@ pub(crate) fn unlocked(living: Option<&Current>, now: Timestamp) -> Result<()> {
         None => Ok(()),
         Some(until) => {
             Err(Error::new(Code::Conflict, "storage.retained", format!("the value is locked until {until}"))
-                .detail("retain_until", until.rfc3339()))
+                .detail("retain_until", until.rfc3339())
+                .detail(REFUSED, true))
         }
     }
 }

@@ -97,6 +97,8 @@ impl Service {
             if cached {
                 self.store.find(place, None).await?;
             }
+            permitted?;
+            return Err(rules::hidden());
         }
         permitted?;
         Err(rules::not_found())
@@ -121,7 +123,10 @@ impl Service {
         let now = self.clock.now();
         let current = self.store.find(place, None).await?;
         // Who was let in to see what is there now was not let in to what was there before.
-        if owner != &cx.principal.subject || current.as_ref().is_some_and(|current| !current.lives(now)) {
+        if owner != &cx.principal.subject {
+            return Err(if current.is_some() { rules::hidden() } else { rules::not_found() });
+        }
+        if current.as_ref().is_some_and(|current| !current.lives(now)) {
             return Err(rules::not_found());
         }
         if let Some(held) = current.as_ref().filter(|held| held.version == version) {
@@ -301,14 +306,15 @@ impl Storage for Service {
         cx.permit(READ)?;
         rules::check_key(&request.at.key)?;
         let owner = Self::owner(cx, &request.at);
+        let place = Place { tenant: &cx.tenant, owner, chain: request.at.chain, key: &request.at.key };
         if *owner != cx.principal.subject {
-            return Err(rules::not_found());
+            let there = self.store.find(place, None).await?.is_some();
+            return Err(if there { rules::hidden() } else { rules::not_found() });
         }
         let below = match &request.after {
             None => i64::MAX,
             Some(after) => after.parse().map_err(|_| Error::invalid("request.query", "after is not a version"))?,
         };
-        let place = Place { tenant: &cx.tenant, owner, chain: request.at.chain, key: &request.at.key };
         let now = self.clock.now();
         if self.store.find(place, None).await?.is_some_and(|held| !held.lives(now)) {
             return Err(rules::not_found());

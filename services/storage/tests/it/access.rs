@@ -1,4 +1,4 @@
-use nsl_api::storage::{Access, Amend, Chain, History, List};
+use nsl_api::storage::{Access, Amend, Chain, Get, History, List};
 use nsl_core::{Principal, Subject, TenantId};
 use nsl_sql::args;
 
@@ -102,12 +102,20 @@ async fn a_hidden_value_looks_like_none() {
         let (owner, other) = (ground.cx(&tenant, "sub_owner"), ground.cx(&tenant, "sub_other"));
         ground.put(&owner, put("there", "1")).await.unwrap();
         ground.get(&owner, "there").await.unwrap();
-        let hidden = ground.client.get(&other, of("sub_owner", "there")).await.unwrap_err();
-        let absent = ground.client.get(&other, of("sub_owner", "nowhere")).await.unwrap_err();
-        assert_eq!(serde_json::to_value(&hidden).unwrap(), serde_json::to_value(&absent).unwrap());
+        let past = |key: &str| Get { version: Some(1), ..of("sub_owner", key) };
         let history = |key: &str| History { at: of("sub_owner", key).at, limit: 10, after: None };
-        for key in ["there", "nowhere"] {
-            assert_eq!(slug(ground.client.history(&other, history(key)).await), "storage.not_found");
+        let looks = async |key: &str| {
+            [
+                ground.client.get(&other, of("sub_owner", key)).await.unwrap_err(),
+                ground.client.describe(&other, of("sub_owner", key)).await.unwrap_err(),
+                ground.client.get(&other, past(key)).await.unwrap_err(),
+                ground.client.history(&other, history(key)).await.unwrap_err(),
+            ]
+        };
+        for (mut hidden, absent) in looks("there").await.into_iter().zip(looks("nowhere").await) {
+            // What the edge counts, and takes away before it answers.
+            assert_eq!(hidden.details.remove("refused"), Some(true.into()));
+            assert_eq!(serde_json::to_value(&hidden).unwrap(), serde_json::to_value(&absent).unwrap());
         }
     })
     .await;

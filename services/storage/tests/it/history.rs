@@ -154,7 +154,8 @@ async fn a_retention_lock_holds_against_everyone() {
         let cx = ground.alone();
         let until = ground.clock.now().plus(DAY);
         ground.put(&cx, Put { retain_until: Some(until), ..sealed("a", "1") }).await.unwrap();
-        assert_eq!(slug(ground.put(&cx, put("a", "2")).await), "storage.retained");
+        let held = ground.put(&cx, put("a", "2")).await.unwrap_err();
+        assert_eq!((&*held.slug, held.details.contains_key("refused")), ("storage.retained", true));
         assert_eq!(slug(ground.client.delete(&cx, delete("a")).await), "storage.retained");
         assert_eq!(slug(ground.client.restore(&cx, restore("a", 1)).await), "storage.retained");
         let sooner = Amend { retain_until: Some(until.minus(SECOND)), ..amend("a") };

@@ -45,7 +45,8 @@ async fn an_export_holds_everything_of_its_person_alone() {
         assert!(!blob.windows(5).any(|window| window == b"plain"));
         let mut plain_bob = bob.clone();
         plain_bob.principal.scopes = ["privacy:read".to_owned(), "privacy:write".to_owned()].into();
-        assert_eq!(slug(ground.client.export(&plain_bob, fetch.clone()).await), "storage.request_not_found");
+        let hidden = ground.client.export(&plain_bob, fetch.clone()).await.unwrap_err();
+        assert_eq!((&*hidden.slug, hidden.details.contains_key("refused")), ("storage.request_not_found", true));
         let list = ListPrivacy { limit: 10, after: None };
         assert_eq!(ground.client.list_privacy(&plain_bob, list.clone()).await.unwrap().items.len(), 0);
         assert_eq!(ground.client.list_privacy(&alice, list).await.unwrap().items.len(), 1);
