@@ -2,7 +2,8 @@
 //!
 //! Promises:
 //! - What was acknowledged is on disk, with its line of evidence, or neither is.
-//! - Versions of a key grow by one, without gaps, also over deletion; compare-and-set lets exactly one win.
+//! - Versions of a key grow by one, without gaps, also over deletion, for as long as the store knows the key: when
+//!   a deleted key is trimmed, or its owner erased, it begins anew. Compare-and-set lets exactly one win.
 //! - A tenant never holds more than its quota, however many writers there are.
 //! - A sealed value opens only at its tenant, owner, chain, key and version, and never again once its
 //!   owner's data key is destroyed.

@@ -192,9 +192,13 @@ impl Service {
             keys.dedup();
             let cx = system(&tenant);
             let entry = Entry::new(&cx, "storage.history_trimmed", "storage", "trim", self.clock.now());
-            let change = Remove { tenant, keys, what, entry: Some(entry), request: None };
+            let change = Remove { tenant: tenant.clone(), keys, what, entry: Some(entry), request: None };
             let removed = self.store.db.write(&cx, change).await?;
             count += removed.keys.len() + removed.versions as usize;
+            // The next version of such a key is its first again.
+            for (owner, chain, key, version) in removed.keys {
+                self.cache.forget(&name(&tenant, &owner, chain.parse()?, &key), version as u64).await;
+            }
         }
         Ok(count)
     }

@@ -38,6 +38,28 @@ async fn versions(ground: &Ground, cx: &nsl_core::Cx, key: &str, limit: u32) -> 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_trimmed_key_begins_anew_and_nothing_old_comes_from_the_cache() {
+    each(async |one| {
+        let two = Ground::open(one.dir.clone(), one.database.clone(), one.clock.clone()).await;
+        let cx = one.alone();
+        for number in 1..=3 {
+            one.put(&cx, put("a", &number.to_string())).await.unwrap();
+        }
+        assert_eq!(two.text(&cx, "a").await, "3");
+        one.built.tune(Config { keep_deleted_days: 0, ..Config::default() }, Quota::default());
+        two.built.tune(Config { keep_deleted_days: 0, ..Config::default() }, Quota::default());
+        one.client.delete(&cx, delete("a")).await.unwrap();
+        one.clock.advance(SECOND);
+        // Who takes the key away still had a copy of it.
+        two.tick(Tick::Trim).await;
+        assert_eq!(one.put(&cx, put("a", "\"new\"")).await.unwrap().version, 1);
+        assert_eq!(two.text(&cx, "a").await, "\"new\"");
+        assert_eq!(one.text(&cx, "a").await, "\"new\"");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn past_versions_can_be_read_listed_and_restored() {
     each(async |ground| {
         let cx = ground.alone();
