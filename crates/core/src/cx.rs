@@ -7,6 +7,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::Timestamp,
     error::{Code, Error, Result},
     ids::{RequestId, Subject, TenantId},
 };
@@ -55,6 +56,23 @@ pub struct Principal {
     pub credential: Arc<str>,
     /// `service:verb`, `service:*` or `*`.
     pub scopes: Arc<[String]>,
+    /// When the credential ends, where it does: nothing that is made with it alone may outlast it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl TenantId {
+    /// Whether this names a part of the platform: no credential may stand for it.
+    pub fn is_reserved(&self) -> bool {
+        matches!(self.as_str(), "platform" | "anonymous" | "system")
+    }
+}
+
+impl Subject {
+    /// Whether this is what the platform calls itself, or people without a name: no credential may stand for it.
+    pub fn is_reserved(&self) -> bool {
+        matches!(self.as_str(), "platform" | "anonymous" | "system") || self.as_str().starts_with("stranger-")
+    }
 }
 
 impl Principal {
@@ -64,6 +82,7 @@ impl Principal {
             subject: Subject::parse("anonymous").expect("a fixed valid id"),
             credential: "".into(),
             scopes: Arc::new([]),
+            expires_at: None,
         }
     }
 
@@ -73,6 +92,7 @@ impl Principal {
             subject: Subject::parse("system").expect("a fixed valid id"),
             credential: "system".into(),
             scopes: Arc::new(["*".to_owned()]),
+            expires_at: None,
         }
     }
 
@@ -187,6 +207,17 @@ impl From<WireCx> for Cx {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_platform_calls_itself_is_reserved() {
+        assert!(Principal::system().subject.is_reserved() && Principal::anonymous().subject.is_reserved());
+        for name in ["platform", "system", "anonymous"] {
+            assert!(TenantId::parse(name).unwrap().is_reserved(), "{name}");
+        }
+        assert!(Subject::parse("stranger-2026-11").unwrap().is_reserved());
+        assert!(!TenantId::fresh().is_reserved() && !Subject::fresh().is_reserved());
+        assert!(!Subject::parse("strangers").unwrap().is_reserved());
+    }
 
     #[test]
     fn permission_is_denied_unless_a_scope_says_so() {

@@ -137,11 +137,15 @@ impl AuthSettings {
             };
             let tenant = TenantId::parse(tenant).map_err(|error| format!("{tenant:?}: {error}"))?;
             let subject = Subject::parse(subject).map_err(|error| format!("{subject:?}: {error}"))?;
+            if tenant.is_reserved() || subject.is_reserved() {
+                return Err(format!("{line:?} names a tenant or subject that is the platform's own"));
+            }
             let principal = Principal {
                 kind: PrincipalKind::Certificate,
                 subject,
                 credential: (*name).into(),
                 scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+                expires_at: None,
             };
             if names.insert((*name).to_owned(), Arc::new(Known::new(tenant, principal, None))).is_some() {
                 return Err(format!("{name:?} is named twice"));
@@ -279,7 +283,11 @@ mod tests {
         let names = settings.certificate_names().unwrap();
         let known = &names["spiffe://neo/ci"];
         assert_eq!((known.tenant.as_str(), known.principal.scopes.len()), ("ten_1", 2));
-        settings.certificates.push("spiffe://neo/ci ten_2 other".into());
-        assert!(settings.certificate_names().is_err());
+        for refused in ["spiffe://neo/ci ten_2 other", "spiffe://neo/x platform x", "spiffe://neo/x ten_1 system"] {
+            settings.certificates.push(refused.into());
+            assert!(settings.certificate_names().is_err(), "{refused}");
+            settings.certificates.pop();
+        }
+        assert!(settings.certificate_names().is_ok());
     }
 }

@@ -18,6 +18,18 @@ const PROBLEMS: &[Entry] = &[
     Entry::new("identity.scopes", 400, "the scopes have a wrong form", "use service:verb, service:* or *"),
     Entry::new("identity.expiry", 400, "the expiry has passed already", "name a time that lies ahead"),
     Entry::new(
+        "identity.expiry_not_held",
+        403,
+        "the credential ends before the key would",
+        "name no expiry or one that is no later than `latest` in the details, or use a credential with identity:admin",
+    ),
+    Entry::new(
+        "identity.subject",
+        400,
+        "the subject is a name of the platform itself",
+        "name another subject: system, anonymous, platform and stranger-... are reserved",
+    ),
+    Entry::new(
         "identity.scope_not_held",
         403,
         "the credential cannot grant what it lacks",

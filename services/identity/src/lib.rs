@@ -3,7 +3,8 @@
 //! Promises:
 //! - A key is shown once, when it is made. What is kept is its SHA-256, so that nobody who reads the
 //!   database can use what is found there.
-//! - No key can do more than the credential that made it.
+//! - No key can do more than the credential that made it, nor outlast it unless that one administers the tenant.
+//! - No key stands for a name of the platform itself.
 //! - A revoked or expired key is refused: at once in the process that revoked it, elsewhere as soon as
 //!   what an edge remembers of it fades (five seconds at most).
 //! - Each change is in the audit trail; authenticating writes nothing on the way.

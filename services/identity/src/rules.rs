@@ -2,7 +2,7 @@
 
 use aws_lc_rs::{digest, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use nsl_core::{Error, Principal, Result, Timestamp};
+use nsl_core::{Error, Principal, Result, Subject, Timestamp};
 
 const LONGEST_NAME: usize = 100;
 const MOST_SCOPES: usize = 50;
@@ -84,16 +84,35 @@ fn covers(principal: &Principal, scope: &str) -> bool {
     }
 }
 
-pub(crate) fn check_expiry(expires_at: Option<Timestamp>, now: Timestamp) -> Result<()> {
-    if expires_at.is_some_and(|at| at <= now) {
+/// When a new key ends: when it was asked to, and no later than the credential that makes it, unless that
+/// administers the tenant.
+pub(crate) fn expiry(asked: Option<Timestamp>, granted_by: &Principal, now: Timestamp) -> Result<Option<Timestamp>> {
+    if asked.is_some_and(|at| at <= now) {
         return Err(Error::invalid("identity.expiry", "the expiry lies in the past"));
+    }
+    let Some(end) = granted_by.expires_at.filter(|_| !granted_by.holds("identity:admin")) else { return Ok(asked) };
+    match asked {
+        Some(at) if at > end => Err(Error::new(
+            nsl_core::Code::Forbidden,
+            "identity.expiry_not_held",
+            "this credential ends before that, so it cannot make a key that lasts so long",
+        )
+        .detail("latest", end.rfc3339())),
+        asked => Ok(Some(asked.unwrap_or(end))),
+    }
+}
+
+/// Refuses what the platform calls itself.
+pub(crate) fn check_subject(subject: &Subject) -> Result<()> {
+    if subject.is_reserved() {
+        return Err(Error::invalid("identity.subject", format!("the subject {subject} belongs to the platform")));
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use nsl_core::{PrincipalKind, Subject};
+    use nsl_core::PrincipalKind;
 
     use super::*;
 
@@ -103,6 +122,7 @@ mod tests {
             subject: Subject::parse("alice").unwrap(),
             credential: "key_1".into(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+            expires_at: None,
         }
     }
 
@@ -151,8 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_lies_ahead() {
-        assert!(check_expiry(None, Timestamp(5)).is_ok() && check_expiry(Some(Timestamp(6)), Timestamp(5)).is_ok());
-        assert!(check_expiry(Some(Timestamp(5)), Timestamp(5)).is_err());
+    fn a_key_ends_ahead_and_no_later_than_what_made_it() {
+        let (now, soon, later) = (Timestamp(5), Timestamp(6), Timestamp(9));
+        let lasting = holding(&["identity:write"]);
+        assert_eq!(expiry(None, &lasting, now).unwrap(), None);
+        assert_eq!(expiry(Some(later), &lasting, now).unwrap(), Some(later));
+        assert_eq!(expiry(Some(now), &lasting, now).unwrap_err().slug, "identity.expiry");
+        let passing = Principal { expires_at: Some(soon), ..lasting };
+        assert_eq!(expiry(None, &passing, now).unwrap(), Some(soon));
+        assert_eq!(expiry(Some(soon), &passing, now).unwrap(), Some(soon));
+        assert_eq!(expiry(Some(later), &passing, now).unwrap_err().slug, "identity.expiry_not_held");
+        let admin = Principal { expires_at: Some(soon), ..holding(&["identity:admin", "identity:write"]) };
+        assert_eq!(expiry(None, &admin, now).unwrap(), None);
+        assert_eq!(expiry(Some(later), &admin, now).unwrap(), Some(later));
     }
 }

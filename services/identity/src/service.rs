@@ -152,6 +152,7 @@ impl Identity for Service {
                 subject: found.subject,
                 credential: found.id.into(),
                 scopes: found.scopes.into(),
+                expires_at: found.expires_at,
             },
             expires_at: found.expires_at,
         })
@@ -161,18 +162,19 @@ impl Identity for Service {
         cx.permit("identity:write")?;
         rules::check_name(&request.name)?;
         rules::check_scopes(&request.scopes, &cx.principal)?;
-        rules::check_expiry(request.expires_at, self.clock.now())?;
+        let expires_at = rules::expiry(request.expires_at, &cx.principal, self.clock.now())?;
         let subject = request.subject.unwrap_or_else(|| cx.principal.subject.clone());
         if subject != cx.principal.subject {
             cx.permit("identity:admin")?;
         }
+        rules::check_subject(&subject)?;
         let new = NewKey {
             tenant: None,
             method: "create_key",
             name: &request.name,
             subject,
             scopes: request.scopes,
-            expires_at: request.expires_at,
+            expires_at,
         };
         self.add(cx, new).await
     }
@@ -192,7 +194,8 @@ impl Identity for Service {
         cx.permit("identity:write")?;
         let key = store::find(&self.db, &cx.tenant, &request.id).await?.ok_or_else(store::key_missing)?;
         if is_others(cx, &key.subject) {
-            return Err(store::key_missing());
+            // It looks like a key that is not there, and is counted as what it is.
+            return Err(store::key_missing().detail("refused", true));
         }
         let now = self.clock.now();
         let entry =
@@ -209,6 +212,7 @@ impl Identity for Service {
             return Err(Error::new(Code::Forbidden, "identity.platform_only", "only the platform makes tenants"));
         }
         rules::check_name(&request.name)?;
+        rules::check_subject(&request.subject)?;
         let tenant = TenantId::fresh();
         let cx = Cx { tenant: tenant.clone(), ..cx.clone() };
         let new = NewKey {

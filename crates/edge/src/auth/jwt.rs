@@ -115,8 +115,11 @@ fn read_claims(claims: &Map<String, Value>, settings: &JwtSettings, now: Timesta
     let tenant =
         text(claims, &settings.tenant_claim).and_then(|id| TenantId::parse(id).ok()).ok_or(Unfit::Claim("tenant"))?;
     // What has the name of a part of the platform can't be had from outside.
-    if matches!(subject.as_str(), "system" | "anonymous") {
+    if subject.is_reserved() {
         return Err(Unfit::Claim("sub"));
+    }
+    if tenant.is_reserved() {
+        return Err(Unfit::Claim("tenant"));
     }
     let credential: Arc<str> = match claims.get("jti") {
         None => "token".into(),
@@ -125,9 +128,14 @@ fn read_claims(claims: &Map<String, Value>, settings: &JwtSettings, now: Timesta
         }
         Some(_) => return Err(Unfit::Claim("jti")),
     };
-    let principal =
-        Principal { kind: PrincipalKind::Token, subject, credential, scopes: scopes(claims, &settings.scope_claim)? };
     let last_moment = Timestamp(expires.saturating_add(LEEWAY_S).saturating_mul(1_000_000));
+    let principal = Principal {
+        kind: PrincipalKind::Token,
+        subject,
+        credential,
+        scopes: scopes(claims, &settings.scope_claim)?,
+        expires_at: Some(last_moment),
+    };
     Ok(Known::new(tenant, principal, Some(last_moment)))
 }
 
@@ -163,6 +171,23 @@ mod tests {
 
     use super::*;
     use crate::auth::shown::Shown;
+
+    #[test]
+    fn who_comes_by_a_token_is_known_to_end_with_it() {
+        let settings = JwtSettings {
+            jwks: String::new(),
+            issuer: "i".into(),
+            audience: "a".into(),
+            tenant_claim: "tenant".into(),
+            scope_claim: "scope".into(),
+            max_age: std::time::Duration::ZERO,
+            stale: std::time::Duration::ZERO,
+        };
+        let claims = serde_json::json!({ "exp": 100, "iss": "i", "aud": "a", "sub": "alice", "tenant": "ten_1" });
+        let known = read_claims(claims.as_object().expect("made as one"), &settings, Timestamp(0)).unwrap();
+        assert_eq!(known.principal.expires_at, Some(Timestamp(130_000_000)));
+        assert_eq!(known.principal.expires_at, known.expires_at);
+    }
 
     proptest! {
         #[test]

@@ -148,6 +148,7 @@ pub(crate) fn authenticated(tenant: &str, subject: &str) -> Authenticated {
         subject: Subject::parse(subject).unwrap(),
         credential: "key_1".into(),
         scopes: ["echo:*".to_owned()].into(),
+        expires_at: None,
     };
     Authenticated { tenant: TenantId::parse(tenant).unwrap(), principal, expires_at: None }
 }

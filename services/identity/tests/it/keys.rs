@@ -74,12 +74,45 @@ async fn nobody_gets_more_than_its_maker_holds() {
         assert!(!seen.items.is_empty() && seen.items.iter().all(|key| key.subject.as_str() == "alice"));
         let id = for_bob.key.id.clone();
         let hidden = ground.identity.revoke_key(&narrow, RevokeKey { id: id.clone() }).await.unwrap_err();
-        assert_eq!(hidden.code, Code::NotFound);
+        assert_eq!((hidden.code, hidden.details.contains_key("refused")), (Code::NotFound, true));
+        let missing = ground.identity.revoke_key(&narrow, RevokeKey { id: "key_none".to_owned() }).await.unwrap_err();
+        assert_eq!((missing.code, missing.details.contains_key("refused")), (Code::NotFound, false));
         assert!(ground.identity.revoke_key(&owner, RevokeKey { id }).await.is_ok());
         let reader = ground.identity.create_key(&owner, new_key("reader", &["storage:*"])).await.unwrap();
         let reader = ground.as_key(&reader).await;
         let refused = ground.identity.create_key(&reader, new_key("any", &["storage:read"])).await.unwrap_err();
         assert_eq!(&*refused.slug, "auth.scope_missing");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_ends_makes_none_that_lasts_longer() {
+    each(async |ground: Ground| {
+        let owner = ground.as_key(&ground.tenant().await.key).await;
+        let end = nsl_core::Clock::now(&*ground.clock).plus(Duration::from_secs(60));
+        let scopes = ["identity:write", "storage:read"];
+        let short = CreateKey { expires_at: Some(end), ..new_key("short", &scopes) };
+        let short = ground.as_key(&ground.identity.create_key(&owner, short).await.unwrap()).await;
+        let made = ground.identity.create_key(&short, new_key("next", &["storage:read"])).await.unwrap();
+        assert_eq!(made.key.expires_at, Some(end));
+        let later =
+            CreateKey { expires_at: Some(end.plus(Duration::from_secs(1))), ..new_key("on", &["storage:read"]) };
+        let refused = ground.identity.create_key(&short, later).await.unwrap_err();
+        assert_eq!((refused.code, &*refused.slug), (Code::Forbidden, "identity.expiry_not_held"));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_key_stands_for_the_platform() {
+    each(async |ground: Ground| {
+        let owner = ground.as_key(&ground.tenant().await.key).await;
+        for name in ["system", "anonymous", "platform", "stranger-2026-11"] {
+            let key = CreateKey { subject: Some(Subject::parse(name).unwrap()), ..new_key("x", &["*"]) };
+            let refused = ground.identity.create_key(&owner, key).await.unwrap_err();
+            assert_eq!((refused.code, &*refused.slug), (Code::Invalid, "identity.subject"), "{name}");
+        }
     })
     .await;
 }
@@ -127,19 +160,37 @@ async fn lists_go_on_where_they_ended() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_has_only_so_many_keys_that_work() {
-    let ground = Ground::on(None, 3).await;
-    let owner = ground.as_key(&ground.tenant().await.key).await;
-    let many = (0..8).map(|number| {
-        let (ground, owner) = (&ground, &owner);
-        async move { ground.identity.create_key(owner, new_key(&format!("k{number}"), &["storage:read"])).await }
-    });
-    let made = futures_util::future::join_all(many).await;
-    let keys: Vec<_> = made.iter().filter_map(|made| made.as_ref().ok()).collect();
-    assert_eq!(keys.len(), 2, "beside the first one");
-    let refused = made.iter().find_map(|made| made.as_ref().err()).unwrap();
-    assert_eq!((refused.code, &*refused.slug), (Code::Exhausted, "identity.keys_exhausted"));
-    ground.identity.revoke_key(&owner, RevokeKey { id: keys[0].key.id.clone() }).await.unwrap();
-    assert!(ground.identity.create_key(&owner, new_key("next", &["storage:read"])).await.is_ok());
+    for database in [None, Some(nsl_sandbox::Database::fresh().unwrap())] {
+        let ground = Ground::on(database, 3).await;
+        let owner = ground.as_key(&ground.tenant().await.key).await;
+        let many = (0..8).map(|number| {
+            let (ground, owner) = (&ground, &owner);
+            async move { ground.identity.create_key(owner, new_key(&format!("k{number}"), &["storage:read"])).await }
+        });
+        let made = futures_util::future::join_all(many).await;
+        let keys: Vec<_> = made.iter().filter_map(|made| made.as_ref().ok()).collect();
+        assert_eq!(keys.len(), 2, "beside the first one");
+        let refused = made.iter().find_map(|made| made.as_ref().err()).unwrap();
+        assert_eq!((refused.code, &*refused.slug), (Code::Exhausted, "identity.keys_exhausted"));
+        ground.identity.revoke_key(&owner, RevokeKey { id: keys[0].key.id.clone() }).await.unwrap();
+        assert!(ground.identity.create_key(&owner, new_key("next", &["storage:read"])).await.is_ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_together_make_no_more_keys_than_a_tenant_may_have() {
+    let ground = Ground::on(Some(nsl_sandbox::Database::fresh().unwrap()), 3).await;
+    let other = ground.beside().await;
+    for _ in 0..10 {
+        let owner = ground.as_key(&ground.tenant().await.key).await;
+        let (ground, other, owner) = (&ground, &other, &owner);
+        let many = (0..16).map(|number| async move {
+            let identity = if number % 2 == 0 { &ground.identity } else { other };
+            identity.create_key(owner, new_key(&format!("k{number}"), &["storage:read"])).await
+        });
+        let made = futures_util::future::join_all(many).await;
+        assert_eq!(made.iter().filter(|made| made.is_ok()).count(), 2, "beside the first one: {made:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
