@@ -7,7 +7,7 @@ use nsl_sql::{Db, Scope, args};
 use crate::{
     root::{RootKey, Wrapped},
     seal::{DataKey, bind, generate},
-    store::{BY_ID, CURRENT, Make, OUTDATED, Rewrap, Stored},
+    store::{BY_ID, CURRENT, Make, Moved, OUTDATED, Rewrap, Stored},
 };
 
 /// How long an opened key is remembered, and so how long after its destruction another process may still
@@ -79,9 +79,13 @@ impl Keyring {
             let place = place(&tenant, &subject, &id);
             let secret = self.root.unwrap(&place, &Wrapped { root_version, bytes }).await?;
             let moved = self.root.wrap(&place, &secret).await?;
-            keys.push((tenant, Stored { id, root_version: moved.root_version, wrapped: moved.bytes }, root_version));
+            let key = Stored { id, root_version: moved.root_version, wrapped: moved.bytes };
+            keys.push(Moved { tenant, subject, key, from: root_version });
         }
-        if keys.is_empty() { Ok(0) } else { self.db.write_platform(Rewrap { keys }).await }
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        self.db.write_platform(Rewrap { keys, now: self.clock.now() }).await
     }
 
     async fn make(&self, tenant: &TenantId, subject: &Subject) -> Result<Stored> {

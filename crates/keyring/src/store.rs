@@ -1,5 +1,7 @@
 //! The rows of data keys.
 
+use std::time::Duration;
+
 use nsl_core::{Code, Cx, Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_sql::{Change, Kind, Many, Migrations, Step, Tx, args};
 use serde::{Deserialize, Serialize};
@@ -81,7 +83,16 @@ impl Change for Make {
 
 /// Puts keys under a newer root key, where no other process did so meanwhile. Gives how many it moved.
 pub(crate) struct Rewrap {
-    pub(crate) keys: Vec<(TenantId, Stored, i64)>,
+    pub(crate) keys: Vec<Moved>,
+    pub(crate) now: Timestamp,
+}
+
+/// A key wrapped anew, and the version of the root key that it lay under before.
+pub(crate) struct Moved {
+    pub(crate) tenant: TenantId,
+    pub(crate) subject: Subject,
+    pub(crate) key: Stored,
+    pub(crate) from: i64,
 }
 
 impl Change for Rewrap {
@@ -91,14 +102,23 @@ impl Change for Rewrap {
         let mut done = Vec::with_capacity(group.len());
         for rewrap in group {
             let mut moved = 0;
-            for (tenant, key, old) in &rewrap.keys {
-                moved += tx
+            for Moved { tenant, subject, key, from } in &rewrap.keys {
+                let rows = tx
                     .execute(
                         "UPDATE data_keys SET wrapped = $1, root_version = $2
                          WHERE tenant_id = $3 AND key_id = $4 AND root_version = $5",
-                        args![key.wrapped.clone(), key.root_version, tenant, key.id.clone(), *old],
+                        args![key.wrapped.clone(), key.root_version, tenant, key.id.clone(), *from],
                     )
                     .await?;
+                if rows > 0 {
+                    let cx = Cx::system(tenant.clone(), Duration::ZERO);
+                    let mut entry = Entry::new(&cx, "keyring.data_key_rewrapped", "keyring", "rewrap", rewrap.now)
+                        .request("key_id", key.id.clone())
+                        .response("root_version", key.root_version);
+                    entry.subject = Some(subject.clone());
+                    tx.note(entry);
+                }
+                moved += rows;
             }
             done.push(Ok(moved));
         }

@@ -2,17 +2,35 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use nsl_core::{Clock, Cx, ManualClock, Secret, Subject, TenantId, Timestamp};
+use futures_util::future::BoxFuture;
+use nsl_core::{Clock, Cx, Entry, ManualClock, Secret, Subject, TenantId, Timestamp};
 use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
 use nsl_keyring::{Keyring, MIGRATIONS, SecretsRoot, destroy, present};
-use nsl_sql::{BASE, Change, Config, Db, Scope, Statement, Tx, args};
+use nsl_sql::{BASE, Change, Closer, Config, Db, Scope, Statement, Tx, args};
+use parking_lot::Mutex;
 
 struct Ground {
     db: Db,
     secrets: Secrets,
     clock: Arc<ManualClock>,
+    /// The evidence of each change, in order.
+    notes: Arc<Mutex<Vec<Entry>>>,
     _dir: tempfile::TempDir,
     _database: Option<nsl_sandbox::Database>,
+}
+
+/// Keeps evidence where a test can look at it.
+struct Keeper(Arc<Mutex<Vec<Entry>>>);
+
+impl Closer for Keeper {
+    fn close<'a>(&'a mut self, mut notes: Vec<Entry>, _: &'a mut Tx<'_>) -> BoxFuture<'a, nsl_core::Result<()>> {
+        self.0.lock().append(&mut notes);
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn committed(&mut self) {}
+    fn undone(&mut self) {}
+    fn unknown(&mut self) {}
 }
 
 impl Ground {
@@ -21,10 +39,12 @@ impl Ground {
         let clock = Arc::new(ManualClock::at(Timestamp(1_000_000)));
         let config = database.as_ref().map_or_else(Config::embedded, |database| Config::postgres(database.url()));
         config.migrate(dir.path(), &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
-        let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
+        let notes = Arc::new(Mutex::new(Vec::new()));
+        let closer = || Some(Box::new(Keeper(Arc::clone(&notes))) as Box<dyn Closer>);
+        let db = Db::open(&config, dir.path(), clock.clone(), closer).await.unwrap();
         let settings = SecretsConfig { engine: SecretsEngine::Files, dir: String::new() };
         let secrets = Secrets::build(&settings, dir.path(), true, &BTreeMap::new()).unwrap();
-        Self { db, secrets, clock, _dir: dir, _database: database }
+        Self { db, secrets, clock, notes, _dir: dir, _database: database }
     }
 
     /// The keyring of a process that starts now.
@@ -70,6 +90,14 @@ async fn the_root_rotates_while_serving_and_every_value_still_opens() {
         let id = serving.current(&tenant, &subject).await.unwrap().id().clone();
         assert_eq!(serving.rewrap(10).await.unwrap(), 1);
         assert_eq!(serving.rewrap(10).await.unwrap(), 0);
+        let notes = std::mem::take(&mut *ground.notes.lock());
+        let events: Vec<_> = notes.iter().map(|note| &*note.event_type).collect();
+        assert_eq!(events, ["keyring.data_key_made", "keyring.data_key_rewrapped"]);
+        assert_eq!((&notes[1].tenant, notes[1].subject.as_ref()), (&tenant, Some(&subject)));
+        assert_eq!(
+            (&notes[1].request_data["key_id"], &notes[1].response_data["root_version"]),
+            (&(*id).into(), &2.into())
+        );
         for ring in [serving, ground.keyring().await] {
             let key = ring.find(&tenant, &id).await.unwrap().unwrap();
             assert_eq!(key.open(b"place", &sealed).unwrap(), b"value");
