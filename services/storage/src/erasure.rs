@@ -74,13 +74,15 @@ impl Service {
             Some(cutoff) => cutoff,
             None => {
                 let now = self.clock.now();
+                let entry = Entry::new(&cx, "storage.keys_destroyed", "storage", "privacy", now)
+                    .request("request", id.as_str());
                 let shred = Shred {
                     tenant: tenant.clone(),
                     request: Some(id.clone()),
                     subject: subject.clone(),
                     now,
                     cutoff: now,
-                    entry: None,
+                    entry: Some(entry),
                 };
                 match self.store.db.write(&cx, shred).await {
                     Err(error) if error.slug == "storage.retained" => {

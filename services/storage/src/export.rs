@@ -171,6 +171,9 @@ impl Service {
             for part in 1..=request.progress.parts {
                 self.blobs.delete(&path(&request.tenant, &request.seen.id, part)).await?;
             }
+            let cx = system(&request.tenant);
+            let entry = Entry::new(&cx, "storage.export_dropped", "storage", "privacy", self.clock.now())
+                .request("request", request.seen.id.as_str());
             let change = Advance {
                 tenant: request.tenant.clone(),
                 id: request.seen.id.clone(),
@@ -179,9 +182,9 @@ impl Service {
                 receipt: None,
                 parts: Some(0),
                 completed_at: request.seen.completed_at,
-                entry: None,
+                entry: Some(entry),
             };
-            self.store.db.write(&system(&request.tenant), change).await?;
+            self.store.db.write(&cx, change).await?;
         }
         Ok(())
     }

@@ -56,6 +56,7 @@ async fn an_export_holds_everything_of_its_person_alone() {
         ground.tick(Tick::Trim).await;
         assert_eq!(slug(ground.client.export(&alice, fetch).await), "storage.export_not_found");
         assert_eq!(ground.evidence(&tenant, "storage.person_exported").await, 1);
+        assert_eq!(ground.evidence(&tenant, "storage.export_dropped").await, 1);
     })
     .await;
 }
@@ -83,6 +84,7 @@ async fn an_erased_person_is_gone_and_the_trail_still_verifies() {
         assert_eq!(ground.text(&bob, "mine").await, "7");
         assert_eq!(ground.exact_usage(&tenant).await, (1, 1));
         assert_eq!(ground.evidence(&tenant, "storage.person_erased").await, 1);
+        assert_eq!(ground.evidence(&tenant, "storage.keys_destroyed").await, 1);
         let statement = verify_receipt(&done.receipt.unwrap()).unwrap();
         assert_eq!(
             (&statement["items"], &statement["past_versions"], &statement["bytes"]),
