@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use nsl_edge::{AuthSettings, CorsSettings, EdgeSettings, LimitSettings};
 use nsl_engine::{
@@ -145,12 +149,12 @@ impl Check for Settings {
         if self.needs_redis() && self.redis.url.is_empty() {
             mistakes.add("redis.url", "must be set: cache.engine or limits.engine is \"redis\"");
         }
-        self.check_services(mistakes);
+        self.check_services(profile, mistakes);
     }
 }
 
 impl Settings {
-    fn check_services(&self, mistakes: &mut Mistakes) {
+    fn check_services(&self, profile: Profile, mistakes: &mut Mistakes) {
         let known = |name: &str| SERVICES.contains(&name);
         let all = SERVICES.join(", ");
         for name in self.services.iter().filter(|name| !known(name)) {
@@ -167,8 +171,42 @@ impl Settings {
                     mistakes.add(&path, "each address is http://host:port or https://host:port");
                 } else if address.starts_with("https://") && self.rpc.ca.is_empty() {
                     mistakes.add(&path, "an https:// peer needs rpc.ca");
+                } else if profile.is_production()
+                    && self.internal.tls.mode != TlsMode::Upstream
+                    && address.strip_prefix("http://").is_some_and(|rest| !is_loopback(rest))
+                {
+                    let say = "production refuses http:// to another machine: use https://, or set internal.tls.mode = \"upstream\" if something beside the processes encrypts what goes between them";
+                    mistakes.add(&path, say);
                 }
             }
+        }
+    }
+}
+
+// Whether what follows the scheme of a URL stays on this machine.
+fn is_loopback(rest: &str) -> bool {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.parse::<SocketAddr>() {
+        Ok(address) => address.ip().is_loopback(),
+        Err(_) => {
+            let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+            let host = host.trim_start_matches('[').trim_end_matches(']');
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for here in ["127.0.0.1:9090", "127.0.0.1", "[::1]:9090", "localhost:9090/x", "localhost"] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for there in ["10.0.0.7:9090", "storage:9090", "127.0.0.1.example:9090", "[fd00::1]:9090", "localhost.x", ""] {
+            assert!(!is_loopback(there), "{there}");
         }
     }
 }

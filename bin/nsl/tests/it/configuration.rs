@@ -107,6 +107,12 @@ fn what_production_needs_is_little_and_a_desk_needs_none_of_it() {
     let one = [&good[..], &[("NSL_SERVICES", "storage"), ("NSL_PEERS__AUDIT", "http://a:9090")]].concat();
     let (code, _, err) = run(&["config", "check"], &one);
     assert!(code == 2 && err.contains("the secret peer is missing: put"), "{err}");
+    // What peers tell each other does not cross a network in the clear.
+    assert!(err.contains("peers.audit: production refuses http:// to another machine"), "{err}");
+    let (_, _, err) = run(&["config", "check", "--set", "internal.tls.mode=upstream"], &one);
+    assert!(err.contains("the secret peer is missing") && !err.contains("another machine"), "{err}");
+    let (_, _, err) = run(&["config", "check", "--set", "peers.audit=http://127.0.0.1:9090"], &one);
+    assert!(err.contains("the secret peer is missing") && !err.contains("another machine"), "{err}");
 }
 
 #[test]
