@@ -60,6 +60,7 @@ impl Service {
             reason: None,
             receipt: Some(receipt),
             parts: None,
+            attempt: None,
             completed_at: Some(self.clock.now()),
             entry: None,
         };
@@ -108,6 +109,7 @@ impl Service {
             reason: None,
             receipt: None,
             parts: None,
+            attempt: None,
             completed_at: None,
             entry: Some(entry),
         };

@@ -10,9 +10,9 @@ use nsl_keyring::bind;
 
 use crate::{
     held::Body,
-    privacy::{part as tenant_part, system},
+    privacy::{LEASE, part as tenant_part, system},
     service::Service,
-    store::{Advance, Place, Request},
+    store::{Advance, Place, Request, postpone},
 };
 
 const PAGE: u32 = 50;
@@ -80,10 +80,19 @@ impl Service {
             reason: None,
             receipt: None,
             parts: Some(draft.part),
+            attempt: Some(request.tries),
             completed_at: Some(self.clock.now()),
             entry: Some(entry),
         };
-        self.store.db.write(&system(tenant), change).await.map(drop)
+        let done = self.store.db.write(&system(tenant), change).await?;
+        // What tries that came to nothing left, or this one, if another was faster.
+        let kept = format!("{}/{}/", folder(&done), done.progress.attempt);
+        for path in self.blobs.list(&folder(request)).await? {
+            if done.seen.completed_at.is_some() && !path.starts_with(&kept) {
+                self.blobs.delete(&path).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn add_values(&self, draft: &mut Draft<'_>) -> Result<()> {
@@ -154,7 +163,12 @@ impl Service {
         let key = self.keyring.current(tenant, &seen.subject).await?;
         let mut blob = format!("{}\n", key.id()).into_bytes();
         blob.extend(key.seal(&self::place(draft.request, draft.part), &draft.text)?);
-        self.blobs.put(&path(tenant, &seen.id, draft.part), Bytes::from(blob)).await
+        self.blobs.put(&path(draft.request, draft.request.tries, draft.part), Bytes::from(blob)).await?;
+        let more = postpone(draft.request, self.clock.now().plus(LEASE));
+        if self.store.db.write(&system(tenant), more).await? == 0 {
+            return Err(Error::new(Code::Conflict, "storage.request_taken", "another process took the request up"));
+        }
+        Ok(())
     }
 
     /// Takes away exports that are too old to be fetched.
@@ -168,8 +182,8 @@ impl Service {
 
     pub(crate) async fn drop_exports(&self, requests: &[Request]) -> Result<()> {
         for request in requests {
-            for part in 1..=request.progress.parts {
-                self.blobs.delete(&path(&request.tenant, &request.seen.id, part)).await?;
+            for path in self.blobs.list(&folder(request)).await? {
+                self.blobs.delete(&path).await?;
             }
             let cx = system(&request.tenant);
             let entry = Entry::new(&cx, "storage.export_dropped", "storage", "privacy", self.clock.now())
@@ -181,6 +195,7 @@ impl Service {
                 reason: None,
                 receipt: None,
                 parts: Some(0),
+                attempt: None,
                 completed_at: request.seen.completed_at,
                 entry: Some(entry),
             };
@@ -190,8 +205,13 @@ impl Service {
     }
 }
 
-pub(crate) fn path(tenant: &nsl_core::TenantId, id: &str, part: u32) -> String {
-    format!("exports/{}/{id}/{part}", tenant_part(tenant))
+fn folder(request: &Request) -> String {
+    format!("exports/{}/{}", tenant_part(&request.tenant), request.seen.id)
+}
+
+/// Each try has paths of its own, so that two never write over each other.
+pub(crate) fn path(request: &Request, attempt: i64, part: u32) -> String {
+    format!("{}/{attempt}/{part}", folder(request))
 }
 
 pub(crate) fn place(request: &Request, part: u32) -> Vec<u8> {

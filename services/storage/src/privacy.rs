@@ -12,13 +12,21 @@ use crate::{
     export,
     rules::REFUSED,
     service::Service,
-    store::{Advance, Ask, Progress, Request, kind},
+    store::{Advance, Ask, Progress, Request, TakeUp, kind, postpone},
 };
 
 const ADMIN: &str = "privacy:admin";
 /// One month (GDPR article 12).
 const DUE: Duration = Duration::from_secs(30 * 86_400);
 const BUDGET: Duration = Duration::from_secs(300);
+
+/// For how long a process has a request to itself; an export asks for more at each part.
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
+
+/// How long a request waits that failed so often, so that those which can be done are not kept from it.
+fn pause_after(tries: i64) -> Duration {
+    Duration::from_secs(5 << tries.clamp(0, 9))
+}
 
 fn not_found() -> Error {
     Error::new(Code::NotFound, "storage.request_not_found", "there is no such request")
@@ -54,7 +62,8 @@ impl Service {
         let mut personal = serde_json::Map::new();
         personal.insert("subject".to_owned(), subject.as_str().into());
         let entry = self.ledger.seal(cx, entry, personal).await?;
-        let request = Request { tenant: cx.tenant.clone(), seen, erased: false, progress: Progress::default() };
+        let request =
+            Request { tenant: cx.tenant.clone(), seen, erased: false, progress: Progress::default(), tries: 0 };
         let ask = Ask { request, requested_by: cx.principal.subject.clone(), entry };
         let request = self.store.db.write(cx, ask).await?;
         self.asked.notify_one();
@@ -90,7 +99,7 @@ impl Service {
         if !done || fetch.part == 0 || fetch.part > request.progress.parts {
             return Err(absent());
         }
-        let path = export::path(&cx.tenant, &fetch.id, fetch.part);
+        let path = export::path(&request, request.progress.attempt, fetch.part);
         let blob = self.blobs.get(&path).await?.ok_or_else(absent)?;
         let line = blob.iter().position(|byte| *byte == b'\n').ok_or_else(absent)?;
         let key_id = std::str::from_utf8(&blob[..line]).map_err(Error::internal)?;
@@ -102,7 +111,11 @@ impl Service {
     /// Does what is asked for and not yet done. Says how many requests it finished.
     pub(crate) async fn do_requests(&self) -> Result<usize> {
         let mut finished = 0;
-        for request in self.store.open_requests(20).await? {
+        for open in self.store.open_requests(20, self.clock.now()).await? {
+            let (tenant, now) = (open.tenant, self.clock.now());
+            let take = TakeUp { tenant: tenant.clone(), id: open.seen.id, now, until: now.plus(LEASE) };
+            let Some(request) = self.store.db.write(&system(&tenant), take).await? else { continue };
+            let again = postpone(&request, now.plus(pause_after(request.tries)));
             let (id, kind) = (request.seen.id.clone(), request.seen.kind);
             let done = match kind {
                 PrivacyKind::Export => self.export_person(&request).await,
@@ -116,6 +129,7 @@ impl Service {
                         cause = error.cause().map(|c| format!("{c:#}")),
                         "a person's request is not done yet: {error}"
                     );
+                    self.store.db.write(&system(&tenant), again).await?;
                 }
             }
         }
@@ -133,6 +147,7 @@ impl Service {
             reason: Some(reason),
             receipt: None,
             parts: None,
+            attempt: None,
             completed_at: Some(self.clock.now()),
             entry: Some(entry),
         };

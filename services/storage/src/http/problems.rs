@@ -70,6 +70,8 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "delete what is not needed, or have quota.items raised",
     ),
     Entry::new("storage.moved", 503, "the value changes too often just now", "try again"),
+    Entry::new("storage.request_open", 409, "such a request is open", "wait until the open request is finished"),
+    Entry::new("storage.requests_many", 429, "the tenant has too many open requests", "wait until some are finished"),
     Entry::new("storage.request_not_found", 404, "there is no such request", "list the requests to see their ids"),
     Entry::new(
         "storage.export_not_found",

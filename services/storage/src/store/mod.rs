@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(crate) use apply::{Limits, MOVED, Write};
-pub(crate) use privacy::{Advance, Ask, Progress, Request, Shred, kind};
+pub(crate) use privacy::{Advance, Ask, Progress, Request, Shred, TakeUp, kind, postpone};
 pub(crate) use remove::{Remove, What};
 pub(crate) use slot::place;
 pub(crate) use step::{Keys, Outcome, Step, Verb};
@@ -30,13 +30,22 @@ pub(crate) use touch::{Read, Touch};
 
 pub static MIGRATIONS: Migrations = Migrations {
     owner: "storage",
-    steps: &[Migration {
-        version: 1,
-        name: "storage",
-        breaking: false,
-        sqlite: include_str!("../../migrations/sqlite/1_storage.sql"),
-        postgres: include_str!("../../migrations/postgres/1_storage.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "storage",
+            breaking: false,
+            sqlite: include_str!("../../migrations/sqlite/1_storage.sql"),
+            postgres: include_str!("../../migrations/postgres/1_storage.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "turns",
+            breaking: false,
+            sqlite: include_str!("../../migrations/sqlite/2_turns.sql"),
+            postgres: include_str!("../../migrations/postgres/2_turns.sql"),
+        },
+    ],
 };
 
 /// Reads the service's rows. Cheap to clone.

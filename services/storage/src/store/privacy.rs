@@ -3,7 +3,7 @@
 use nsl_api::storage::{Chain, PrivacyKind, PrivacyRequest, PrivacyStatus};
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_keyring as keyring;
-use nsl_sql::{Change, Kind, Row, Scope, Tx, Value as Cell, args};
+use nsl_sql::{Change, Kind, Row, Scope, Statement, Tx, Value as Cell, args};
 use serde::{Deserialize, Serialize};
 
 use super::{Past, Store, body, held, json, remove::Removed};
@@ -17,6 +17,9 @@ pub(crate) struct Request {
     /// The data is gone, the ledger of erasures not yet written.
     pub(crate) erased: bool,
     pub(crate) progress: Progress,
+    /// How often it was taken up.
+    #[serde(default)]
+    pub(crate) tries: i64,
 }
 
 /// How far an erasure has come.
@@ -35,21 +38,24 @@ pub(crate) struct Progress {
     /// Of an export: how many blobs it has become.
     #[serde(default)]
     pub(crate) parts: u32,
+    /// Of an export: by which try.
+    #[serde(default)]
+    pub(crate) attempt: i64,
     /// The entry of the audit trail that tells of it.
     #[serde(default)]
     pub(crate) audit_entry: Option<String>,
 }
 
 static FIND: &str =
-    "SELECT tenant_id, id, kind, subject, status, reason, progress, receipt, requested_at, due_at, completed_at
+    "SELECT tenant_id, id, kind, subject, status, reason, progress, receipt, requested_at, due_at, completed_at, tries
     FROM gdpr_requests WHERE tenant_id = $1 AND id = $2";
 static LIST: &str =
-    "SELECT tenant_id, id, kind, subject, status, reason, progress, receipt, requested_at, due_at, completed_at
+    "SELECT tenant_id, id, kind, subject, status, reason, progress, receipt, requested_at, due_at, completed_at, tries
     FROM gdpr_requests WHERE tenant_id = $1 AND id < $2 AND ($3 = '' OR subject = $3) ORDER BY id DESC LIMIT $4";
 static OPEN: &str =
-    "SELECT tenant_id, id, kind, subject, status, reason, progress, receipt, requested_at, due_at, completed_at
-    FROM gdpr_requests WHERE completed_at IS NULL ORDER BY due_at LIMIT $1";
-static OLD_EXPORTS: &str = "SELECT tenant_id, id, kind, subject, status, reason, progress, receipt, requested_at, due_at, completed_at
+    "SELECT tenant_id, id, kind, subject, status, reason, progress, receipt, requested_at, due_at, completed_at, tries
+    FROM gdpr_requests WHERE completed_at IS NULL AND (next_try_at IS NULL OR next_try_at <= $2) ORDER BY due_at LIMIT $1";
+static OLD_EXPORTS: &str = "SELECT tenant_id, id, kind, subject, status, reason, progress, receipt, requested_at, due_at, completed_at, tries
     FROM gdpr_requests WHERE kind = 'export' AND status = 'done' AND (completed_at < $1 OR (tenant_id = $2 AND subject = $3)) LIMIT 100";
 
 impl Store {
@@ -70,9 +76,9 @@ impl Store {
         rows.into_iter().map(|mut row| request(&mut row)).collect()
     }
 
-    /// Requests of all tenants that are not finished, the most urgent first.
-    pub(crate) async fn open_requests(&self, limit: u32) -> Result<Vec<Request>> {
-        let rows = self.db.query(Scope::Platform, OPEN, args![limit]).await?;
+    /// Requests of all tenants that are not finished and may be taken up, the most urgent first.
+    pub(crate) async fn open_requests(&self, limit: u32, now: Timestamp) -> Result<Vec<Request>> {
+        let rows = self.db.query(Scope::Platform, OPEN, args![limit, now]).await?;
         rows.into_iter().map(|mut row| request(&mut row)).collect()
     }
 
@@ -191,6 +197,7 @@ fn request(row: &mut Row) -> Result<Request> {
         },
         erased: status == "erased",
         progress,
+        tries: row.take(11)?,
     })
 }
 
@@ -208,6 +215,10 @@ impl Change for Ask {
         let mut done = Vec::with_capacity(group.len());
         for ask in group {
             let (tenant, seen) = (&ask.request.tenant, &ask.request.seen);
+            if let Err(error) = ask.is_welcome(tx).await? {
+                done.push(Err(error));
+                continue;
+            }
             tx.execute(
                 "INSERT INTO gdpr_requests (tenant_id, id, kind, subject, requested_by, status, requested_at, due_at)
                  VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7)",
@@ -227,6 +238,63 @@ impl Change for Ask {
         }
         Ok(done)
     }
+}
+
+/// Open requests that a tenant may have.
+const MOST_OPEN: i64 = 100;
+
+impl Ask {
+    // Two processes that ask at once are told apart by an index: the later one comes again, and is refused here.
+    async fn is_welcome(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        let sql = "SELECT count(*), count(CASE WHEN kind = $2 AND subject = $3 THEN 1 END) FROM gdpr_requests
+                   WHERE tenant_id = $1 AND completed_at IS NULL";
+        let seen = &self.request.seen;
+        let mut rows = tx.query(sql, args![&self.request.tenant, kind(seen.kind), &seen.subject]).await?;
+        let row = rows.first_mut().ok_or_else(|| Error::internal(anyhow::anyhow!("a count gave no row")))?;
+        let (all, same): (i64, i64) = (row.take(0)?, row.take(1)?);
+        Ok(if same > 0 {
+            let message = "such a request of this person is not finished yet";
+            Err(Error::new(Code::Conflict, "storage.request_open", message))
+        } else if all >= MOST_OPEN {
+            let message = format!("the tenant has {all} requests that are not finished");
+            Err(Error::new(Code::Exhausted, "storage.requests_many", message).detail("limit", MOST_OPEN))
+        } else {
+            Ok(())
+        })
+    }
+}
+
+/// Takes an open request up for a time; none when another process has it.
+pub(crate) struct TakeUp {
+    pub(crate) tenant: TenantId,
+    pub(crate) id: String,
+    pub(crate) now: Timestamp,
+    pub(crate) until: Timestamp,
+}
+
+impl Change for TakeUp {
+    type Done = Option<Request>;
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Option<Request>>>> {
+        let sql = "UPDATE gdpr_requests SET tries = tries + 1, next_try_at = $4 WHERE tenant_id = $1 AND id = $2
+                     AND completed_at IS NULL AND (next_try_at IS NULL OR next_try_at <= $3)";
+        let mut done = Vec::with_capacity(group.len());
+        for one in group {
+            let args = args![&one.tenant, one.id.as_str(), one.now, one.until];
+            done.push(Ok(match tx.execute(sql, args).await? {
+                0 => None,
+                _ => tx.query(FIND, args![&one.tenant, one.id.as_str()]).await?.first_mut().map(request).transpose()?,
+            }));
+        }
+        Ok(done)
+    }
+}
+
+/// Lets nobody take the request up before this time. Changes no row if another took it up since.
+pub(crate) fn postpone(request: &Request, until: Timestamp) -> Statement {
+    let sql = "UPDATE gdpr_requests SET next_try_at = $4 WHERE tenant_id = $1 AND id = $2 AND tries = $3
+                 AND completed_at IS NULL";
+    Statement { sql, args: args![&request.tenant, request.seen.id.as_str(), request.tries, until] }
 }
 
 pub(crate) fn kind(kind: PrivacyKind) -> &'static str {
@@ -319,6 +387,8 @@ pub(crate) struct Advance {
     pub(crate) receipt: Option<serde_json::Value>,
     pub(crate) completed_at: Option<Timestamp>,
     pub(crate) parts: Option<u32>,
+    /// Only if it was not taken up again since this try.
+    pub(crate) attempt: Option<i64>,
     /// Evidence; its id is kept with the request.
     pub(crate) entry: Option<Entry>,
 }
@@ -344,13 +414,14 @@ impl Advance {
         let fits = match self.status {
             "erased" => open && !found.erased,
             "expired" => found.seen.status == PrivacyStatus::Done,
-            _ => open,
+            _ => open && self.attempt.is_none_or(|attempt| attempt == found.tries),
         };
         if !fits {
             return Ok(Ok(found));
         }
         let mut progress = found.progress;
         progress.parts = self.parts.unwrap_or(progress.parts);
+        progress.attempt = self.attempt.unwrap_or(progress.attempt);
         if let Some(entry) = &self.entry {
             progress.audit_entry = Some(entry.id.clone());
             let entry = entry.clone().response("items", progress.items).response("versions", progress.versions);

@@ -40,7 +40,7 @@ async fn an_export_holds_everything_of_its_person_alone() {
         assert_eq!(document["items"].as_array().unwrap().len(), 2);
         assert_eq!(document["past_versions"][0]["value"], "one");
         // Sealed where it lies, and hidden from others.
-        let path = ground.dir.path().join("blobs/exports").join(tenant.as_str()).join(&request.id).join("1");
+        let path = ground.dir.path().join("blobs/exports").join(tenant.as_str()).join(&request.id).join("1/1");
         let blob = std::fs::read(path).unwrap();
         assert!(!blob.windows(5).any(|window| window == b"plain"));
         let mut plain_bob = bob.clone();
@@ -225,6 +225,62 @@ async fn a_large_export_comes_in_parts_that_miss_nothing() {
             let fetch = FetchExport { id: request.id.clone(), part };
             assert_eq!(slug(ground.client.export(&cx, fetch).await), "storage.export_not_found");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_has_one_open_request_of_a_kind_and_a_tenant_few() {
+    each(async |ground| {
+        let cx = ground.alone();
+        let wish = |kind, name: &str| AskPrivacy { kind, subject: Some(Subject::parse(name).unwrap()) };
+        let (export, erasure) = (PrivacyKind::Export, PrivacyKind::Erasure);
+        let racing = (0..4).map(|_| ground.client.ask_privacy(&cx, wish(export, "sub_0")));
+        let outcomes = futures_util::future::join_all(racing).await;
+        let refused = outcomes.into_iter().map(slug).filter(|slug| slug == "storage.request_open").count();
+        assert_eq!(refused, 3);
+        ground.client.ask_privacy(&cx, wish(erasure, "sub_0")).await.unwrap();
+        for number in 1..99 {
+            ground.client.ask_privacy(&cx, wish(export, &format!("sub_{number}"))).await.unwrap();
+        }
+        assert_eq!(slug(ground.client.ask_privacy(&cx, wish(export, "sub_99")).await), "storage.requests_many");
+        ground.client.ask_privacy(&ground.alone(), wish(export, "sub_99")).await.unwrap();
+        let finish = "UPDATE gdpr_requests SET status = 'done', completed_at = requested_at WHERE tenant_id = $1";
+        ground.tamper(finish, args![&cx.tenant]).await;
+        ground.client.ask_privacy(&cx, wish(export, "sub_0")).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_fails_waits_and_one_that_is_taken_is_left_alone() {
+    each(async |ground| {
+        let cx = ground.alone();
+        ground.put(&cx, sealed("a", "1")).await.unwrap();
+        // Nothing can be written where a folder should be.
+        let exports = ground.dir.path().join("blobs/exports");
+        std::fs::create_dir_all(exports.parent().unwrap()).unwrap();
+        std::fs::write(&exports, "").unwrap();
+        let request = ask(&ground, &cx, PrivacyKind::Export).await;
+        assert_eq!(ground.tick(Tick::Privacy).await, 0);
+        std::fs::remove_file(&exports).unwrap();
+        assert_eq!(ground.tick(Tick::Privacy).await, 0);
+        assert_eq!(find(&ground, &cx, &request.id).await.status, PrivacyStatus::Pending);
+        // What a try before left.
+        let left = exports.join(cx.tenant.as_str()).join(&request.id).join("1");
+        std::fs::create_dir_all(&left).unwrap();
+        std::fs::write(left.join("1"), "torn").unwrap();
+        // Another process works on it.
+        let taken = "UPDATE gdpr_requests SET next_try_at = $2 WHERE tenant_id = $1";
+        ground.tamper(taken, args![&cx.tenant, ground.clock.now().plus(600 * SECOND)]).await;
+        ground.clock.advance(599 * SECOND);
+        assert_eq!(ground.tick(Tick::Privacy).await, 0);
+        ground.clock.advance(SECOND);
+        assert_eq!(ground.tick(Tick::Privacy).await, 1);
+        assert_eq!(find(&ground, &cx, &request.id).await.status, PrivacyStatus::Done);
+        let fetch = FetchExport { id: request.id.clone(), part: 1 };
+        assert!(ground.client.export(&cx, fetch).await.unwrap().document.0.contains("\"value\":1"));
+        assert!(!left.join("1").exists());
     })
     .await;
 }
