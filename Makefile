@@ -1,7 +1,7 @@
 .PHONY: run test check fmt bench chaos coverage
 
 run: # Build nsl and run it on embedded engines, nothing else installed
-	@scripts/run.sh
+	@scripts/run.sh $(ARGS)
 
 test: # Formats, lints, layers, unit tests, and journeys on embedded and real engines
 	@scripts/test.sh

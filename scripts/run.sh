@@ -7,4 +7,5 @@ scripts/setup.sh run
 export NSL_DATA_DIR=${NSL_DATA_DIR:-$PWD/.nsl}
 profile=()
 [ "${PROFILE:-dev}" = dev ] || profile=(--release)
-exec cargo run --locked --quiet "${profile[@]}" -p nsl -- dev --data-dir "$NSL_DATA_DIR" "$@"
+echo "building nsl (the first time takes some minutes)" >&2
+exec cargo run --locked "${profile[@]}" -p nsl -- dev --data-dir "$NSL_DATA_DIR" "$@"

@@ -16,5 +16,7 @@ step cargo xtask tidy
 step cargo clippy --workspace --all-targets --locked -- -D warnings
 step cargo build --workspace --bins --locked
 step cargo xtask openapi --check
+# As `make run` starts it: cargo hands variables of its own to what it runs.
+step cargo run --quiet --locked -p nsl -- config check --set profile=development
 step cargo test --workspace --doc --locked --quiet
 step cargo nextest run --workspace --locked "$@"

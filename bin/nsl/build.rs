@@ -12,7 +12,8 @@ fn main() {
     let given = env::var("NSL_COMMIT").ok().filter(|commit| !commit.is_empty());
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let commit = given.or_else(|| head(&root)).unwrap_or_else(|| "unknown".to_owned());
-    println!("cargo::rustc-env=NSL_BUILT_FROM={commit}");
+    // `cargo run` hands this on to the program, which reads every NSL_... as a setting: hence the name.
+    println!("cargo::rustc-env=BUILT_FROM_COMMIT={commit}");
 }
 
 /// The commit that is checked out. Watched are only files that exist: a missing one would count as changed for ever.

@@ -29,7 +29,7 @@ use crate::{
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What build.rs found.
-const COMMIT: &str = env!("NSL_BUILT_FROM");
+const COMMIT: &str = env!("BUILT_FROM_COMMIT");
 
 /// What the telemetry of a process that does not start gets.
 const TELEMETRY: Duration = Duration::from_secs(3);
