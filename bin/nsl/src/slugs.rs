@@ -10,8 +10,10 @@ use nsl_edge::Catalogue;
 
 use crate::openapi;
 
-/// These end a start-up or a command, or are said between a queue and its consumer: never an answer to a request.
-const INNER: [&str; 8] = [
+/// These end a start-up, a command or a worker's try, or are said between a queue and its consumer: never an answer
+/// to a request.
+const INNER: [&str; 9] = [
+    "storage.request_taken",
     "peer.key_missing",
     "peer.key_short",
     "queue.lease_lost",
