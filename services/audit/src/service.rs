@@ -28,21 +28,17 @@ impl Service {
     pub(crate) fn new(db: Db, ledger: Ledger, key: ChainKey) -> Self {
         Self { db, ledger, key, walking: Mutex::default() }
     }
+}
 
-    /// A turn to walk, one for each tenant; whoever gets none comes back later.
-    fn turn(&self, tenant: &TenantId) -> Result<Turn<'_>> {
-        let mut walking = self.walking.lock();
-        if walking.len() >= WALKS || walking.contains(tenant) {
-            return Err(Error::new(
-                Code::Exhausted,
-                "audit.busy",
-                "the audit trail is being verified as often as it can",
-            )
-            .retry_after(Duration::from_secs(10)));
-        }
-        walking.insert(tenant.clone());
-        Ok(Turn { walking: &self.walking, tenant: tenant.clone() })
+/// A turn to walk, one for each tenant; whoever gets none comes back later.
+fn turn<'a>(walking: &'a Mutex<HashSet<TenantId>>, tenant: &TenantId) -> Result<Turn<'a>> {
+    let mut held = walking.lock();
+    if held.len() >= WALKS || held.contains(tenant) {
+        let busy = "the audit trail is being verified as often as it can";
+        return Err(Error::new(Code::Exhausted, "audit.busy", busy).retry_after(Duration::from_secs(10)));
     }
+    held.insert(tenant.clone());
+    Ok(Turn { walking, tenant: tenant.clone() })
 }
 
 // Held while walking; given back also when the caller goes away.
@@ -80,7 +76,7 @@ impl Audit for Service {
 
     async fn verify(&self, cx: &Cx, _: VerifyAudit) -> Result<Verdict> {
         cx.permit("audit:read")?;
-        let _turn = self.turn(&cx.tenant)?;
+        let _turn = turn(&self.walking, &cx.tenant)?;
         let found = nsl_ledger::verify(&self.db, Some(&cx.tenant), &self.key, None).await?;
         if !found.whole() {
             tracing::error!(tenant = %cx.tenant, faults = found.faults.len(), "the audit trail is not whole");
@@ -164,5 +160,21 @@ mod tests {
         assert_eq!(merged(None, Some(json!({"key": "k"}))), Some(json!({"key": "k"})));
         assert_eq!(merged(Some(json!({"a": 1})), None), Some(json!({"a": 1})));
         assert_eq!(merged(None, None), None);
+    }
+
+    #[test]
+    fn one_walk_for_a_tenant_two_in_all_and_a_turn_comes_back() {
+        let (walking, tenants) = (Mutex::default(), [TenantId::fresh(), TenantId::fresh(), TenantId::fresh()]);
+        let first = turn(&walking, &tenants[0]).ok().unwrap();
+        let second = turn(&walking, &tenants[1]).ok().unwrap();
+        for refused in [&tenants[0], &tenants[2]] {
+            let refused = turn(&walking, refused).err().unwrap();
+            assert_eq!((refused.code, &*refused.slug), (Code::Exhausted, "audit.busy"));
+            assert!(refused.retry_after_ms.is_some());
+        }
+        drop(first);
+        let third = turn(&walking, &tenants[2]).ok().unwrap();
+        drop((second, third));
+        assert!(walking.lock().is_empty());
     }
 }

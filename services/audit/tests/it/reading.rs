@@ -111,32 +111,3 @@ async fn a_thousand_refusals_of_one_stranger_become_one_entry() {
     })
     .await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn verifying_is_one_at_a_time_for_a_tenant_and_bounded_for_all() {
-    each(async |ground: Ground| {
-        let tenants = [TenantId::fresh(), TenantId::fresh(), TenantId::fresh()];
-        for tenant in &tenants {
-            ground.act(tenant, 1).await;
-        }
-        let verify = async |tenant: &TenantId| {
-            ground.audit.verify(&ground.cx(tenant, &["audit:read"]), VerifyAudit {}).await.map(|found| found.whole)
-        };
-        let (one, two, three) = (&tenants[0], &tenants[1], &tenants[2]);
-        let mut first = Box::pin(verify(one));
-        assert!(futures_util::poll!(&mut first).is_pending());
-        let mut second = Box::pin(verify(two));
-        assert!(futures_util::poll!(&mut second).is_pending());
-        for refused in [one, three] {
-            let refused = verify(refused).await.unwrap_err();
-            assert_eq!((refused.code, &*refused.slug), (Code::Exhausted, "audit.busy"));
-            assert!(refused.retry_after_ms.is_some());
-        }
-        assert!(first.await.unwrap());
-        // One that goes away gives its turn back.
-        drop(second);
-        let (again, other) = tokio::join!(verify(two), verify(three));
-        assert!(again.unwrap() && other.unwrap());
-    })
-    .await;
-}
