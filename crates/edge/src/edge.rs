@@ -194,6 +194,7 @@ impl Visit<'_> {
         if self.known.is_none() && self.settled.rule.as_ref().is_some_and(|rule| !rule.open) {
             return Err(credential_missing());
         }
+        self.settled.query.check(&head.method, &head.uri)?;
 
         let limit = self.settled.rule.as_ref().and_then(|rule| rule.body_bytes).unwrap_or(shared.settings.body_bytes);
         let (bytes, _held) = shared.memory.read(body, limit, self.deadline).await?;

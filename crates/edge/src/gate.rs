@@ -17,6 +17,7 @@ use crate::{
     edge::{self, Shared},
     face::Rule,
     meter::Meter,
+    queries::{OfRoute, Queries},
 };
 
 /// The edge in front of one face.
@@ -26,6 +27,7 @@ pub(crate) struct Guard {
     pub(crate) catalogue: Catalogue,
     pub(crate) service: &'static str,
     pub(crate) rules: Arc<[Rule]>,
+    pub(crate) queries: Queries,
 }
 
 impl<S> Layer<S> for Guard {
@@ -56,6 +58,7 @@ pub(crate) struct Settled {
     pub(crate) route: Arc<str>,
     /// None where there is no route.
     pub(crate) rule: Option<Rule>,
+    pub(crate) query: OfRoute,
     pub(crate) meter: Meter,
 }
 
@@ -72,7 +75,8 @@ impl Spot {
                 let fitting = self.guard.rules.iter().find(|rule| rule.fits(route));
                 fitting.cloned().unwrap_or_else(|| Rule::at(""))
             });
-            Settled { route: route.into(), rule, meter: Meter::new(self.guard.service, route) }
+            let query = self.guard.queries.of_route(route);
+            Settled { route: route.into(), rule, query, meter: Meter::new(self.guard.service, route) }
         })
     }
 }

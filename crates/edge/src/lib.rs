@@ -26,6 +26,7 @@ mod outcome;
 mod params;
 mod problem;
 mod problems;
+mod queries;
 mod refusals;
 mod scan;
 mod serve;

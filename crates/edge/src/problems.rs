@@ -77,6 +77,12 @@ pub(crate) const BASE: &[Entry] = &[
     Entry::new("request.path", 400, "a part of the path has a wrong form", "compare the path with /openapi.json"),
     Entry::new("request.query", 400, "a query parameter has a wrong form", "compare the query with /openapi.json"),
     Entry::new(
+        "request.query_unknown",
+        400,
+        "a query parameter is not known here",
+        "leave it out, or check its spelling: the details name those that are known",
+    ),
+    Entry::new(
         "request.ambiguous",
         400,
         "the request can be read in two ways",

@@ -21,6 +21,7 @@ use crate::{
     edge::{Dials, Parts, Shared},
     face::{Face, Rule},
     gate::Guard,
+    queries::Queries,
 };
 
 /// The public request path of a process. Cheap to clone.
@@ -38,11 +39,13 @@ impl Edge {
     pub fn serve(&self, faces: Vec<Face>) -> Router {
         let catalogue = Catalogue::of(&faces);
         let openapi = docs::openapi(&faces, env!("CARGO_PKG_VERSION"));
+        let queries = Queries::of(&openapi);
         let guard = |service, rules: Vec<Rule>| Guard {
             shared: Arc::clone(&self.0),
             catalogue: catalogue.clone(),
             service,
             rules: rules.into(),
+            queries: queries.clone(),
         };
         let mut whole = Router::new();
         for face in faces {

@@ -16,6 +16,7 @@ use nsl_core::{Code, Error};
 use serde_json::Value;
 
 pub use self::openapi::openapi;
+pub(crate) use self::openapi::operations;
 use crate::{Path, Problem, catalogue::Catalogue, catalogue::Entry};
 
 /// The routes that this module serves; all are open.

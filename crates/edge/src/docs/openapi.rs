@@ -134,7 +134,7 @@ fn merge(into: &mut Value, more: Value) {
 }
 
 /// Every operation with its route and method, in the order of the document.
-pub(super) fn operations(whole: &Value) -> impl Iterator<Item = (&str, &str, &Map<String, Value>)> {
+pub(crate) fn operations(whole: &Value) -> impl Iterator<Item = (&str, &str, &Map<String, Value>)> {
     let paths = whole["paths"].as_object().into_iter().flatten();
     paths.flat_map(|(route, item)| {
         METHODS.iter().filter_map(move |method| Some((route.as_str(), *method, item.get(method)?.as_object()?)))

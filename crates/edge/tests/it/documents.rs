@@ -1,7 +1,8 @@
 use nsl_edge::{Face, Rule};
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, problem};
 
 #[tokio::test]
 async fn every_problem_can_be_looked_up() {
@@ -19,6 +20,41 @@ async fn every_problem_can_be_looked_up() {
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
     assert!(page.text().await.unwrap().contains("this needs a credential"));
     assert_eq!(rig.get("/problems/nonsense").send().await.unwrap().status(), 404);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_query_parameter_that_nothing_reads_is_refused_by_name() {
+    let said = json!({ "openapi": "3.1.0", "info": { "title": "echo", "version": "1" }, "paths": {
+        "/v1/echo/me": { "get": { "responses": {} } },
+        "/v1/echo/big": { "get": { "responses": {}, "parameters": [{ "name": "size", "in": "query", "required": true }] } },
+        "/v1/echo/store": { "post": { "responses": {} } },
+    } });
+    let docs = serde_json::from_value(said).unwrap();
+    let rig = Rig::start_with(&[], |face| face.docs(docs)).await;
+    let body = r#"{"key":"k","value":1}"#;
+    let store = |path| rig.keyed(Method::POST, path).header("content-type", "application/json").body(body);
+    let get = |path| rig.keyed(Method::GET, path);
+    for (request, parameter, known) in [
+        (get("/v1/echo/me?owner=alice"), "owner", json!([])),
+        (get("/api/echo/big?size=10&sise=20"), "sise", json!(["size"])),
+        (store("/v1/echo/store?owner=alice"), "owner", json!([])),
+        (rig.keyed(Method::HEAD, "/v1/echo/big?size=10&sise=20"), "", json!(["size"])),
+    ] {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 400, "{parameter}");
+        if !parameter.is_empty() {
+            let (_, code, body) = problem(response).await;
+            assert_eq!((code.as_str(), &body["details"]["known"]), ("request.query_unknown", &known));
+            assert_eq!(body["details"]["parameter"], parameter);
+        }
+    }
+    assert_eq!(rig.service.was_reached(), 0, "nothing of it was done");
+    for request in [get("/v1/echo/me?"), get("/v1/echo/big?size=10"), store("/v1/echo/store")] {
+        assert_eq!(request.send().await.unwrap().status(), 200);
+    }
+    let stranger = rig.get("/v1/echo/me?owner=alice").send().await.unwrap();
+    assert_eq!(stranger.status(), 401, "who may not ask is not told what to ask");
     rig.stop().await;
 }
 
