@@ -33,6 +33,7 @@ mod serve;
 mod strict;
 mod trail;
 mod turn;
+mod wording;
 
 pub use caller::{Admitted, Anyone, Caller, nobody};
 pub use catalogue::{Catalogue, Entry, unlisted};

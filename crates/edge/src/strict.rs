@@ -5,7 +5,7 @@ use axum::{
 use nsl_core::{Code, Error};
 use serde::de::DeserializeOwned;
 
-use crate::{Admitted, Problem, scan};
+use crate::{Admitted, Problem, scan, wording};
 
 /// What a body may have when nobody said otherwise: a value of 1 MiB and what surrounds it.
 pub(crate) const DEFAULT_BODY_BYTES: usize = 1_310_720;
@@ -63,9 +63,24 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
         return Err(error.detail("line", line).detail("column", column));
     }
     serde_json::from_str(utf8).map_err(|error| {
-        let slug = if error.is_data() { "json.unfit" } else { "json.malformed" };
-        Error::invalid(slug, error.to_string()).detail("line", error.line()).detail("column", error.column())
+        let (line, column) = (error.line(), error.column());
+        let refusal = match error.is_data() {
+            true => unfit::<T>(utf8, error),
+            false => Error::invalid("json.malformed", error.to_string()),
+        };
+        refusal.detail("line", line).detail("column", column)
     })
+}
+
+// Reads once more, slower: who fits pays nothing for the names of those who don't.
+fn unfit<T: DeserializeOwned>(text: &str, error: serde_json::Error) -> Error {
+    let again = serde_path_to_error::deserialize::<_, T>(&mut serde_json::Deserializer::from_str(text));
+    let (path, said) = match again {
+        Err(traced) => (traced.path().to_string(), traced.into_inner().to_string()),
+        Ok(_) => (String::new(), error.to_string()),
+    };
+    let (message, field) = wording::plain(path.trim_start_matches('.'), &said);
+    Error::invalid("json.unfit", message).detail("field", field)
 }
 
 #[cfg(test)]
@@ -107,6 +122,41 @@ mod tests {
             let error = parse::<Body>(text).unwrap_err();
             assert_eq!(error.slug, slug, "{}", String::from_utf8_lossy(text));
             assert!(error.details["line"].as_u64().is_some() && error.details["column"].as_u64().is_some());
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_by_its_path_and_never_said_back() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        #[allow(dead_code, reason = "only its form matters")]
+        struct Batch {
+            items: Vec<Body>,
+            owner: Option<nsl_core::Subject>,
+            limit: Option<u32>,
+        }
+        for (text, message, field) in [
+            (r#"{}"#, "items is missing", "items"),
+            (r#"{"items":[{"key":"k"}]}"#, "items[0].value is missing", "items[0].value"),
+            (
+                r#"{"items":[{"key":"k","value":1},{"key":7}]}"#,
+                "items[1].key wants a string, not a number",
+                "items[1].key",
+            ),
+            (r#"{"items":"hunter2"}"#, "items wants an array, not a string", "items"),
+            (r#"{"items":[],"itmes":1}"#, "itmes is not known: known are items, owner, limit", "itmes"),
+            (
+                r#"{"items":[{"key":"k","value":1,"vlaue":2}]}"#,
+                "items[0].vlaue is not known: known are key, value",
+                "items[0].vlaue",
+            ),
+            (r#"{"items":[],"owner":"hunter 2"}"#, "owner does not fit: not a valid sub id", "owner"),
+            (r#"{"items":[],"limit":-1}"#, "limit wants a whole number from 0 to 4294967295", "limit"),
+            (r#""hunter2""#, "the body wants an object, not a string", "the body"),
+        ] {
+            let error = parse::<Batch>(text.as_bytes()).unwrap_err();
+            let shown = (error.message.as_str(), error.details["field"].as_str());
+            assert_eq!((shown, error.slug.as_ref()), ((message, Some(field)), "json.unfit"), "{text}");
         }
     }
 
