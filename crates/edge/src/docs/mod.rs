@@ -1,4 +1,4 @@
-//! What is told about the API: `/openapi.json`, `/docs`, `/problems`.
+//! What is told about the API: `/`, `/openapi.json`, `/docs`, `/problems`.
 
 mod html;
 mod openapi;
@@ -13,16 +13,18 @@ use axum::{
     routing::get,
 };
 use nsl_core::{Code, Error};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use self::openapi::openapi;
 pub(crate) use self::openapi::operations;
 use crate::{Path, Problem, catalogue::Catalogue, catalogue::Entry};
 
 /// The routes that this module serves; all are open.
-pub(crate) const ROUTES: [&str; 5] = ["/openapi.json", "/docs", "/docs/style.css", "/problems", "/problems/{slug}"];
+pub(crate) const ROUTES: [&str; 6] =
+    ["/", "/openapi.json", "/docs", "/docs/style.css", "/problems", "/problems/{slug}"];
 
 struct Texts {
+    start: String,
     openapi: String,
     page: String,
     catalogue: Catalogue,
@@ -30,13 +32,19 @@ struct Texts {
 
 /// Serves the description of the API and the list of problems.
 pub(crate) fn router(openapi: &Value, catalogue: Catalogue) -> Router {
+    let start = json!({
+        "name": openapi["info"]["title"], "version": openapi["info"]["version"],
+        "docs": "/docs", "openapi": "/openapi.json", "problems": "/problems", "health": "/health",
+    });
     let texts = Texts {
+        start: start.to_string(),
         openapi: serde_json::to_string_pretty(openapi).expect("JSON serialises"),
         page: html::api(openapi),
         catalogue,
     };
-    let [description, page, style, problems, problem] = ROUTES;
+    let [start, description, page, style, problems, problem] = ROUTES;
     Router::new()
+        .route(start, get(|texts: State<Arc<Texts>>| async move { typed("application/json", texts.start.clone()) }))
         .route(
             description,
             get(|texts: State<Arc<Texts>>| async move { typed("application/json", texts.openapi.clone()) }),
@@ -53,7 +61,7 @@ async fn all_problems(texts: State<Arc<Texts>>, headers: HeaderMap) -> Response 
     if for_people(&headers) {
         return shown(html::problems(&entries));
     }
-    Json(serde_json::json!({ "items": entries })).into_response()
+    Json(json!({ "items": entries })).into_response()
 }
 
 async fn one_problem(

@@ -24,6 +24,23 @@ async fn every_problem_can_be_looked_up() {
 }
 
 #[tokio::test]
+async fn the_root_says_what_this_is_and_where_to_read_on() {
+    let rig = Rig::start(&[]).await;
+    let answer = rig.get("/").send().await.unwrap();
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["content-type"]),
+        (200, &"application/json".parse().unwrap())
+    );
+    let start: Value = answer.json().await.unwrap();
+    assert_eq!((&start["name"], &start["version"]), (&json!("Neo Service Layer"), &json!(env!("CARGO_PKG_VERSION"))));
+    assert_eq!(start["health"], "/health");
+    for there in ["docs", "openapi", "problems"] {
+        assert_eq!(rig.get(start[there].as_str().unwrap()).send().await.unwrap().status(), 200, "{there}");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_query_parameter_that_nothing_reads_is_refused_by_name() {
     let said = json!({ "openapi": "3.1.0", "info": { "title": "echo", "version": "1" }, "paths": {
         "/v1/echo/me": { "get": { "responses": {} } },
