@@ -42,7 +42,7 @@ pub(crate) fn check_put(put: &Put, now: Timestamp) -> Result<()> {
         return Err(Error::invalid("storage.value_too_large", message).detail("limit_bytes", MOST_VALUE));
     }
     check_metadata(put.metadata.as_ref().map(|text| text.as_bytes()))?;
-    check_shared(&put.shared_with)?;
+    check_shared(Some(put.access), &put.shared_with)?;
     check_times(put.expires_at, put.retain_until, now)
 }
 
@@ -63,7 +63,12 @@ pub(crate) fn check_metadata(text: Option<&[u8]>) -> Result<()> {
     Ok(())
 }
 
-pub(crate) fn check_shared(with: &[Subject]) -> Result<()> {
+/// `access` as the same request says it: subjects who are named and can't read would be a surprise.
+pub(crate) fn check_shared(access: Option<Access>, with: &[Subject]) -> Result<()> {
+    if !with.is_empty() && access != Some(Access::Shared) {
+        let message = "the request names subjects in shared_with, but does not say access \"shared\"";
+        return Err(Error::invalid("storage.shared_with_nobody", message));
+    }
     if with.len() > MOST_SHARED {
         let message = format!("the value is shared with {} subjects, more than {MOST_SHARED}", with.len());
         return Err(Error::invalid("storage.shared_too_widely", message).detail("limit", MOST_SHARED));
@@ -313,6 +318,20 @@ mod tests {
                 (may(Some("owner"), access), may(Some("friend"), access), may(Some("x"), access), may(None, access));
             assert_eq!(seen, (owner, friend, other, stranger), "{access:?}");
         }
+    }
+
+    #[test]
+    fn subjects_are_named_only_where_they_may_read() {
+        let friend = [Subject::parse("friend").unwrap()];
+        for access in [None, Some(Access::Private), Some(Access::Tenant), Some(Access::Public)] {
+            assert_eq!(slug(check_shared(access, &friend)), "storage.shared_with_nobody", "{access:?}");
+            assert!(check_shared(access, &[]).is_ok(), "{access:?}");
+        }
+        assert!(check_shared(Some(Access::Shared), &friend).is_ok() && check_shared(Some(Access::Shared), &[]).is_ok());
+        assert_eq!(
+            slug(check_shared(Some(Access::Shared), &vec![friend[0].clone(); 101])),
+            "storage.shared_too_widely"
+        );
     }
 
     #[test]

@@ -271,7 +271,7 @@ impl Storage for Service {
         writer(cx)?;
         rules::check_key(&request.key)?;
         rules::check_metadata(request.metadata.as_ref().map(Value::as_bytes))?;
-        rules::check_shared(request.shared_with.as_deref().unwrap_or_default())?;
+        rules::check_shared(request.access, request.shared_with.as_deref().unwrap_or_default())?;
         rules::check_times(request.expires_at, request.retain_until, self.clock.now())?;
         let outcome = self.write_one(cx, Deed::Amend(&request)).await?;
         Ok(reply(&request.key, outcome))

@@ -145,7 +145,7 @@ struct Surroundings {
     /// Who besides you may read it
     #[arg(long)]
     access: Option<Access>,
-    /// Subjects that may read it, with --access shared
+    /// Subjects that may read it; takes --access shared
     #[arg(long, value_name = "SUBJECT", value_delimiter = ',')]
     shared_with: Vec<String>,
     /// When it ceases to be, RFC 3339
@@ -194,6 +194,9 @@ struct OnlyValue<'a> {
 
 impl Surroundings {
     fn into_fields(self, body: &mut Map<String, Value>) -> Result<(), Failure> {
+        if !self.shared_with.is_empty() && !matches!(self.access, Some(Access::Shared)) {
+            return Err(Failure::usage("--shared-with names who may read it, which takes --access shared"));
+        }
         let mut set = |name: &str, value: Option<Value>| value.map(|value| body.insert(name.to_owned(), value));
         set("access", self.access.map(|access| access.name().into()));
         set("shared_with", (!self.shared_with.is_empty()).then(|| self.shared_with.into()));

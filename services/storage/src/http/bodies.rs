@@ -19,7 +19,7 @@ macro_rules! put_body {
             /// Who besides the owner may read it.
             #[serde(default)]
             access: Access,
-            /// For access "shared": subjects of the same tenant.
+            /// For access "shared", and with no other: subjects of the same tenant.
             #[serde(default)]
             #[schema(value_type = Vec<String>)]
             shared_with: Vec<Subject>,
@@ -91,6 +91,7 @@ impl PutBody {
 pub(super) struct AmendBody {
     #[serde(default)]
     access: Option<Access>,
+    /// In place of those named before; goes with access "shared" in the same request.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
     shared_with: Option<Vec<Subject>>,

@@ -16,6 +16,12 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "shared with too many",
         "name at most 100 subjects, or use access \"tenant\"",
     ),
+    Entry::new(
+        "storage.shared_with_nobody",
+        400,
+        "subjects are named, but nothing is shared with them",
+        "send access \"shared\" together with shared_with, or leave shared_with out",
+    ),
     Entry::new("storage.expiry_past", 400, "the expiry is not in the future", "name a time that lies ahead"),
     Entry::new(
         "storage.retention_malformed",

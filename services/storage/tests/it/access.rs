@@ -15,7 +15,8 @@ async fn who_may_read_is_what_the_owner_says() {
         for access in [Access::Private, Access::Tenant, Access::Shared, Access::Public] {
             let mut wanted = sealed(access.as_str(), "1");
             wanted.access = access;
-            wanted.shared_with = vec![Subject::parse("sub_friend").unwrap()];
+            let friends = [Subject::parse("sub_friend").unwrap()];
+            wanted.shared_with = friends.into_iter().filter(|_| access == Access::Shared).collect();
             ground.put(&owner, wanted).await.unwrap();
         }
         // Once from SQL, once from the cache.

@@ -178,6 +178,30 @@ async fn batches_lists_and_usage_answer_json() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subjects_that_could_not_read_are_not_named() {
+    each(async |ground| {
+        let cx = ground.alone();
+        let item = "/v1/storage/neo-n3/items/a";
+        let put = r#"{"value":1,"access":"shared","shared_with":["sub_x"]}"#;
+        assert_eq!(ask(&ground, &cx, Method::PUT, item, &[], put).await.status, 201);
+        for (method, path, body) in [
+            (Method::PUT, item, r#"{"value":1,"shared_with":["sub_x"]}"#),
+            (Method::PATCH, item, r#"{"shared_with":["sub_x"]}"#),
+            (Method::PATCH, item, r#"{"access":"tenant","shared_with":["sub_x"]}"#),
+            (Method::POST, "/v1/storage/store/neo-n3", r#"{"key":"a","value":1,"shared_with":["sub_x"]}"#),
+            (Method::POST, "/v1/storage/neo-n3/batch", r#"{"items":[{"key":"a","value":1,"shared_with":["sub_x"]}]}"#),
+        ] {
+            let refused = ask(&ground, &cx, method, path, &[], body).await;
+            assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (400, &json!("storage.shared_with_nobody")));
+        }
+        let amend = r#"{"access":"shared","shared_with":["sub_y"]}"#;
+        let amended = ask(&ground, &cx, Method::PATCH, item, &[], amend).await;
+        assert_eq!(amended.json()["version"], 2, "nothing of the others was done");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn public_values_need_no_credential_and_names_mean_nothing_there() {
     each(async |ground| {
         let cx = ground.alone();
