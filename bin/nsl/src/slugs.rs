@@ -164,6 +164,19 @@ async fn every_slug_that_can_be_sent_can_be_looked_up() {
 }
 
 #[test]
+fn every_scope_that_a_service_asks_for_can_be_given_to_a_key() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../services");
+    let mut all = Vec::new();
+    for entry in fs::read_dir(root).unwrap() {
+        sources(&entry.unwrap().path().join("src"), &mut all);
+    }
+    let word = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    let is_scope = |text: &&str| text.split_once(':').is_some_and(|(service, verb)| word(service) && word(verb));
+    let asked: BTreeSet<&str> = all.iter().flat_map(|(_, code)| code.split('"').filter(is_scope)).collect();
+    assert_eq!(asked, crate::wire::scopes().into_iter().collect());
+}
+
+#[test]
 fn slugs_are_found_behind_constants_closures_functions_and_variables() {
     let code = r#"
         const GONE: &str = "a.gone";

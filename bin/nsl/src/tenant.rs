@@ -11,7 +11,7 @@ use crate::{
     engines::{Engines, Schema},
     exit::Failure,
     settings::Settings,
-    show,
+    show, wire,
 };
 
 /// How a platform gets its tenants: with the database at hand, since no key exists yet that could ask.
@@ -44,7 +44,7 @@ impl Tenant {
         let tasks = Tasks::new();
         let Engines { db, ledger, clock, .. } = engines;
         let (config, nobody_listens) = (loaded.value.identity.clone(), std::sync::Arc::new(|_: &str| {}));
-        let service = nsl_identity::build(config, db.clone(), ledger, clock, &tasks, nobody_listens);
+        let service = nsl_identity::build(config, db.clone(), ledger, clock, wire::scopes(), &tasks, nobody_listens);
         let identity = IdentityClient::new(Via::Local(service));
         let cx = Cx::system(TenantId::parse(nsl_ledger::PLATFORM)?, Duration::from_secs(30));
         let made = identity.create_tenant(&cx, CreateTenant { name, subject }).await;

@@ -59,7 +59,7 @@ pub(crate) async fn wire(
                 }
             });
             let config = settings.identity.clone();
-            Ok(nsl_identity::build(config, db.clone(), ledger.clone(), Arc::clone(&clock), tasks, forget))
+            Ok(nsl_identity::build(config, db.clone(), ledger.clone(), Arc::clone(&clock), scopes(), tasks, forget))
         })
         .await;
 
@@ -99,6 +99,11 @@ pub(crate) async fn wire(
     let public = made.serve(faces);
     let made = edge.get_or_init(|| made).clone();
     Ok(Wired { public, internal, edge: made, identity, storage: built, here, channels })
+}
+
+/// Every scope that a service of this program asks for, wherever it runs: what API keys can be given.
+pub(crate) fn scopes() -> Vec<&'static str> {
+    [nsl_storage::SCOPES, nsl_identity::SCOPES, nsl_audit::SCOPES].concat()
 }
 
 /// What this process shows to the public: each service that it has a client of.

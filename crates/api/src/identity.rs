@@ -25,7 +25,8 @@ pub struct Authenticated {
 pub struct CreateKey {
     /// For people: shown in lists. 1 to 100 characters.
     pub name: String,
-    /// What the key may do: `service:verb`, `service:*` or `*`. Never more than the creating credential holds.
+    /// What the key may do: `service:verb`, `service:*` or `*`. Never more than the creating credential holds, and
+    /// nothing that no service asks for.
     pub scopes: Vec<String>,
     /// Whose data the key works on; the creator's own when absent. Another's needs `identity:admin`.
     #[serde(default)]

@@ -27,6 +27,9 @@ pub use config::Config;
 pub use http::face;
 pub use seen::last_seen;
 
+/// The scopes that this service asks for.
+pub const SCOPES: &[&str] = &["audit:read"];
+
 /// Starts the service and its workers.
 pub fn build(config: Config, db: Db, ledger: Ledger, key: ChainKey, blobs: Blobs, tasks: &Tasks) -> Arc<dyn Audit> {
     worker::start(config, ledger.clone(), blobs, tasks);

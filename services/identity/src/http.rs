@@ -16,6 +16,12 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 const PROBLEMS: &[Entry] = &[
     Entry::new("identity.name", 400, "the name has a wrong form", "use 1 to 100 visible characters"),
     Entry::new("identity.scopes", 400, "the scopes have a wrong form", "use service:verb, service:* or *"),
+    Entry::new(
+        "identity.scope_unknown",
+        400,
+        "nothing asks for the scope",
+        "check its spelling: the details name those that are known",
+    ),
     Entry::new("identity.expiry", 400, "the expiry has passed already", "name a time that lies ahead"),
     Entry::new(
         "identity.expiry_not_held",
@@ -95,7 +101,8 @@ struct Whoami {
 
 /// Make an API key
 ///
-/// The reply shows the key's secret this once. A key never gets a scope that the credential making it lacks.
+/// The reply shows the key's secret this once. A key never gets a scope that the credential making it lacks, nor one
+/// that nothing asks for.
 #[utoipa::path(post, path = "/v1/identity/keys", tag = "identity", operation_id = "create_key",
     request_body = CreateKey, responses((status = 201, description = "The new key with its secret", body = CreatedKey)))]
 async fn create_key(

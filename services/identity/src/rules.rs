@@ -43,8 +43,9 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether the scopes are well formed and the granting principal holds each of them.
-pub(crate) fn check_scopes(scopes: &[String], granted_by: &Principal) -> Result<()> {
+/// Whether the scopes are well formed, some service asks for each of them (`known`), and the granting principal
+/// holds them.
+pub(crate) fn check_scopes(scopes: &[String], known: &[&str], granted_by: &Principal) -> Result<()> {
     if scopes.is_empty() || scopes.len() > MOST_SCOPES {
         return Err(Error::invalid("identity.scopes", format!("a key has 1 to {MOST_SCOPES} scopes")));
     }
@@ -52,6 +53,14 @@ pub(crate) fn check_scopes(scopes: &[String], granted_by: &Principal) -> Result<
         if !is_scope(scope) {
             return Err(Error::invalid("identity.scopes", "a scope is service:verb, service:* or *")
                 .detail("scope", scope.as_str()));
+        }
+        if !is_known(scope, known) {
+            let message = format!(
+                "nothing asks for the scope {scope}: known are {}, and service:* or * for more of them",
+                known.join(", ")
+            );
+            let error = Error::invalid("identity.scope_unknown", message);
+            return Err(error.detail("scope", scope.as_str()).detail("known", known.to_vec()));
         }
         if !covers(granted_by, scope) {
             return Err(Error::new(
@@ -73,6 +82,11 @@ fn is_scope(scope: &str) -> bool {
     scope.len() <= LONGEST_SCOPE
         && (scope == "*"
             || scope.split_once(':').is_some_and(|(service, verb)| word(service) && (verb == "*" || word(verb))))
+}
+
+fn is_known(scope: &str, known: &[&str]) -> bool {
+    let of = |service: &str| known.iter().any(|known| known.split(':').next() == Some(service));
+    scope == "*" || known.contains(&scope) || scope.strip_suffix(":*").is_some_and(of)
 }
 
 fn covers(principal: &Principal, scope: &str) -> bool {
@@ -116,6 +130,8 @@ mod tests {
 
     use super::*;
 
+    const KNOWN: &[&str] = &["storage:read", "storage:write", "identity:read", "identity:write"];
+
     fn holding(scopes: &[&str]) -> Principal {
         Principal {
             kind: PrincipalKind::ApiKey,
@@ -149,7 +165,7 @@ mod tests {
             (&["storage"], &["storage:read"], false),
         ] {
             let asked: Vec<String> = asked.iter().map(|scope| (*scope).to_owned()).collect();
-            assert_eq!(check_scopes(&asked, &holding(held)).is_ok(), granted, "{held:?} grants {asked:?}");
+            assert_eq!(check_scopes(&asked, KNOWN, &holding(held)).is_ok(), granted, "{held:?} grants {asked:?}");
         }
     }
 
@@ -157,17 +173,34 @@ mod tests {
     fn malformed_scopes_and_names_are_refused_even_to_those_who_hold_everything() {
         for scope in ["", "storage", "storage:", ":read", "*:read", "a:b:c", "Storage:read", "storage:**", "a b:c"] {
             assert_eq!(
-                check_scopes(&[scope.to_owned()], &holding(&["*"])).unwrap_err().slug,
+                check_scopes(&[scope.to_owned()], KNOWN, &holding(&["*"])).unwrap_err().slug,
                 "identity.scopes",
                 "{scope}"
             );
         }
-        assert!(check_scopes(&[], &holding(&["*"])).is_err());
-        assert!(check_scopes(&vec!["*".to_owned(); 51], &holding(&["*"])).is_err());
+        assert!(check_scopes(&[], KNOWN, &holding(&["*"])).is_err());
+        assert!(check_scopes(&vec!["*".to_owned(); 51], KNOWN, &holding(&["*"])).is_err());
         for name in ["", " x", "x ", "a\nb", "a\u{1b}[2Jb", &"x".repeat(101)] {
             assert!(check_name(name).is_err(), "{name:?}");
         }
         assert!(check_name("Lager Süd 3").is_ok() && check_name(&"ü".repeat(100)).is_ok());
+    }
+
+    #[test]
+    fn a_scope_that_nothing_asks_for_is_refused_with_those_that_are_known() {
+        let all = holding(&["*"]);
+        for scope in ["storage:raed", "sotrage:*", "storage:admin", "orders:read", "store:*"] {
+            let refused = check_scopes(&["storage:read".to_owned(), scope.to_owned()], KNOWN, &all).unwrap_err();
+            assert_eq!((&*refused.slug, refused.code), ("identity.scope_unknown", nsl_core::Code::Invalid), "{scope}");
+            assert!(
+                refused.message.contains(scope) && refused.message.contains(&KNOWN.join(", ")),
+                "{}",
+                refused.message
+            );
+        }
+        for scope in ["*", "storage:*", "identity:*", "storage:write"] {
+            assert!(check_scopes(&[scope.to_owned()], KNOWN, &all).is_ok(), "{scope}");
+        }
     }
 
     #[test]

@@ -32,13 +32,21 @@ pub(crate) struct Service {
     db: Db,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
+    scopes: Vec<&'static str>,
     revoked: Revoked,
     used: Mutex<HashMap<(TenantId, String), Timestamp>>,
 }
 
 impl Service {
-    pub(crate) fn new(config: Config, db: Db, ledger: Ledger, clock: Arc<dyn Clock>, revoked: Revoked) -> Self {
-        Self { config, db, ledger, clock, revoked, used: Mutex::default() }
+    pub(crate) fn new(
+        config: Config,
+        db: Db,
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        scopes: Vec<&'static str>,
+        revoked: Revoked,
+    ) -> Self {
+        Self { config, db, ledger, clock, scopes, revoked, used: Mutex::default() }
     }
 
     pub(crate) fn config(&self) -> &Config {
@@ -161,7 +169,7 @@ impl Identity for Service {
     async fn create_key(&self, cx: &Cx, request: CreateKey) -> Result<CreatedKey> {
         cx.permit("identity:write")?;
         rules::check_name(&request.name)?;
-        rules::check_scopes(&request.scopes, &cx.principal)?;
+        rules::check_scopes(&request.scopes, &self.scopes, &cx.principal)?;
         let expires_at = rules::expiry(request.expires_at, &cx.principal, self.clock.now())?;
         let subject = request.subject.unwrap_or_else(|| cx.principal.subject.clone());
         if subject != cx.principal.subject {

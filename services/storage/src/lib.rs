@@ -37,6 +37,7 @@ use nsl_sql::Db;
 pub use config::{Config, Quota};
 pub use http::{face, routes};
 pub use receipt::verify_receipt;
+pub use service::SCOPES;
 pub use store::MIGRATIONS;
 pub use worker::Tick;
 

@@ -25,6 +25,9 @@ use crate::{
     writes::{Deed, reply},
 };
 
+/// The scopes that this service asks for.
+pub const SCOPES: &[&str] = &[READ, WRITE, "privacy:read", "privacy:write", "privacy:admin"];
+
 pub(crate) const READ: &str = "storage:read";
 pub(crate) const WRITE: &str = "storage:write";
 

@@ -64,6 +64,12 @@ fn exit_codes_tell_apart_what_a_script_must() {
     assert_eq!(code(&["storage", "put", "a", "not json"]), 2);
     assert_eq!(code(&["storage", "put", "not a key", "1"]), 2);
     assert_eq!(code(&["storage", "privacy", "erase"]), 2);
+    for access in [&[][..], &["--access", "tenant"]] {
+        assert_eq!(code(&[&["storage", "put", "a", "1", "--shared-with", "bob"], access].concat()), 2);
+        assert_eq!(code(&[&["storage", "amend", "a", "--shared-with", "bob"], access].concat()), 2);
+    }
+    assert_eq!(code(&["storage", "amend", "a", "--shared-with", "bob", "--access", "shared"]), 0);
+    assert_eq!(code(&["apikey", "create", "reader", "--scope", "storage:raed"]), 2);
     assert_eq!(code(&["storage", "get", "none"]), 3);
     assert_eq!(code(&["apikey", "revoke", "key_none"]), 3);
     assert_eq!(code(&["storage", "put", "a", "2", "--if-version", "7"]), 4);

@@ -15,6 +15,9 @@ use nsl_rpc::{Client, Via};
 use nsl_sql::{BASE, Config, Db};
 use parking_lot::Mutex;
 
+/// What the services around ask for.
+const KNOWN: &[&str] = &["storage:read", "storage:write", "identity:read", "identity:write", "identity:admin"];
+
 pub(crate) struct Ground {
     pub(crate) identity: IdentityClient,
     pub(crate) db: Db,
@@ -63,6 +66,7 @@ impl Ground {
             db.clone(),
             ledger.clone(),
             clock.clone(),
+            KNOWN.to_vec(),
             &tasks,
             Arc::new(move |digest: &str| heard.lock().push(digest.to_owned())),
         );
@@ -81,6 +85,7 @@ impl Ground {
             db,
             self.ledger.clone(),
             self.clock.clone(),
+            KNOWN.to_vec(),
             &self.tasks,
             Arc::new(|_: &str| {}),
         );

@@ -87,6 +87,20 @@ async fn nobody_gets_more_than_its_maker_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_key_gets_a_scope_that_nothing_asks_for() {
+    each(async |ground: Ground| {
+        let owner = ground.as_key(&ground.tenant().await.key).await;
+        let refused = ground.identity.create_key(&owner, new_key("ci", &["storage:raed"])).await.unwrap_err();
+        assert_eq!((refused.code, &*refused.slug), (Code::Invalid, "identity.scope_unknown"));
+        assert_eq!(refused.details["known"][0], "storage:read");
+        for scope in ["storage:*", "*", "storage:read"] {
+            assert!(ground.identity.create_key(&owner, new_key("ci", &[scope])).await.is_ok(), "{scope}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_ends_makes_none_that_lasts_longer() {
     each(async |ground: Ground| {
         let owner = ground.as_key(&ground.tenant().await.key).await;
