@@ -43,7 +43,7 @@ enum Command {
     Audit(Audit),
     /// Make, list and revoke API keys
     Apikey(Apikey),
-    /// Make tenants, with the database at hand
+    /// Make and list tenants, with the database at hand
     Tenant(Tenant),
     /// Rotate secrets
     Secrets(Secrets),

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use nsl_api::identity::{CreateTenant, IdentityClient};
+use nsl_api::identity::{CreateTenant, IdentityClient, ListTenants};
 use nsl_core::{Cx, Subject, TenantId};
 use nsl_kit::{Environment, Loaded, Tasks};
 use nsl_rpc::{Client, Via};
+use serde_json::json;
 
 use crate::{
     commands::{Done, config::Configure},
@@ -33,28 +34,60 @@ enum Command {
         #[command(flatten)]
         configure: Configure,
     },
+    /// List all tenants that were made so, newest first
+    List {
+        #[command(flatten)]
+        configure: Configure,
+    },
 }
+
+const PAGE: u32 = 100;
 
 impl Tenant {
     pub(crate) async fn run(self, environment: Environment) -> Result<Done, Failure> {
-        let Command::Create { name, subject, configure } = self.command;
+        let (Command::Create { configure, .. } | Command::List { configure }) = &self.command;
         let loaded: Loaded<Settings> = configure.loader(environment.clone()).load()?;
-        let subject = Subject::parse(&subject)?;
         let engines = Engines::open(&loaded.value, loaded.profile, &environment, Schema::Check).await?;
         let tasks = Tasks::new();
         let Engines { db, ledger, clock, .. } = engines;
         let (config, nobody_listens) = (loaded.value.identity.clone(), std::sync::Arc::new(|_: &str| {}));
         let service = nsl_identity::build(config, db.clone(), ledger, clock, wire::scopes(), &tasks, nobody_listens);
-        let identity = IdentityClient::new(Via::Local(service));
-        let cx = Cx::system(TenantId::parse(nsl_ledger::PLATFORM)?, Duration::from_secs(30));
-        let made = identity.create_tenant(&cx, CreateTenant { name, subject }).await;
+        let done = self.command.ask(IdentityClient::new(Via::Local(service))).await;
         tasks.drain(Duration::from_secs(1)).await;
         db.drain().await;
-        let whole = serde_json::to_value(made?).map_err(anyhow::Error::from)?;
-        let fields = [("tenant", "tenant")];
-        let of_key = [("key", "secret"), ("id", "id"), ("subject", "subject")];
-        let note = "The key is shown this once: keep it now.\n";
-        let shown = format!("{}{}{note}", show::pairs(&fields, &whole), show::pairs(&of_key, &whole["key"]));
-        Ok(Done { json: whole.to_string(), shown })
+        done
+    }
+}
+
+impl Command {
+    async fn ask(self, identity: IdentityClient) -> Result<Done, Failure> {
+        let cx = Cx::system(TenantId::parse(nsl_ledger::PLATFORM)?, Duration::from_secs(30));
+        match self {
+            Self::Create { name, subject, .. } => {
+                let subject = Subject::parse(&subject)?;
+                let made = identity.create_tenant(&cx, CreateTenant { name, subject }).await?;
+                let whole = serde_json::to_value(made).map_err(anyhow::Error::from)?;
+                let fields = [("tenant", "tenant")];
+                let of_key = [("key", "secret"), ("id", "id"), ("subject", "subject")];
+                let note = "The key is shown this once: keep it now.\n";
+                let shown = format!("{}{}{note}", show::pairs(&fields, &whole), show::pairs(&of_key, &whole["key"]));
+                Ok(Done { json: whole.to_string(), shown })
+            }
+            Self::List { .. } => {
+                let (mut items, mut after) = (Vec::new(), None);
+                loop {
+                    let page = identity.list_tenants(&cx, ListTenants { limit: PAGE, after }).await?;
+                    for tenant in page.items {
+                        items.push(serde_json::to_value(tenant).map_err(anyhow::Error::from)?);
+                    }
+                    after = page.next;
+                    if after.is_none() {
+                        break;
+                    }
+                }
+                let shown = show::table(&[("TENANT", "tenant"), ("NAME", "name"), ("CREATED", "created_at")], &items);
+                Ok(Done { json: json!({ "items": items }).to_string(), shown })
+            }
+        }
     }
 }

@@ -95,6 +95,21 @@ pub struct CreatedTenant {
     pub key: CreatedKey,
 }
 
+/// Newest first; only the platform itself may ask.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListTenants {
+    pub limit: u32,
+    pub after: Option<String>,
+}
+
+/// A tenant that was made here. One that only tokens of an identity provider name is in no list.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TenantInfo {
+    pub tenant: TenantId,
+    pub name: String,
+    pub created_at: Timestamp,
+}
+
 /// Published when a key was revoked, so that every process forgets what it remembered of it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KeyRevoked {
@@ -114,5 +129,7 @@ nsl_rpc::service! {
         fn revoke_key(RevokeKey) -> KeyInfo;
         /// For start-up and operators; refused to anything but the platform itself.
         fn create_tenant(CreateTenant) -> CreatedTenant;
+        /// For operators; refused to anything but the platform itself.
+        read fn list_tenants(ListTenants) -> Page<TenantInfo>;
     }
 }

@@ -5,7 +5,7 @@ use nsl_api::{
     Page, Revealed,
     identity::{
         Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, Identity, KeyInfo, ListKeys,
-        RevokeKey,
+        ListTenants, RevokeKey, TenantInfo,
     },
 };
 use nsl_core::{Clock, Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp, fresh};
@@ -142,6 +142,21 @@ fn is_others(cx: &Cx, subject: &Subject) -> bool {
     *subject != cx.principal.subject && !cx.principal.holds("identity:admin")
 }
 
+fn platform_only(cx: &Cx) -> Result<()> {
+    match cx.principal.kind {
+        PrincipalKind::System => Ok(()),
+        _ => Err(Error::new(Code::Forbidden, "identity.platform_only", "only the platform makes and lists tenants")),
+    }
+}
+
+/// What a page shows of what was found, one more than fits being there if there is more, and where the next begins.
+fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> &str) -> Page<T> {
+    let more = items.len() > limit as usize;
+    items.truncate(limit as usize);
+    let next = items.last().filter(|_| more).map(|item| id(item).to_owned());
+    Page { items, next }
+}
+
 #[async_trait]
 impl Identity for Service {
     async fn authenticate(&self, _: &Cx, request: Authenticate) -> Result<Authenticated> {
@@ -191,11 +206,8 @@ impl Identity for Service {
         cx.permit("identity:read")?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
         let only = (!cx.principal.holds("identity:admin")).then_some(&cx.principal.subject);
-        let mut items = store::list(&self.db, &cx.tenant, only, request.after, limit + 1).await?;
-        let more = items.len() > limit as usize;
-        items.truncate(limit as usize);
-        let next = items.last().filter(|_| more).map(|key| key.id.clone());
-        Ok(Page { items, next })
+        let items = store::list(&self.db, &cx.tenant, only, request.after, limit + 1).await?;
+        Ok(page(items, limit, |key| &key.id))
     }
 
     async fn revoke_key(&self, cx: &Cx, request: RevokeKey) -> Result<KeyInfo> {
@@ -216,9 +228,7 @@ impl Identity for Service {
     }
 
     async fn create_tenant(&self, cx: &Cx, request: CreateTenant) -> Result<CreatedTenant> {
-        if cx.principal.kind != PrincipalKind::System {
-            return Err(Error::new(Code::Forbidden, "identity.platform_only", "only the platform makes tenants"));
-        }
+        platform_only(cx)?;
         rules::check_name(&request.name)?;
         rules::check_subject(&request.subject)?;
         let tenant = TenantId::fresh();
@@ -232,5 +242,12 @@ impl Identity for Service {
             expires_at: None,
         };
         Ok(CreatedTenant { tenant, key: self.add(&cx, new).await? })
+    }
+
+    async fn list_tenants(&self, cx: &Cx, request: ListTenants) -> Result<Page<TenantInfo>> {
+        platform_only(cx)?;
+        let limit = request.limit.clamp(1, LONGEST_PAGE);
+        let items = store::list_tenants(&self.db, request.after, limit + 1).await?;
+        Ok(page(items, limit, |found| found.tenant.as_str()))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use nsl_api::identity::KeyInfo;
+use nsl_api::identity::{KeyInfo, TenantInfo};
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_sql::{Change, Db, EngineKind, Kind, Many, Row, Scope, Tx, Value, args};
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,8 @@ static FIND: &str = "SELECT id, name, prefix, subject, scopes, created_at, expir
     FROM api_keys WHERE tenant_id = $1 AND id = $2";
 static LIST: &str = "SELECT id, name, prefix, subject, scopes, created_at, expires_at, revoked_at, last_used_at, digest
     FROM api_keys WHERE tenant_id = $1 AND id < $2 AND ($3 = '' OR subject = $3) ORDER BY id DESC LIMIT $4";
+static LIST_TENANTS: &str =
+    "SELECT tenant_id, name, created_at FROM tenants WHERE tenant_id < $1 ORDER BY tenant_id DESC LIMIT $2";
 static TOUCH: Many = Many {
     one: "UPDATE api_keys SET last_used_at = $3
           WHERE tenant_id = $1 AND id = $2 AND (last_used_at IS NULL OR last_used_at < $3)",
@@ -79,6 +81,14 @@ pub(crate) async fn list(
     let below = after.unwrap_or_else(|| ABOVE_ALL.to_owned());
     let rows = db.query(Scope::Tenant(tenant), LIST, args![tenant, below, of, limit]).await?;
     rows.into_iter().map(|row| info(row).map(|(key, _)| key)).collect()
+}
+
+/// Of the whole platform, newest first.
+pub(crate) async fn list_tenants(db: &Db, after: Option<String>, limit: u32) -> Result<Vec<TenantInfo>> {
+    let below = after.unwrap_or_else(|| ABOVE_ALL.to_owned());
+    let rows = db.query(Scope::Platform, LIST_TENANTS, args![below, limit]).await?;
+    let tenant = |mut row: Row| Ok(TenantInfo { tenant: row.take(0)?, name: row.take(1)?, created_at: row.take(2)? });
+    rows.into_iter().map(tenant).collect()
 }
 
 fn info(mut row: Row) -> Result<(KeyInfo, String)> {

@@ -47,6 +47,10 @@ fn production_starts_only_on_secrets_that_somebody_gave_it_and_a_schema_that_fit
     assert!(run(&["migrate"]).contains("up to date"));
     let made: Value = serde_json::from_str(&run(&["tenant", "create", "acme", "--json"])).unwrap();
     let key = made["key"]["secret"].as_str().unwrap().to_owned();
+    let listed: Value = serde_json::from_str(&run(&["tenant", "list", "--json"])).unwrap();
+    assert_eq!((&listed["items"][0]["tenant"], &listed["items"][0]["name"]), (&made["tenant"], &json!("acme")));
+    let shown = run(&["tenant", "list"]);
+    assert!(shown.starts_with("TENANT") && shown.contains("acme") && !shown.contains(&key), "{shown}");
 
     let nsl = serve(true).start().unwrap();
     let headers = [format!("Authorization: Bearer {key}"), "Content-Type: application/json".to_owned()];

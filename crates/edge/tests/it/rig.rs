@@ -21,7 +21,7 @@ use nsl_api::{
     audit::{Audit, AuditClient, AuditEntry, Refusal, Refuse, Refused, SearchAudit, Verdict, VerifyAudit},
     identity::{
         Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, Identity, IdentityClient,
-        KeyInfo, ListKeys, RevokeKey,
+        KeyInfo, ListKeys, ListTenants, RevokeKey, TenantInfo,
     },
 };
 use nsl_core::{Code, Cx, Error, ManualClock, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp};
@@ -80,6 +80,10 @@ impl Identity for FakeIdentity {
     }
 
     async fn create_tenant(&self, _: &Cx, _: CreateTenant) -> Result<CreatedTenant> {
+        not_here()
+    }
+
+    async fn list_tenants(&self, _: &Cx, _: ListTenants) -> Result<Page<TenantInfo>> {
         not_here()
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use nsl_api::identity::{CreateTenant, ListKeys, RevokeKey};
+use nsl_api::identity::{CreateTenant, ListKeys, ListTenants, RevokeKey};
 use nsl_core::{Code, Cx, Subject, TenantId};
 
 use crate::ground::{Ground, each, new_key};
@@ -15,6 +15,28 @@ async fn only_the_platform_makes_tenants() {
         let cx = Cx::system(TenantId::fresh(), Duration::from_secs(10));
         let nameless = CreateTenant { name: String::new(), ..request() };
         assert_eq!(ground.identity.create_tenant(&cx, nameless).await.unwrap_err().code, Code::Invalid);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_platform_alone_sees_all_tenants_newest_first() {
+    each(async |ground: Ground| {
+        let mut made = Vec::new();
+        for _ in 0..3 {
+            made.push(ground.tenant().await);
+        }
+        let cx = Cx::system(TenantId::fresh(), Duration::from_secs(10));
+        let list = |after: Option<String>| ListTenants { limit: 2, after };
+        let first = ground.identity.list_tenants(&cx, list(None)).await.unwrap();
+        assert_eq!((first.items.len(), first.items[0].name.as_str()), (2, "acme"));
+        let second = ground.identity.list_tenants(&cx, list(first.next.clone())).await.unwrap();
+        let seen: Vec<_> = first.items.iter().chain(&second.items).map(|found| &found.tenant).collect();
+        assert_eq!(seen, made.iter().rev().map(|made| &made.tenant).collect::<Vec<_>>());
+        assert_eq!((first.next.is_some(), second.next), (true, None));
+        let owner = ground.as_key(&made[0].key).await;
+        let refused = ground.identity.list_tenants(&owner, list(None)).await.unwrap_err();
+        assert_eq!((refused.code, &*refused.slug), (Code::Forbidden, "identity.platform_only"));
     })
     .await;
 }
