@@ -62,7 +62,7 @@ impl Cli {
             Command::Dev(dev) => return ended(dev.run(environment, self.json), self.json),
             Command::Serve(serve) => return ended(serve.run(environment), self.json),
             Command::Migrate(migrate) => ask(migrate.run(environment)),
-            Command::Config(config) => config.run(environment),
+            Command::Config(config) => return config.run(environment, self.json),
             Command::Storage(storage) => ask(storage.run(&environment)),
             Command::Audit(audit) => ask(audit.run(environment)),
             Command::Apikey(apikey) => ask(apikey.run(&environment)),

@@ -1,11 +1,15 @@
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, Subcommand};
-use nsl_kit::{Environment, Loader};
+use nsl_kit::{Environment, Loader, config::Setting};
 use serde_json::json;
 
 use super::Done;
-use crate::{exit::Failure, given, settings::Settings};
+use crate::{
+    exit::{Exit, Failure},
+    given,
+    settings::Settings,
+};
 
 #[derive(Args)]
 pub(crate) struct Config {
@@ -20,7 +24,7 @@ enum Command {
         #[command(flatten)]
         configure: Configure,
     },
-    /// Print every setting with where it came from; secrets are hidden
+    /// Print every setting with where it came from, secrets hidden, and then what is wrong; exits 1 if something is
     Print {
         #[command(flatten)]
         configure: Configure,
@@ -52,29 +56,43 @@ impl Configure {
 }
 
 impl Config {
-    pub(crate) fn run(self, environment: Environment) -> Result<Done, Failure> {
+    pub(crate) fn run(self, environment: Environment, as_json: bool) -> ExitCode {
         match self.command {
-            Command::Check { configure } => {
-                let loaded = given::load(&configure.loader(environment.clone()), &environment)??;
-                let (count, profile) = (loaded.settings().len(), loaded.profile);
-                Ok(Done {
-                    json: json!({ "good": true, "settings": count, "profile": profile }).to_string(),
-                    shown: format!("{count} settings are good for {profile}\n"),
-                })
-            }
+            Command::Check { configure } => match check(&configure, &environment) {
+                Ok(done) => done.print(as_json),
+                Err(failure) => failure.report(as_json),
+            },
             Command::Print { configure } => {
-                let settings = configure.loader(environment).load::<Settings>()?.settings();
-                let widest = settings.iter().map(|it| it.path.len() + it.shown.len()).max().unwrap_or(0).min(60);
-                let line = |it: &nsl_kit::config::Setting| {
-                    let setting = format!("{} = {}", it.path, it.shown);
-                    format!("{setting:<width$}  # {}\n", it.origin, width = widest + 3)
-                };
-                let object = |it: &nsl_kit::config::Setting| json!({ "path": it.path, "value": it.shown, "origin": it.origin.to_string() });
-                Ok(Done {
-                    json: json!({ "settings": settings.iter().map(object).collect::<Vec<_>>() }).to_string(),
-                    shown: settings.iter().map(line).collect(),
-                })
+                let (settings, mistakes) = configure.loader(environment).look::<Settings>();
+                let printed = print(&settings).print(as_json);
+                if mistakes.is_empty() {
+                    return printed;
+                }
+                // What is wrong is said last, where it is seen.
+                Failure::new(Exit::Failed, mistakes.to_string()).report(as_json)
             }
         }
+    }
+}
+
+fn check(configure: &Configure, environment: &Environment) -> Result<Done, Failure> {
+    let loaded = given::load(&configure.loader(environment.clone()), environment)??;
+    let (count, profile) = (loaded.settings().len(), loaded.profile);
+    Ok(Done {
+        json: json!({ "good": true, "settings": count, "profile": profile }).to_string(),
+        shown: format!("{count} settings are good for {profile}\n"),
+    })
+}
+
+fn print(settings: &[Setting]) -> Done {
+    let widest = settings.iter().map(|it| it.path.len() + it.shown.len()).max().unwrap_or(0).min(60);
+    let line = |it: &Setting| {
+        let setting = format!("{} = {}", it.path, it.shown);
+        format!("{setting:<width$}  # {}\n", it.origin, width = widest + 3)
+    };
+    let object = |it: &Setting| json!({ "path": it.path, "value": it.shown, "origin": it.origin.to_string() });
+    Done {
+        json: json!({ "settings": settings.iter().map(object).collect::<Vec<_>>() }).to_string(),
+        shown: settings.iter().map(line).collect(),
     }
 }

@@ -116,6 +116,27 @@ fn what_production_needs_is_little_and_a_desk_needs_none_of_it() {
 }
 
 #[test]
+fn printing_shows_also_what_is_refused_and_says_why() {
+    let environment = [("NSL_PUBLIC__TLS__MODE", "plain"), ("DATABASE_URL", "postgres://nsl:hunter2@db/nsl")];
+    let args = ["config", "print", "--set", "http.max_haeders=5", "--set", "edge.in_flight=many"];
+    let (code, out, err) = run(&args, &environment);
+    assert_eq!(code, 1, "{err}");
+    for shown in ["public.tls.mode = \"plain\"", "edge.in_flight = ", "sql.url = \"postgres://nsl:[secret]@db/nsl\""] {
+        assert!(out.contains(shown), "{shown} in:\n{out}");
+    }
+    for refused in ["public.tls.mode: production refuses", "http.max_haeders", "edge.in_flight"] {
+        assert!(err.contains(refused), "{refused} in:\n{err}");
+    }
+    let (code, out, err) = run(&[&args[..], &["--json"]].concat(), &environment);
+    let (out, err): (serde_json::Value, serde_json::Value) =
+        (serde_json::from_str(&out).unwrap(), serde_json::from_str(&err).unwrap());
+    assert_eq!(code, 1);
+    assert!(out["settings"].as_array().is_some_and(|all| all.len() > 50), "{out}");
+    assert!(err["detail"].as_str().unwrap().contains("public.tls.mode"), "{err}");
+    assert!(!out.to_string().contains("hunter2") && !err.to_string().contains("hunter2"));
+}
+
+#[test]
 fn printing_shows_where_settings_come_from_and_hides_secrets() {
     let environment = [
         ("DATABASE_URL", "postgres://nsl@db/nsl"),

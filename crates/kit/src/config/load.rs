@@ -117,6 +117,15 @@ impl Loader {
         }
     }
 
+    /// Every setting as far as the layers can be read, and everything that is wrong with them: for showing, and for
+    /// nothing to start on.
+    pub fn look<T: DeserializeOwned + Check>(&self) -> (Vec<Setting>, Mistakes) {
+        let mut mistakes = Mistakes::new();
+        let Some((schema, tree)) = self.tree(&mut mistakes) else { return (Vec::new(), mistakes) };
+        read::<T>(&schema, &tree, &self.environment, &mut mistakes);
+        (settings_of(&tree), mistakes)
+    }
+
     pub(super) fn tree(&self, mistakes: &mut Mistakes) -> Option<(Schema, Tree)> {
         let schema = match Schema::parse(&self.defaults) {
             Ok(schema) => schema,
@@ -203,13 +212,17 @@ pub struct Loaded<T> {
 impl<T> Loaded<T> {
     /// Every setting with its origin, in the order of their paths.
     pub fn settings(&self) -> Vec<Setting> {
-        let setting = |(path, entry): (&str, &super::tree::Entry)| Setting {
-            path: path.to_owned(),
-            shown: in_toml(&redact::shown(path, &entry.value)),
-            origin: entry.origin.clone(),
-        };
-        self.tree.iter().map(setting).collect()
+        settings_of(&self.tree)
     }
+}
+
+fn settings_of(tree: &Tree) -> Vec<Setting> {
+    let setting = |(path, entry): (&str, &super::tree::Entry)| Setting {
+        path: path.to_owned(),
+        shown: in_toml(&redact::shown(path, &entry.value)),
+        origin: entry.origin.clone(),
+    };
+    tree.iter().map(setting).collect()
 }
 
 impl<T> fmt::Debug for Loaded<T> {
