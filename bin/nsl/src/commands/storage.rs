@@ -331,6 +331,9 @@ impl Privacy {
             ("status", "status"),
             ("due", "due_at"),
             ("completed", "completed_at"),
+            ("parts", "parts"),
+            ("reason", "reason"),
+            ("receipt", "receipt"),
         ];
         let with = |more: &[&'static str]| [&REQUESTS[..], more].concat();
         let (kind, subject) = match self {

@@ -85,6 +85,23 @@ fn exit_codes_tell_apart_what_a_script_must() {
 }
 
 #[test]
+fn a_finished_request_of_a_person_shows_its_receipt_or_its_parts() {
+    let nsl = Launch::dev().unwrap().start().unwrap();
+    assert_eq!(run(&nsl, &["storage", "put", "a", "1"]).0, 0);
+    for (asked, shown) in [(&["export"][..], "parts      1\n"), (&["erase", "--yes"], "Ed25519")] {
+        let (code, out, err) = run(&nsl, &[&["--json", "storage", "privacy"], asked].concat());
+        assert_eq!(code, 0, "{err}");
+        let request: Value = serde_json::from_str(&out).unwrap();
+        let mut said = String::new();
+        let done = nsl_sandbox::eventually("the end of the request", 30, || {
+            said = run(&nsl, &["storage", "privacy", "show", request["id"].as_str().unwrap()]).1;
+            Ok(said.contains("completed"))
+        });
+        assert!(done.is_ok() && said.contains(shown), "{shown} in {said}");
+    }
+}
+
+#[test]
 fn a_narrow_key_from_a_file_does_what_it_may_and_no_more() {
     let nsl = Launch::dev().unwrap().start().unwrap();
     let (code, made, err) = run(&nsl, &["apikey", "create", "reader", "--scope", "storage:read", "--json"]);
