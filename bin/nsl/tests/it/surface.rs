@@ -1,4 +1,5 @@
 use nsl_sandbox::{Launch, eventually, http};
+use serde_json::json;
 
 #[test]
 fn plain_routes_of_the_public_listener_are_hardened_and_show_metrics_only_when_asked() {
@@ -19,6 +20,28 @@ fn plain_routes_of_the_public_listener_are_hardened_and_show_metrics_only_when_a
     let reply = http("GET", open.public(), "/metrics", &[], "").unwrap();
     assert!(reply.status == 200 && reply.body.contains("process_resident_memory_bytes"), "{reply:?}");
     assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
+}
+
+#[test]
+fn what_is_asked_for_by_no_known_name_is_refused() {
+    let nsl = Launch::dev().unwrap().start().unwrap();
+    let headers = [format!("X-API-Key: {}", nsl.api_key()), "Content-Type: application/json".to_owned()];
+    for (method, path, body, known) in [
+        ("PUT", "/v1/storage/neo-n3/items/a?owner=bob", r#"{"value":1}"#, json!([])),
+        ("GET", "/v1/storage/neo-n3/items/a?ownr=bob", "", json!(["owner", "version", "fresh", "max_stale_ms"])),
+        ("GET", "/api/identity/keys?limt=1", "", json!(["limit", "after"])),
+        ("GET", "/v1/identity/whoami?all=true", "", json!([])),
+    ] {
+        let reply = http(method, nsl.public(), path, &headers, body).unwrap();
+        assert_eq!(reply.status, 400, "{method} {path}");
+        let problem = reply.json().unwrap();
+        assert_eq!((&problem["code"], &problem["details"]["known"]), (&json!("request.query_unknown"), &known));
+    }
+    let start = http("GET", nsl.public(), "/", &[], "").unwrap().json().unwrap();
+    for link in ["docs", "openapi", "problems", "health"] {
+        let there = start[link].as_str().unwrap();
+        assert_eq!(http("GET", nsl.public(), there, &[], "").unwrap().status, 200, "{there}");
+    }
 }
 
 fn in_a_checkout() -> bool {
