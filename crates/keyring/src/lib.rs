@@ -14,4 +14,4 @@ mod store;
 pub use ring::Keyring;
 pub use root::{RootKey, SecretsRoot, Wrapped};
 pub use seal::{DataKey, bind};
-pub use store::{KEY_GONE, MIGRATIONS, destroy, key_gone, present};
+pub use store::{KEY_GONE, MIGRATIONS, Presence, destroy, key_gone};

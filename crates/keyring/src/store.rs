@@ -1,9 +1,9 @@
 //! The rows of data keys.
 
-use std::time::Duration;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use nsl_core::{Code, Cx, Entry, Error, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Kind, Many, Migrations, Step, Tx, args};
+use nsl_sql::{Change, Kind, Many, Migrations, Pending, Step, Tx, args};
 use serde::{Deserialize, Serialize};
 
 pub static MIGRATIONS: Migrations = Migrations {
@@ -134,18 +134,30 @@ static PRESENT: Many = Many {
     kinds: &[Kind::Text, Kind::Text],
 };
 
-/// Which of these keys still exist, within a change that is about to seal under them. They can't be destroyed
+/// Which keys still exist, asked within a change that is about to seal under them. They can't be destroyed
 /// before that change is committed.
-pub async fn present(tx: &mut Tx<'_>, keys: &[(TenantId, std::sync::Arc<str>)]) -> Result<Vec<bool>> {
-    let mut distinct: Vec<_> = keys.to_vec();
-    distinct.sort();
-    distinct.dedup();
-    let wanted = distinct.iter().map(|(tenant, id)| args![tenant, std::sync::Arc::clone(id)]).collect();
-    let mut found = Vec::new();
-    for mut row in tx.many(&PRESENT, wanted).await? {
-        found.push(row.take::<String>(0)?);
+pub struct Presence {
+    keys: Vec<(TenantId, Arc<str>)>,
+    asked: Pending,
+}
+
+impl Presence {
+    pub fn ask(tx: &mut Tx<'_>, keys: Vec<(TenantId, Arc<str>)>) -> Result<Self> {
+        let mut distinct: Vec<_> = keys.iter().collect();
+        distinct.sort();
+        distinct.dedup();
+        let wanted = distinct.into_iter().map(|(tenant, id)| args![tenant, Arc::clone(id)]).collect();
+        Ok(Self { asked: tx.ask(&PRESENT, wanted)?, keys })
     }
-    Ok(keys.iter().map(|(_, id)| found.iter().any(|have| **have == **id)).collect())
+
+    /// For each key, in the order in which they were asked for, whether it is there.
+    pub async fn answer(self, tx: &mut Tx<'_>) -> Result<Vec<bool>> {
+        let mut found = HashSet::new();
+        for mut row in tx.answer(self.asked).await? {
+            found.insert(row.take::<String>(0)?);
+        }
+        Ok(self.keys.iter().map(|(_, id)| found.contains(&**id)).collect())
+    }
 }
 
 /// Deletes all keys of a subject within a change and names them. What they sealed can't be opened again.

@@ -115,7 +115,7 @@ impl<C: Change> Batch for Typed<C> {
                 for (at, outcome) in todo.iter().zip(outcomes) {
                     self.tickets[*at].outcome = Some(outcome);
                 }
-                self.remember(&todo, now, tx).await?;
+                self.remember(&todo, now, tx)?;
             }
             for (at, first) in echoes.iter().enumerate() {
                 if let Some(first) = first {
@@ -178,14 +178,14 @@ impl<C: Change> Typed<C> {
         Ok(())
     }
 
-    async fn remember(&self, todo: &[usize], now: Timestamp, tx: &mut Tx<'_>) -> Result<()> {
+    fn remember(&self, todo: &[usize], now: Timestamp, tx: &mut Tx<'_>) -> Result<()> {
         let mut rows = Vec::new();
         for ticket in todo.iter().map(|&at| &self.tickets[at]) {
             if let (Some(guard), Some(Ok(done))) = (&ticket.guard, &ticket.outcome) {
                 rows.push(guard.row(serde_json::to_string(done).map_err(Error::internal)?, now));
             }
         }
-        tx.many(&idempotency::REMEMBER, rows).await.map(drop)
+        tx.ask(&idempotency::REMEMBER, rows).map(drop)
     }
 
     // What the later of two requests with one key learns: what the first did.

@@ -1,11 +1,16 @@
 //! The writer's place at each engine.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use futures_util::future::BoxFuture;
 use nsl_core::Result;
 
 use crate::{
     fault,
-    postgres::{Postgres, Session},
+    pipeline::Pipeline,
     sqlite::Connection,
     tx::{Seat, Tx},
     writer::Bench,
@@ -14,11 +19,13 @@ use crate::{
 /// At SQLite: the one connection that writes.
 pub(crate) struct Desk {
     connection: Connection,
+    /// Set after each commit.
+    written: Arc<AtomicBool>,
 }
 
 impl Desk {
-    pub(crate) fn new(connection: Connection) -> Self {
-        Self { connection }
+    pub(crate) fn new(connection: Connection, written: Arc<AtomicBool>) -> Self {
+        Self { connection, written }
     }
 }
 
@@ -40,6 +47,7 @@ impl Bench for Desk {
         Box::pin(async {
             let ended = self.connection.execute("COMMIT", &[]);
             self.close();
+            self.written.store(true, Ordering::Relaxed);
             ended.map(drop).map_err(fault::sqlite_commit)
         })
     }
@@ -58,53 +66,21 @@ impl Desk {
     }
 }
 
-/// At PostgreSQL: a connection that it keeps until it breaks.
-pub(crate) struct Counter {
-    server: Postgres,
-    session: Option<Session>,
-}
-
-impl Counter {
-    pub(crate) fn new(server: Postgres) -> Self {
-        Self { server, session: None }
-    }
-
-    async fn open(&mut self, tenants: &str) -> Result<&Session> {
-        if let Some(kept) = self.session.take()
-            && kept.open(tenants).await.is_ok()
-        {
-            return Ok(self.session.insert(kept));
-        }
-        // Nothing was done yet, so a connection that broke since the last group costs no caller its write.
-        Ok(self.session.insert(self.server.begin(tenants).await?))
-    }
-}
-
-impl Bench for Counter {
+impl Bench for Pipeline {
     const WAITS: bool = true;
 
     fn begin<'a>(&'a mut self, tenants: &'a str) -> BoxFuture<'a, Result<Tx<'a>>> {
-        Box::pin(async move { Ok(Tx::on(Seat::Postgres(self.open(tenants).await?))) })
+        Box::pin(async move {
+            Pipeline::begin(self, tenants).await?;
+            Ok(Tx::on(Seat::Postgres(self)))
+        })
     }
 
     fn commit(&mut self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            let Some(session) = &self.session else { return Ok(()) };
-            let ended = session.commit().await;
-            if ended.is_err() {
-                self.session = None;
-            }
-            ended
-        })
+        Box::pin(Pipeline::commit(self))
     }
 
     fn undo(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async {
-            if let Some(session) = &self.session
-                && session.rollback().await.is_err()
-            {
-                self.session = None;
-            }
-        })
+        Box::pin(Pipeline::undo(self))
     }
 }

@@ -1,4 +1,8 @@
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use anyhow::Context;
 use futures_util::FutureExt;
@@ -8,15 +12,17 @@ use tokio::sync::mpsc;
 
 use crate::{
     batch::Job,
-    bench::{Counter, Desk},
+    bench::Desk,
     change::{Change, Closer, Statement},
     config::{Config, EngineKind},
     fault,
     idempotency::{self, Guard},
+    pipeline::Pipeline,
     postgres::Postgres,
     replica::Replica,
     sqlite::{Connection, Readers},
     value::{Row, Value},
+    wal::Checkpoints,
     writer::Writer,
 };
 
@@ -55,6 +61,7 @@ enum Engine {
 
 enum Ending {
     Thread(std::thread::JoinHandle<()>),
+    Log(Checkpoints),
     Task(tokio::task::JoinHandle<()>),
 }
 
@@ -75,14 +82,18 @@ impl Db {
                 let file = Config::sqlite_file(data_dir);
                 let connection =
                     Connection::open(&file, true).with_context(|| format!("opening {}", file.display()))?;
-                let mut writer = Writer { bench: Desk::new(connection), closer: closer(), clock, turn: None };
+                let written = Arc::new(AtomicBool::new(false));
+                let bench = Desk::new(connection, Arc::clone(&written));
+                let mut writer = Writer { bench, closer: closer(), clock, turn: None };
                 let thread = std::thread::Builder::new().name("nsl-sql-writer".into()).spawn(move || {
                     let mut taken = Vec::with_capacity(most);
                     while jobs.blocking_recv_many(&mut taken, most) > 0 {
                         writer.serve(&mut taken).now_or_never().expect("the embedded engine never waits");
                     }
                 })?;
-                (Engine::Sqlite(Readers::new(file, config.connections)), vec![Ending::Thread(thread)])
+                let log = Checkpoints::start(&file, written)?;
+                let endings = vec![Ending::Thread(thread), Ending::Log(log)];
+                (Engine::Sqlite(Readers::new(file, config.connections)), endings)
             }
             EngineKind::Postgres => {
                 let primary = Postgres::new(config, &config.url)?;
@@ -90,7 +101,7 @@ impl Db {
                 let jobs = Arc::new(tokio::sync::Mutex::new(jobs));
                 let mut writers = Vec::new();
                 for _ in 0..config.writers {
-                    let bench = Counter::new(primary.clone());
+                    let bench = Pipeline::new(primary.clone());
                     let mut writer = Writer { bench, closer: closer(), clock: Arc::clone(&clock), turn: None };
                     let jobs = Arc::clone(&jobs);
                     #[allow(clippy::disallowed_methods, reason = "joined by drain")]
@@ -217,6 +228,7 @@ impl Db {
         for writer in self.0.writers.lock().await.drain(..) {
             match writer {
                 Ending::Task(task) => drop(task.await),
+                Ending::Log(log) => drop(tokio::task::spawn_blocking(|| log.finish()).await),
                 Ending::Thread(thread) => drop(tokio::task::spawn_blocking(|| thread.join()).await),
             }
         }

@@ -112,11 +112,15 @@ pub(crate) fn lost(error: &Error) -> bool {
     error.cause().and_then(|cause| cause.downcast_ref()).is_some_and(ended)
 }
 
-/// An error of COMMIT. A server that merely says no has rolled back; one that ends the session, or is gone,
-/// leaves both possible.
+/// Whether a server merely said no, and its session goes on.
+pub(crate) fn said_no(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|said| said.parsed_severity() == Some(Severity::Error))
+}
+
+/// An error of COMMIT, or of what was sent together with it. A server that said no has rolled back; one that
+/// ends the session, or is gone, leaves both possible.
 pub(crate) fn postgres_commit(error: tokio_postgres::Error) -> Error {
-    let said_no = error.as_db_error().is_some_and(|said| said.parsed_severity() == Some(Severity::Error));
-    if said_no { postgres(error) } else { outcome_unknown(error) }
+    if said_no(&error) { postgres(error) } else { outcome_unknown(error) }
 }
 
 /// Whatever the reason that no connection is to be had (a password that was changed too), it may pass.

@@ -19,18 +19,20 @@ mod db;
 mod fault;
 mod idempotency;
 mod migrate;
+mod pipeline;
 mod postgres;
 mod replica;
 mod sqlite;
 mod tx;
 mod value;
+mod wal;
 mod writer;
 
 pub use change::{Change, Closer, Statement};
 pub use config::{Config, EngineKind};
 pub use db::{Db, Scope};
 pub use migrate::{BASE, Migrations, Step};
-pub use tx::{Many, Tx};
+pub use tx::{Many, Pending, Tx};
 pub use value::{FromValue, Kind, Row, Value};
 
 /// Builds the `Vec<Value>` of a statement: `args![tenant, key, 5]`.

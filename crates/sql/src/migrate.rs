@@ -75,7 +75,7 @@ impl Config {
                 Ok(taken)
             }
             EngineKind::Postgres => {
-                let session = Postgres::new(self, &self.url)?.begin("*").await.map_err(shown)?;
+                let session = Postgres::new(self, &self.url)?.begin().await.map_err(shown)?;
                 let done = migrate_postgres(&session, clock, all).await;
                 match &done {
                     Ok(_) => session.commit().await.map_err(shown)?,

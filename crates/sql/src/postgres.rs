@@ -18,7 +18,6 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::{
     config::Config,
     fault,
-    tx::Many,
     value::{Row, Value},
 };
 
@@ -90,23 +89,21 @@ impl Postgres {
         self.session().await?.read(tenants, sql, args).await
     }
 
-    /// A session in an open transaction for these tenants.
-    pub(crate) async fn begin(&self, tenants: &str) -> Result<Session> {
-        for _ in 1..TRIES {
-            let session = self.session().await?;
-            match session.open(tenants).await {
-                Ok(()) => return Ok(session),
-                Err(error) if fault::lost(&error) => notice().await,
-                Err(error) => return Err(error),
-            }
-        }
+    /// A session in an open transaction of the platform's own.
+    pub(crate) async fn begin(&self) -> Result<Session> {
         let session = self.session().await?;
-        session.open(tenants).await?;
+        session.within(1, session.client().batch_execute(&session.begin("*", ""))).await?;
         Ok(session)
+    }
+
+    /// Another session, after one that ended unnoticed.
+    pub(crate) async fn another(&self) -> Result<Session> {
+        notice().await;
+        self.session().await
     }
 }
 
-const TRIES: u32 = 3;
+pub(crate) const TRIES: u32 = 3;
 
 // A server that ends one session ends all: after this moment the pool knows which ones.
 async fn notice() {
@@ -149,12 +146,12 @@ async fn after_answer(client: Object, longest: Duration) {
 }
 
 impl Session {
-    fn client(&self) -> &Object {
+    pub(crate) fn client(&self) -> &Object {
         self.client.as_ref().expect("only drop takes it")
     }
 
     /// The text that opens a transaction for these tenants. Ids hold nothing that could end a quoted word.
-    fn begin(&self, tenants: &str, mode: &str) -> String {
+    pub(crate) fn begin(&self, tenants: &str, mode: &str) -> String {
         let session = if self.pgbouncer {
             format!("SET LOCAL search_path = {SCHEMA}; SET LOCAL statement_timeout = {};", self.timeout_ms)
         } else {
@@ -183,6 +180,50 @@ impl Session {
             self.client().statement_cache.clear();
         }
         fault::postgres(error)
+    }
+
+    /// Whether a pooler stands in front, so that nothing may be prepared.
+    pub(crate) fn pooled(&self) -> bool {
+        self.pgbouncer
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.state.load(Ordering::Relaxed) == IDLE
+    }
+
+    /// Waits for what a transaction sent in one piece: so many statements, each with the server's own limit.
+    pub(crate) async fn within<T>(
+        &self,
+        statements: usize,
+        sent: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<T> {
+        self.state.store(SPOILED, Ordering::Relaxed);
+        let answer = tokio::time::timeout(self.longest() * statements as u32, sent).await;
+        answer.map_err(|_| fault::down(anyhow::anyhow!("no answer in time")))?.map_err(|error| self.heed(error))
+    }
+
+    /// As `within`, for a piece that ends in COMMIT.
+    pub(crate) async fn ending<T>(
+        &self,
+        statements: usize,
+        sent: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    ) -> Result<()> {
+        match tokio::time::timeout(self.longest() * statements as u32, sent).await {
+            Ok(Ok(_)) => {
+                self.state.store(IDLE, Ordering::Relaxed);
+                Ok(())
+            }
+            Ok(Err(error)) => {
+                if fault::said_no(&error) {
+                    self.state.store(IDLE, Ordering::Relaxed);
+                }
+                if fault::stale(&error) {
+                    self.client().statement_cache.clear();
+                }
+                Err(fault::postgres_commit(error))
+            }
+            Err(_) => Err(fault::outcome_unknown(anyhow::anyhow!("no answer in time"))),
+        }
     }
 
     async fn read(&self, tenants: &str, sql: &'static str, args: &[Value]) -> Result<Vec<Row>> {
@@ -216,25 +257,14 @@ impl Session {
         };
         self.state.store(IDLE, Ordering::Relaxed);
         begun.map_err(|error| self.heed(error))?;
-        let rows = rows.map_err(|error| self.heed(error))?.into_iter().map(row).collect::<Result<_>>()?;
+        let rows = rows.map_err(|error| self.heed(error))?.into_iter().map(row).collect::<Result<_, _>>();
+        let rows = rows.map_err(fault::postgres)?;
         ended.map_err(|error| self.heed(error))?;
         Ok(rows)
     }
 
-    pub(crate) async fn open(&self, tenants: &str) -> Result<()> {
-        self.state.store(SPOILED, Ordering::Relaxed);
-        self.answer(self.client().batch_execute(&self.begin(tenants, ""))).await
-    }
-
     pub(crate) async fn commit(&self) -> Result<()> {
-        match tokio::time::timeout(self.longest(), self.client().batch_execute("COMMIT")).await {
-            Ok(Ok(())) => {
-                self.state.store(IDLE, Ordering::Relaxed);
-                Ok(())
-            }
-            Ok(Err(error)) => Err(fault::postgres_commit(error)),
-            Err(_) => Err(fault::outcome_unknown(anyhow::anyhow!("no answer in time"))),
-        }
+        self.ending(1, self.client().batch_execute("COMMIT")).await
     }
 
     pub(crate) async fn rollback(&self) -> Result<()> {
@@ -254,7 +284,7 @@ impl Session {
             let statement = self.answer(self.client().prepare_cached(sql)).await?;
             self.answer(self.client().query(&statement, &borrowed(args))).await?
         };
-        rows.into_iter().map(row).collect()
+        rows.into_iter().map(|found| row(found).map_err(fault::postgres)).collect()
     }
 
     pub(crate) async fn execute(&self, sql: &'static str, args: &[Value]) -> Result<u64> {
@@ -264,32 +294,9 @@ impl Session {
         let statement = self.answer(self.client().prepare_cached(sql)).await?;
         self.answer(self.client().execute(&statement, &borrowed(args))).await
     }
-
-    pub(crate) async fn many(&self, sql: &'static Many, rows: Vec<Vec<Value>>) -> Result<Vec<Row>> {
-        let mut columns: Vec<Vec<Value>> = sql.kinds.iter().map(|_| Vec::with_capacity(rows.len())).collect();
-        for values in rows {
-            if values.len() != columns.len() {
-                let counts = anyhow::anyhow!("{} values for {} columns of {}", values.len(), columns.len(), sql.many);
-                return Err(Error::internal(counts));
-            }
-            for (column, value) in columns.iter_mut().zip(values) {
-                column.push(value);
-            }
-        }
-        let found = if self.pgbouncer {
-            let typed: Vec<(&(dyn ToSql + Sync), Type)> =
-                columns.iter().zip(sql.kinds).map(|(column, kind)| (column as _, kind.postgres_array())).collect();
-            self.answer(self.client().query_typed(sql.many, &typed)).await?
-        } else {
-            let statement = self.answer(self.client().prepare_cached(sql.many)).await?;
-            let params: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column as _).collect();
-            self.answer(self.client().query(&statement, &params)).await?
-        };
-        found.into_iter().map(row).collect()
-    }
 }
 
-fn typed(args: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+pub(crate) fn typed(args: &[Value]) -> Vec<(&(dyn ToSql + Sync), Type)> {
     args.iter().map(|value| (value as _, value.kind().postgres())).collect()
 }
 
@@ -297,8 +304,8 @@ fn borrowed(args: &[Value]) -> Vec<&(dyn ToSql + Sync)> {
     args.iter().map(|value| value as _).collect()
 }
 
-fn row(from: tokio_postgres::Row) -> Result<Row> {
-    (0..from.len()).map(|at| from.try_get(at).map_err(fault::postgres)).collect::<Result<_>>().map(Row)
+pub(crate) fn row(from: tokio_postgres::Row) -> Result<Row, tokio_postgres::Error> {
+    (0..from.len()).map(|at| from.try_get(at)).collect::<Result<_, _>>().map(Row)
 }
 
 fn client_tls(ca_file: &str) -> anyhow::Result<rustls::ClientConfig> {

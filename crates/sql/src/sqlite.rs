@@ -40,7 +40,10 @@ impl Connection {
         inner.pragma_update(None, "synchronous", "full")?;
         inner.pragma_update(None, "foreign_keys", true)?;
         inner.pragma_update(None, "trusted_schema", false)?;
-        inner.pragma_update(None, "cache_size", if writes { -8_192 } else { -2_048 })?;
+        inner.pragma_update(None, "cache_size", if writes { -32_768 } else { -2_048 })?;
+        // [`crate::wal`] moves what the log holds to its place; past this much the writer moves the rest, so that
+        // the log can begin anew.
+        inner.pragma_update(None, "wal_autocheckpoint", 16_384)?;
         // The log shrinks again after a burst.
         inner.pragma_update(None, "journal_size_limit", 64 << 20)?;
         inner.pragma_update(None, "query_only", !writes)?;
@@ -66,6 +69,11 @@ impl Connection {
     pub(crate) fn execute(&mut self, sql: &'static str, args: &[Value]) -> Result<u64> {
         self.query(sql, args)?;
         Ok(self.inner.changes())
+    }
+
+    /// Moves what the log holds to its place. Waits for nobody: what readers still need is left for the next time.
+    pub(crate) fn checkpoint(&mut self) -> Result<()> {
+        self.inner.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())).map_err(fault::sqlite)
     }
 
     /// Runs a text of several statements, as migrations are.

@@ -3,7 +3,7 @@ use nsl_core::{Entry, Error, Result};
 use crate::{
     config::EngineKind,
     fault,
-    postgres::Session,
+    pipeline::{Asked, Pipeline},
     sqlite::Connection,
     value::{Kind, Row, Value},
 };
@@ -19,7 +19,15 @@ pub struct Many {
 
 pub(crate) enum Seat<'a> {
     Sqlite(&'a mut Connection),
-    Postgres(&'a Session),
+    Postgres(&'a mut Pipeline),
+}
+
+/// An answer that was not waited for yet.
+pub struct Pending(Promise);
+
+enum Promise {
+    Kept(Vec<Row>),
+    Asked(u32),
 }
 
 /// An open transaction of a group. Nothing is visible to others until the group commits.
@@ -51,7 +59,7 @@ impl<'a> Tx<'a> {
     pub async fn query(&mut self, sql: &'static str, args: Vec<Value>) -> Result<Vec<Row>> {
         let found = match &mut self.seat {
             Seat::Sqlite(connection) => connection.query(sql, &args),
-            Seat::Postgres(session) => session.query(sql, &args).await,
+            Seat::Postgres(server) => server.now(Asked::One(sql, args)).await.map(|(rows, _)| rows),
         };
         self.heed(found)
     }
@@ -60,19 +68,36 @@ impl<'a> Tx<'a> {
     pub async fn execute(&mut self, sql: &'static str, args: Vec<Value>) -> Result<u64> {
         let done = match &mut self.seat {
             Seat::Sqlite(connection) => connection.execute(sql, &args),
-            Seat::Postgres(session) => session.execute(sql, &args).await,
+            Seat::Postgres(server) => server.now(Asked::One(sql, args)).await.map(|(_, changed)| changed),
         };
         self.heed(done)
     }
 
     /// Runs a [`Many`] over all rows and gives what its RETURNING or SELECT gave.
     pub async fn many(&mut self, sql: &'static Many, rows: Vec<Vec<Value>>) -> Result<Vec<Row>> {
+        let asked = self.ask(sql, rows)?;
+        self.answer(asked).await
+    }
+
+    /// As `many`, without waiting: what is asked in a row costs one round trip, when the first answer is wanted.
+    /// In the database all happens in the order in which it was asked. Needs no answer to be done.
+    pub fn ask(&mut self, sql: &'static Many, rows: Vec<Vec<Value>>) -> Result<Pending> {
         if rows.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Pending(Promise::Kept(Vec::new())));
         }
-        let found = match &mut self.seat {
-            Seat::Sqlite(connection) => each(connection, sql.one, &rows),
-            Seat::Postgres(session) => session.many(sql, rows).await,
+        let asked = match &mut self.seat {
+            Seat::Sqlite(connection) => each(connection, sql.one, &rows).map(Promise::Kept),
+            Seat::Postgres(server) => columns(sql, rows).map(|asked| Promise::Asked(server.ask(asked))),
+        };
+        self.heed(asked).map(Pending)
+    }
+
+    /// What was asked for.
+    pub async fn answer(&mut self, pending: Pending) -> Result<Vec<Row>> {
+        let found = match (pending.0, &mut self.seat) {
+            (Promise::Kept(rows), _) => Ok(rows),
+            (Promise::Asked(number), Seat::Postgres(server)) => server.answer(number).await.map(|(rows, _)| rows),
+            (Promise::Asked(_), Seat::Sqlite(_)) => unreachable!("the embedded engine answers at once"),
         };
         self.heed(found)
     }
@@ -97,4 +122,18 @@ fn each(connection: &mut Connection, sql: &'static str, rows: &[Vec<Value>]) -> 
         all.append(&mut connection.query(sql, row)?);
     }
     Ok(all)
+}
+
+fn columns(sql: &'static Many, rows: Vec<Vec<Value>>) -> Result<Asked> {
+    let mut columns: Vec<Vec<Value>> = sql.kinds.iter().map(|_| Vec::with_capacity(rows.len())).collect();
+    for values in rows {
+        if values.len() != columns.len() {
+            let counts = anyhow::anyhow!("{} values for {} columns of {}", values.len(), columns.len(), sql.many);
+            return Err(Error::internal(counts));
+        }
+        for (column, value) in columns.iter_mut().zip(values) {
+            column.push(value);
+        }
+    }
+    Ok(Asked::Many(sql, columns))
 }

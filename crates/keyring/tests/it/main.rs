@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use futures_util::future::BoxFuture;
 use nsl_core::{Clock, Cx, Entry, ManualClock, Secret, Subject, TenantId, Timestamp};
 use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
-use nsl_keyring::{Keyring, MIGRATIONS, SecretsRoot, destroy, present};
+use nsl_keyring::{Keyring, MIGRATIONS, Presence, SecretsRoot, destroy};
 use nsl_sql::{BASE, Change, Closer, Config, Db, Scope, Statement, Tx, args};
 use parking_lot::Mutex;
 
@@ -138,7 +138,7 @@ impl Change for Destroy {
         for Self(tenant, subject) in group {
             let gone = destroy(tx, tenant, subject).await?;
             let asked: Vec<_> = gone.iter().map(|id| (tenant.clone(), id.as_str().into())).collect();
-            let left = present(tx, &asked).await?;
+            let left = Presence::ask(tx, asked.clone())?.answer(tx).await?;
             done.push(Ok((gone, left)));
         }
         Ok(done)

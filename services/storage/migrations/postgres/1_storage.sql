@@ -53,14 +53,14 @@ ALTER TABLE storage_versions ALTER COLUMN sealed SET STORAGE EXTERNAL;
 CREATE INDEX idx_storage_versions_expires_at ON storage_versions (expires_at) WHERE expires_at IS NOT NULL;
 SELECT nsl_protect('storage_versions');
 
--- What a tenant holds: bytes of current and past values, and living keys. The quotas are those in force
--- at the last write.
+-- What a tenant holds: bytes of current and past values, and living keys, as a sum over parts. Each connection
+-- that writes adds to a part of its own, so that two groups of one tenant do not wait for each other's commit.
 CREATE TABLE storage_usage (
-    tenant_id text COLLATE "C" PRIMARY KEY,
+    tenant_id text COLLATE "C" NOT NULL,
+    part bigint NOT NULL,
     bytes bigint NOT NULL,
     items bigint NOT NULL,
-    quota_bytes bigint NOT NULL,
-    quota_items bigint NOT NULL
+    PRIMARY KEY (tenant_id, part)
 ) WITH (fillfactor = 10);
 SELECT nsl_protect('storage_usage');
 

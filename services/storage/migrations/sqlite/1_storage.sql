@@ -47,15 +47,15 @@ CREATE TABLE storage_versions (
 ) STRICT;
 CREATE INDEX idx_storage_versions_expires_at ON storage_versions (expires_at) WHERE expires_at IS NOT NULL;
 
--- What a tenant holds: bytes of current and past values, and living keys. The quotas are those in force
--- at the last write.
+-- What a tenant holds: bytes of current and past values, and living keys, as a sum over parts. Here all is in
+-- part 0, since one connection writes.
 CREATE TABLE storage_usage (
-    tenant_id TEXT PRIMARY KEY NOT NULL,
+    tenant_id TEXT NOT NULL,
+    part INTEGER NOT NULL,
     bytes INTEGER NOT NULL,
     items INTEGER NOT NULL,
-    quota_bytes INTEGER NOT NULL,
-    quota_items INTEGER NOT NULL
-) STRICT;
+    PRIMARY KEY (tenant_id, part)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE gdpr_requests (
     tenant_id TEXT NOT NULL,

@@ -13,6 +13,7 @@ pub(crate) use super::slot::MOVED;
 use super::{
     desk::Desk,
     step::{Outcome, Step},
+    usage::Usage,
 };
 use crate::config::{Config, Quota};
 
@@ -20,14 +21,13 @@ use crate::config::{Config, Quota};
 pub(crate) struct Limits {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: ArcSwap<(Config, Quota)>,
-    /// Tenants near their quota: for them each write is decided with their usage locked.
-    pub(super) careful: Mutex<HashSet<TenantId>>,
+    pub(super) usage: Mutex<Usage>,
 }
 
 impl Limits {
     pub(crate) fn new(clock: Arc<dyn Clock>, config: Config, quota: Quota) -> Self {
         let settings = ArcSwap::from_pointee((config, quota));
-        Self { clock, settings, careful: Mutex::default() }
+        Self { clock, settings, usage: Mutex::default() }
     }
 
     pub(crate) fn quota(&self) -> Quota {
@@ -50,8 +50,9 @@ impl Change for Write {
     async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Vec<Outcome>>>> {
         let Some(first) = group.first() else { return Ok(Vec::new()) };
         let limits = &*first.limits;
-        let gone = keys_gone(group, tx).await?;
+        let seals = Seals::ask(group, tx)?;
         let mut desk = Desk::open(group, limits, tx).await?;
+        let gone = seals.gone(tx).await?;
         let mut outcomes = Vec::with_capacity(group.len());
         for (at, change) in group.iter().enumerate() {
             outcomes.push(match gone.contains(&at) {
@@ -86,19 +87,27 @@ impl Write {
     }
 }
 
-/// The changes that would seal under a key which does not exist any more.
-async fn keys_gone(group: &[&Write], tx: &mut Tx<'_>) -> Result<HashSet<usize>> {
-    let mut users = Vec::new();
-    let mut wanted = Vec::new();
-    for (at, change) in group.iter().enumerate() {
-        for key in change.steps.iter().filter_map(|step| step.verb.seals()) {
-            users.push(at);
-            wanted.push((change.tenant.clone(), Arc::clone(key.id())));
+/// The changes that seal, and whether the keys that they seal under still exist.
+struct Seals {
+    users: Vec<usize>,
+    keys: keyring::Presence,
+}
+
+impl Seals {
+    fn ask(group: &[&Write], tx: &mut Tx<'_>) -> Result<Self> {
+        let mut users = Vec::new();
+        let mut wanted = Vec::new();
+        for (at, change) in group.iter().enumerate() {
+            for key in change.steps.iter().filter_map(|step| step.verb.seals()) {
+                users.push(at);
+                wanted.push((change.tenant.clone(), Arc::clone(key.id())));
+            }
         }
+        Ok(Self { users, keys: keyring::Presence::ask(tx, wanted)? })
     }
-    if wanted.is_empty() {
-        return Ok(HashSet::new());
+
+    async fn gone(self, tx: &mut Tx<'_>) -> Result<HashSet<usize>> {
+        let present = self.keys.answer(tx).await?;
+        Ok(self.users.into_iter().zip(present).filter(|(_, present)| !present).map(|(at, _)| at).collect())
     }
-    let present = keyring::present(tx, &wanted).await?;
-    Ok(users.into_iter().zip(present).filter(|(_, present)| !present).map(|(at, _)| at).collect())
 }

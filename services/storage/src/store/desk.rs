@@ -8,10 +8,11 @@ use nsl_sql::{Tx, args};
 
 use super::{
     apply::{Limits, Write},
-    body, json, quota_cells,
+    body, json,
     slot::{Content, Found, Slot, State, Undo},
     step::{Keys, Outcome, Step, Verb},
     texts,
+    usage::{Held, Room},
 };
 use crate::{
     config::Quota,
@@ -22,9 +23,9 @@ use crate::{
 /// What a tenant held before the group, if that was looked at, and what the group adds.
 #[derive(Default)]
 struct Account {
-    held: Option<(i64, i64)>,
-    decided: (i64, i64),
-    written: (i64, i64),
+    held: Option<Held>,
+    decided: Held,
+    written: Held,
 }
 
 pub(super) struct Desk<'a> {
@@ -105,8 +106,8 @@ impl<'a> Desk<'a> {
 
     async fn read_holdings(&mut self, limits: &Limits, tx: &mut Tx<'_>) -> Result<()> {
         let mut near: Vec<&TenantId> = {
-            let careful = limits.careful.lock();
-            self.accounts.keys().copied().filter(|tenant| careful.contains(*tenant)).collect()
+            let usage = limits.usage.lock();
+            self.accounts.keys().copied().filter(|tenant| usage.is_careful(tenant)).collect()
         };
         if near.is_empty() {
             return Ok(());
@@ -115,10 +116,13 @@ impl<'a> Desk<'a> {
         for tenant in &near {
             self.accounts.entry(tenant).or_default().held = Some((0, 0));
         }
-        for mut row in tx.many(&texts::HOLDINGS, near.iter().map(|tenant| args![*tenant]).collect()).await? {
-            let (tenant, held): (TenantId, _) = (row.take(0)?, (row.take(1)?, row.take(2)?));
-            if let Some(account) = self.accounts.get_mut(&tenant) {
-                account.held = Some(held);
+        let tenants = || near.iter().map(|tenant| args![*tenant]).collect();
+        tx.ask(&texts::FIRST_PART, tenants())?;
+        tx.ask(&texts::ONE_AT_A_TIME, tenants())?;
+        for mut row in tx.many(&texts::PARTS, tenants()).await? {
+            let (tenant, part): (TenantId, (i64, i64)) = (row.take(0)?, (row.take(1)?, row.take(2)?));
+            if let Some(held) = self.accounts.get_mut(&tenant).and_then(|account| account.held.as_mut()) {
+                *held = (held.0 + part.0, held.1 + part.1);
             }
         }
         for slot in self.slots.iter_mut().filter(|slot| near.contains(&slot.tenant)) {
@@ -316,55 +320,60 @@ impl<'a> Desk<'a> {
             }
             set.push(slot.row(state)?);
         }
-        tx.many(&texts::KEEP, kept).await?;
-        if !trimmed.is_empty() {
-            texts::no_scans(tx).await?;
-        }
+        tx.ask(&texts::KEEP, kept)?;
         for mut row in tx.many(&texts::TRIM, trimmed).await? {
             let (tenant, size): (TenantId, i64) = (row.take(0)?, row.take(1)?);
             if let Some(account) = self.accounts.get_mut(&tenant) {
                 account.written.0 -= size;
             }
         }
-        tx.many(&texts::KEEP_UNSEEN, unseen).await?;
+        tx.ask(&texts::KEEP_UNSEEN, unseen)?;
         let wanted = set.len();
-        if tx.many(&texts::SET, set).await?.len() != wanted {
+        let set = tx.ask(&texts::SET, set)?;
+        self.hold(limits, tx).await?;
+        if tx.answer(set).await?.len() != wanted {
             return Err(collision());
         }
-        self.hold(limits, tx).await
+        Ok(())
     }
 
+    /// Adds what the group makes tenants hold, if that is known to fit. Else the group is tried again, with care.
     async fn hold(&self, limits: &Limits, tx: &mut Tx<'_>) -> Result<()> {
         let mut added: Vec<_> = self.accounts.iter().filter(|(_, account)| account.written != (0, 0)).collect();
         added.sort_unstable_by_key(|(tenant, _)| **tenant);
-        let most = self.quota;
-        // A first row is not measured by the statement, so a group that is itself too large is caught here.
-        let too_much = |account: &Account| account.written.0 > most.bytes || account.written.1 > most.items;
-        let mut over: Vec<&TenantId> = added
-            .iter()
-            .filter(|(_, account)| account.held.is_none() && too_much(account))
-            .map(|(tenant, _)| **tenant)
-            .collect();
-        if over.is_empty() {
-            let rows = added.iter().map(|(tenant, account)| {
-                let mut cells = args![**tenant, account.written.0, account.written.1];
-                cells.extend(quota_cells(most));
-                cells
-            });
-            let mut held = HashMap::new();
-            for mut row in tx.many(&texts::HOLD, rows.collect()).await? {
-                held.insert(row.take::<TenantId>(0)?, (row.take::<i64>(1)?, row.take::<i64>(2)?));
+        let row = |(tenant, account): &(&&TenantId, &Account)| args![**tenant, account.written.0, account.written.1];
+        // Looked at before it is added to, since a statement sees those before it.
+        let mut then: HashMap<&TenantId, Held> = HashMap::new();
+        {
+            let mut usage = limits.usage.lock();
+            for (tenant, account) in &added {
+                match account.held {
+                    Some(held) => {
+                        let held = (held.0 + account.written.0, held.1 + account.written.1);
+                        usage.learn(tenant, held, self.quota, self.now);
+                    }
+                    None => {
+                        if let Room::Look = usage.take(tenant, account.written, self.quota, self.now) {
+                            then.insert(tenant, account.written);
+                        }
+                    }
+                }
             }
-            over = added.iter().map(|(tenant, _)| **tenant).filter(|tenant| !held.contains_key(*tenant)).collect();
-            let roomy = |(bytes, items): (i64, i64)| bytes < most.bytes / 10 * 9 && items < most.items / 10 * 9;
-            let mut careful = limits.careful.lock();
-            careful.retain(|tenant| !held.get(tenant).copied().is_some_and(roomy));
         }
-        if over.is_empty() {
-            return Ok(());
+        let parts = tx.ask(&texts::PARTS, then.keys().map(|tenant| args![*tenant]).collect())?;
+        tx.ask(&texts::HOLD, added.iter().map(row).collect())?;
+        for mut row in tx.answer(parts).await? {
+            let (tenant, part): (TenantId, (i64, i64)) = (row.take(0)?, (row.take(1)?, row.take(2)?));
+            if let Some(held) = then.get_mut(&tenant) {
+                *held = (held.0 + part.0, held.1 + part.1);
+            }
         }
-        limits.careful.lock().extend(over.into_iter().cloned());
-        Err(collision())
+        let mut usage = limits.usage.lock();
+        let mut all_far = true;
+        for (tenant, held) in then {
+            all_far &= usage.learn(tenant, held, self.quota, self.now);
+        }
+        if all_far { Ok(()) } else { Err(collision()) }
     }
 }
 

@@ -8,6 +8,7 @@ mod slot;
 mod step;
 mod texts;
 mod touch;
+mod usage;
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,10 +17,7 @@ use nsl_api::storage::{Chain, Meta, Value, Version};
 use nsl_core::{Result, Subject, TenantId, Timestamp};
 use nsl_sql::{Db, Migrations, Row, Scope, Step as Migration, Value as Cell, args};
 
-use crate::{
-    config::Quota,
-    held::{Body, Held, access, subjects},
-};
+use crate::held::{Body, Held, access, subjects};
 
 pub(crate) use apply::{Limits, MOVED, Write};
 pub(crate) use privacy::{Advance, Ask, Progress, Request, Shred, TakeUp, kind, postpone};
@@ -208,10 +206,6 @@ impl Store {
         let rows = self.db.scan(Scope::Platform, texts::LAPSED_HISTORY, args![now, limit]).await?;
         rows.into_iter().map(|mut row| addressed(&mut row)).collect()
     }
-}
-
-pub(crate) fn quota_cells(quota: Quota) -> [Cell; 2] {
-    [quota.bytes.into(), quota.items.into()]
 }
 
 fn addressed(row: &mut Row) -> Result<(TenantId, Subject, Chain, String)> {

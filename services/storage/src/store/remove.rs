@@ -99,7 +99,6 @@ impl Remove {
             args![&self.tenant, owner, chain.as_str(), key.as_str(), until, flag]
         };
         let mut removed = Removed::default();
-        super::texts::no_scans(tx).await?;
         if !matches!(self.what, What::Lapsed { .. }) {
             let rows = keys.iter().map(|key| row(key, living)).collect();
             for mut found in tx.many(&ROWS, rows).await? {
@@ -130,9 +129,7 @@ impl Remove {
         if removed.keys.is_empty() && removed.versions == 0 {
             return Ok(());
         }
-        let args = args![&self.tenant, removed.bytes, removed.items];
-        let less = "UPDATE storage_usage SET bytes = bytes - $2, items = items - $3 WHERE tenant_id = $1";
-        tx.execute(less, args).await?;
+        tx.ask(&super::texts::HOLD, vec![args![&self.tenant, -removed.bytes, -removed.items]])?;
         if let Some(request) = &self.request {
             super::privacy::add_progress(tx, &self.tenant, request, removed).await?;
         }

@@ -1,17 +1,7 @@
 //! The statements. Those over many rows find each row by its key through LATERAL or ON CONFLICT, since a
 //! plain join of a young table would be planned, once and for long, as a scan of all of it.
 
-use nsl_core::Result;
-use nsl_sql::{EngineKind, Kind, Many, Tx};
-
-/// Called before statements that find rows by their place: for them PostgreSQL takes a scan of a table that was
-/// small when they were planned, unless it is told not to. Holds until the transaction ends.
-pub(super) async fn no_scans(tx: &mut Tx<'_>) -> Result<()> {
-    if tx.engine() == EngineKind::Postgres {
-        tx.execute("SET LOCAL enable_seqscan = off", Vec::new()).await?;
-    }
-    Ok(())
-}
+use nsl_sql::{Kind, Many};
 
 macro_rules! body {
     () => {
@@ -49,7 +39,9 @@ pub(super) static HISTORY: &str = "SELECT version, deleted_at, encrypted, size_b
       WHERE tenant_id = $1 AND user_address = $2 AND chain = $3 AND key = $4
     ) states WHERE version < $5 AND (expires_at IS NULL OR expires_at > $6) ORDER BY version DESC LIMIT $7";
 
-pub(super) static USAGE: &str = "SELECT bytes, items FROM storage_usage WHERE tenant_id = $1";
+pub(super) static USAGE: &str =
+    "SELECT CAST(COALESCE(SUM(bytes), 0) AS bigint), CAST(COALESCE(SUM(items), 0) AS bigint)
+    FROM storage_usage WHERE tenant_id = $1";
 
 pub(super) static EXPIRED: &str = "SELECT tenant_id, user_address, chain, key FROM storage_data
     WHERE expires_at IS NOT NULL AND expires_at <= $1 AND deleted_at IS NULL ORDER BY expires_at LIMIT $2";
@@ -218,30 +210,41 @@ pub(super) static SET: Many = Many {
     ],
 };
 
-/// Locks what tenants hold, for those that come near their quota.
-pub(super) static HOLDINGS: Many = Many {
-    one: "SELECT tenant_id, bytes, items FROM storage_usage WHERE tenant_id = $1",
-    many: "SELECT d.tenant_id, d.bytes, d.items FROM unnest($1::text[]) AS i (tenant_id) CROSS JOIN LATERAL (
-             SELECT u.* FROM storage_usage u WHERE u.tenant_id = i.tenant_id LIMIT 1 FOR UPDATE) d",
+/// Sees to it that there is something to lock of each tenant.
+pub(super) static FIRST_PART: Many = Many {
+    one: "INSERT INTO storage_usage (tenant_id, part, bytes, items) VALUES ($1, 0, 0, 0) ON CONFLICT DO NOTHING",
+    many: "INSERT INTO storage_usage (tenant_id, part, bytes, items)
+           SELECT t, 0, 0, 0 FROM unnest($1::text[]) AS i (t) ON CONFLICT DO NOTHING",
     kinds: &[Kind::Text],
 };
 
-/// Adds to what tenants hold. One whose quota would be passed is missing in what is returned.
+/// Lets one group at a time decide by what these tenants hold. What they hold is read by the statement after
+/// this one, which sees all that was committed while this one waited.
+pub(super) static ONE_AT_A_TIME: Many = Many {
+    one: "SELECT tenant_id FROM storage_usage WHERE tenant_id = $1 AND part = 0",
+    many: "SELECT d.tenant_id FROM unnest($1::text[]) AS i (tenant_id) CROSS JOIN LATERAL (
+             SELECT u.* FROM storage_usage u WHERE u.tenant_id = i.tenant_id AND u.part = 0 LIMIT 1 FOR UPDATE) d",
+    kinds: &[Kind::Text],
+};
+
+/// The parts of what tenants hold, as far as they are committed.
+pub(super) static PARTS: Many = Many {
+    one: "SELECT tenant_id, bytes, items FROM storage_usage WHERE tenant_id = $1",
+    many: "SELECT d.tenant_id, d.bytes, d.items FROM unnest($1::text[]) AS i (tenant_id) CROSS JOIN LATERAL (
+             SELECT u.* FROM storage_usage u WHERE u.tenant_id = i.tenant_id LIMIT 1000) d",
+    kinds: &[Kind::Text],
+};
+
+/// Adds to this connection's part of what tenants hold.
 pub(super) static HOLD: Many = Many {
-    one: "INSERT INTO storage_usage (tenant_id, bytes, items, quota_bytes, quota_items) VALUES ($1, $2, $3, $4, $5)
-          ON CONFLICT (tenant_id) DO UPDATE SET bytes = storage_usage.bytes + excluded.bytes,
-            items = storage_usage.items + excluded.items, quota_bytes = excluded.quota_bytes, quota_items = excluded.quota_items
-          WHERE (excluded.bytes <= 0 OR storage_usage.bytes + excluded.bytes <= excluded.quota_bytes)
-            AND (excluded.items <= 0 OR storage_usage.items + excluded.items <= excluded.quota_items)
-          RETURNING tenant_id, bytes, items",
-    many: "INSERT INTO storage_usage (tenant_id, bytes, items, quota_bytes, quota_items)
-           SELECT * FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[])
-           ON CONFLICT (tenant_id) DO UPDATE SET bytes = storage_usage.bytes + excluded.bytes,
-             items = storage_usage.items + excluded.items, quota_bytes = excluded.quota_bytes, quota_items = excluded.quota_items
-           WHERE (excluded.bytes <= 0 OR storage_usage.bytes + excluded.bytes <= excluded.quota_bytes)
-             AND (excluded.items <= 0 OR storage_usage.items + excluded.items <= excluded.quota_items)
-           RETURNING tenant_id, bytes, items",
-    kinds: &[Kind::Text, Kind::Int, Kind::Int, Kind::Int, Kind::Int],
+    one: "INSERT INTO storage_usage (tenant_id, part, bytes, items) VALUES ($1, 0, $2, $3)
+          ON CONFLICT (tenant_id, part) DO UPDATE SET bytes = storage_usage.bytes + excluded.bytes,
+            items = storage_usage.items + excluded.items",
+    many: "INSERT INTO storage_usage (tenant_id, part, bytes, items)
+           SELECT t, pg_backend_pid() % 64, b, n FROM unnest($1::text[], $2::bigint[], $3::bigint[]) AS i (t, b, n)
+           ON CONFLICT (tenant_id, part) DO UPDATE SET bytes = storage_usage.bytes + excluded.bytes,
+             items = storage_usage.items + excluded.items",
+    kinds: &[Kind::Text, Kind::Int, Kind::Int],
 };
 
 pub(super) static TOUCH: Many = Many {
@@ -286,16 +289,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let all = [&BASE, &crate::MIGRATIONS];
         Config::postgres(database.url()).migrate(dir.path(), &SystemClock, &all).await.unwrap();
-        let plain = [&LOCK, &CONTENT, &SIZES, &KEEP, &KEEP_UNSEEN, &SET, &HOLDINGS, &HOLD];
+        let plain = [&LOCK, &CONTENT, &SIZES, &KEEP, &KEEP_UNSEEN, &SET, &FIRST_PART, &ONE_AT_A_TIME, &PARTS, &HOLD];
         let by_place = [&TRIM, &TOUCH, &super::super::remove::ROWS, &super::super::remove::VERSIONS];
-        let all = plain.iter().map(|many| (many, "on")).chain(by_place.iter().map(|many| (many, "off")));
-        for (many, scans) in all {
+        for many in plain.iter().chain(&by_place) {
             let kinds: Vec<_> = many.kinds.iter().map(array).collect();
             let nulls = vec!["'{}'"; kinds.len()].join(", ");
             let plan = database
                 .query(&format!(
                     "set role nsl; set search_path = neo_service_layer; set nsl.tenants = 'a,b';
-                     set plan_cache_mode = force_generic_plan; set enable_seqscan = {scans};
+                     set plan_cache_mode = force_generic_plan; set enable_seqscan = off;
                      prepare one ({}) as {};
                      explain (costs off) execute one ({nulls});",
                     kinds.join(", "),

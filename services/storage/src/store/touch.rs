@@ -33,9 +33,8 @@ impl Change for Touch {
             let (chain, key) = (read.chain.as_str(), Arc::clone(&read.key));
             args![&read.tenant, &read.owner, chain, key, read.times, read.last]
         };
-        texts::no_scans(tx).await?;
         for part in reads.chunks(500) {
-            tx.many(&texts::TOUCH, part.iter().map(|read| row(read)).collect()).await?;
+            tx.ask(&texts::TOUCH, part.iter().map(|read| row(read)).collect())?;
         }
         Ok(group.iter().map(|_| Ok(())).collect())
     }
