@@ -15,14 +15,21 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("keyring", &["core", "sql", "engine"]),
     ("ledger", &["core", "sql", "keyring"]),
     ("api", &["core", "rpc"]),
+    ("neo", &[]),
+    ("neo-rpc", &["neo"]),
+    ("chain", &["core", "neo", "neo-rpc"]),
+    ("devnet", &["neo"]),
     ("edge", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api"]),
-    ("services", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "edge"]),
+    ("services", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "neo", "chain", "edge"]),
     (
         "nsl",
-        &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "edge", "identity", "storage", "audit"],
+        &[
+            "core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "edge", "neo", "neo-rpc", "chain",
+            "devnet", "identity", "storage", "audit",
+        ],
     ),
     ("bench", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "edge", "sandbox"]),
-    ("sandbox", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api"]),
+    ("sandbox", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "neo", "neo-rpc", "devnet"]),
     ("xtask", &[]),
 ];
 
@@ -37,6 +44,7 @@ const HOMES: &[(&str, &str)] = &[
     ("lapin", "engine"),
     ("object_store", "engine"),
     ("notify", "kit"),
+    ("alloy", "chain"),
     ("clap", "nsl"),
 ];
 

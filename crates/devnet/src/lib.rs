@@ -1,0 +1,1 @@
+//! Real nodes of both chains on loopback: downloaded, started, funded, stopped.

@@ -1,0 +1,1 @@
+//! Block headers and blocks.

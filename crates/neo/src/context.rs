@@ -1,0 +1,1 @@
+//! Signing contexts: signatures of a multi-signature account, collected by several people.

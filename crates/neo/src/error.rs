@@ -1,0 +1,23 @@
+/// Why data was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The data ends in the middle of something.
+    #[error("the data ends in the middle of {0}")]
+    Short(&'static str),
+    /// So many bytes follow after the end of what was read.
+    #[error("{0} bytes follow after the end")]
+    Trailing(usize),
+    /// A count or a length is beyond what the protocol allows.
+    #[error("{what} is {size}, and {most} is the most")]
+    TooLarge { what: &'static str, size: u64, most: u64 },
+    /// Something has a form that the protocol does not know or forbids.
+    #[error("{what}: {why}")]
+    Malformed { what: &'static str, why: String },
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Shorthand for [`Error::Malformed`].
+pub(crate) fn malformed(what: &'static str, why: impl Into<String>) -> Error {
+    Error::Malformed { what, why: why.into() }
+}

@@ -1,0 +1,1 @@
+//! The network fee, computed offline exactly as the node does.

@@ -1,0 +1,1 @@
+//! Contract manifests, and the hash that a contract will have.

@@ -1,0 +1,1 @@
+//! Proofs of state against a state root.

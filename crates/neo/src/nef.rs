@@ -1,0 +1,1 @@
+//! NEF: a compiled contract.

@@ -1,0 +1,1 @@
+//! NEP-2: a private key under a passphrase.

@@ -1,0 +1,1 @@
+//! NEP-6: wallet files.

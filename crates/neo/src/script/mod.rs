@@ -1,0 +1,1 @@
+//! Scripts of the virtual machine: built, taken apart, read by people.

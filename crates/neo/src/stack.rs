@@ -1,0 +1,1 @@
+//! What the virtual machine takes and gives: stack items and contract parameters.

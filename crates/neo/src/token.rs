@@ -1,0 +1,1 @@
+//! NEP-17 and NEP-11 tokens.

@@ -1,0 +1,1 @@
+//! Transactions: what is signed, by whom, and how far each signature reaches.
