@@ -282,9 +282,22 @@ async fn promises_to_many(stand: &Stand, processes: [Process; 2]) {
 
     // Each message has its effect once, whoever works.
     let (one_db, three) = (one.db.clone(), stand.process_on(one.db.clone()));
+    let mut third = three.queue.consume(ORDERS);
+    // A broker may take a while to know of a consumer: both have to take part before it counts who worked.
+    timeout(Duration::from_secs(30), async {
+        loop {
+            two.queue.publish(vec![message("warm")]).await.unwrap();
+            tokio::select! {
+                delivery = third.next() => break delivery.done().await.unwrap(),
+                delivery = second.next() => delivery.done().await.unwrap(),
+            }
+        }
+    })
+    .await
+    .expect("the third process takes part");
     let sent: Vec<Message> = (0..200).map(|n| message(&n.to_string())).collect();
     let mut workers = JoinSet::new();
-    for (mut consumer, db) in [(second, two.db.clone()), (three.queue.consume(ORDERS), one_db)] {
+    for (mut consumer, db) in [(second, two.db.clone()), (third, one_db)] {
         workers.spawn(async move {
             let mut worked = 0;
             while let Ok(delivery) = timeout(Duration::from_secs(3), consumer.next()).await {
