@@ -1,1 +1,0 @@
-//! Contract manifests, and the hash that a contract will have.
