@@ -249,24 +249,33 @@ impl Serialize for Signer {
 struct Form {
     account: Hash160,
     scopes: Scopes,
-    #[serde(default, alias = "allowedContracts")]
-    allowedcontracts: Vec<Hash160>,
-    #[serde(default, alias = "allowedGroups")]
-    allowedgroups: Vec<PublicKey>,
-    #[serde(default)]
-    rules: Vec<WitnessRule>,
+    #[serde(alias = "allowedContracts")]
+    allowedcontracts: Option<Vec<Hash160>>,
+    #[serde(alias = "allowedGroups")]
+    allowedgroups: Option<Vec<PublicKey>>,
+    rules: Option<Vec<WitnessRule>>,
 }
 
 impl TryFrom<Form> for Signer {
     type Error = Error;
 
     fn try_from(form: Form) -> Result<Self> {
+        // Some wallets leave lists out of the JSON: taken for empty, it would be the JSON of another transaction.
+        fn list<T>(what: &'static str, named: bool, list: Option<Vec<T>>) -> Result<Vec<T>> {
+            match list {
+                None if named => Err(malformed(what, "missing, although the scopes name them")),
+                list => Ok(list.unwrap_or_default()),
+            }
+        }
+        let named = |scope| form.scopes.contains(scope);
+        let (contracts, groups, rules) =
+            (named(Scopes::CUSTOM_CONTRACTS), named(Scopes::CUSTOM_GROUPS), named(Scopes::WITNESS_RULES));
         let signer = Self {
             account: form.account,
             scopes: form.scopes,
-            allowed_contracts: form.allowedcontracts,
-            allowed_groups: form.allowedgroups,
-            rules: form.rules,
+            allowed_contracts: list("allowed contracts", contracts, form.allowedcontracts)?,
+            allowed_groups: list("allowed groups", groups, form.allowedgroups)?,
+            rules: list("witness rules", rules, form.rules)?,
         };
         signer.check()?;
         Ok(signer)

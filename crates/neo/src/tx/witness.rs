@@ -1,5 +1,6 @@
 //! Witnesses: the scripts that prove that an account agrees.
 
+use p256::ecdsa::Signature;
 use serde::{Deserialize, Serialize};
 
 use super::json::in_base64;
@@ -30,7 +31,7 @@ pub struct Witness {
 impl Witness {
     /// For the account of one key, signing `message`.
     pub fn single(key: &PrivateKey, message: &[u8]) -> Self {
-        Self::of_signature(&key.public(), &key.sign(message))
+        Self::of_signature(&key.public(), &signature(key, message))
     }
 
     /// For the account of one key, with a signature made elsewhere.
@@ -98,6 +99,13 @@ impl Witness {
         let pushes = self.invocation.chunks(66);
         pushes.map(|push| <[u8; 64]>::try_from(push.strip_prefix(&[PUSHDATA1, 64])?).ok()).collect()
     }
+}
+
+/// Signs a message. Each signature has a twin that nodes take as well; wallets give the one whose second half is the
+/// lower number, so that a key and a message have one signature.
+pub(crate) fn signature(key: &PrivateKey, message: &[u8]) -> [u8; 64] {
+    let signed = key.sign(message);
+    Signature::from_slice(&signed).map_or(signed, |signed| signed.normalize_s().to_bytes().into())
 }
 
 fn pushes<'a>(signatures: impl IntoIterator<Item = &'a [u8; 64]>) -> Vec<u8> {

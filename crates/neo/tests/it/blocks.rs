@@ -1,0 +1,83 @@
+//! Blocks that nodes made.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use neo::{
+    block::{Block, Header},
+    wire::{Reader, Wire},
+};
+
+use crate::vectors::{binary, bytes, json};
+
+#[test]
+fn blocks_of_a_live_node_are_the_same_bytes_and_the_same_json() {
+    let Some(all) = json("neo-n3/fresh/node_state_proofs_blocks.json") else { return };
+    let magic = all["magic"].as_u64().unwrap() as u32;
+    let all = all["blocks"].as_array().unwrap();
+    let mut signed = 0;
+    for case in all {
+        let raw = STANDARD.decode(case["block_b64"].as_str().unwrap()).unwrap();
+        let block = Block::from_bytes(&raw).unwrap();
+        assert_eq!(block.to_bytes(), raw);
+
+        let mut shown = case["json"].clone();
+        for of_chain in ["confirmations", "nextblockhash"] {
+            shown.as_object_mut().unwrap().remove(of_chain);
+        }
+        assert_eq!(serde_json::to_value(&block).unwrap(), shown);
+        assert_eq!(serde_json::from_value::<Block>(case["json"].clone()).unwrap(), block);
+
+        shown.as_object_mut().unwrap().remove("tx");
+        shown["size"] = block.header.to_bytes().len().into();
+        assert_eq!(serde_json::to_value(&block.header).unwrap(), shown);
+        assert_eq!(serde_json::from_value::<Header>(shown).unwrap(), block.header);
+
+        block.verify_content().unwrap();
+        block.transactions.iter().for_each(|tx| tx.verify(magic).unwrap());
+        if block.header.index > 0 {
+            // One validator made this chain, and names itself for ever.
+            block.verify(magic, &block.header.next_consensus).unwrap();
+            assert!(block.verify(magic + 1, &block.header.next_consensus).is_err());
+            let mut bad = block;
+            bad.header.nonce ^= 1;
+            assert!(bad.verify(magic, &bad.header.next_consensus).is_err());
+            signed += 1;
+        }
+    }
+    println!("{} blocks, {signed} proven to be signed", all.len());
+    assert_eq!(signed, 5);
+}
+
+#[test]
+fn every_block_of_a_chain_follows_the_one_before() {
+    for (file, count) in [("cli_server_chain50x2.acc", 51), ("pkg_services_rpcsrv_testblocks.acc", 23)] {
+        let Some(dump) = binary(&format!("neo-n3/neo-go/{file}")) else { return };
+        let mut reader = Reader::new(&dump);
+        assert_eq!(reader.u32("count").unwrap(), count);
+        let mut blocks: Vec<Block> = Vec::new();
+        for _ in 0..count {
+            let size = reader.u32("size").unwrap() as usize;
+            let raw = reader.bytes(size, "block").unwrap();
+            let block = Block::from_bytes(raw).unwrap();
+            assert_eq!(block.to_bytes(), raw);
+            block.verify_content().unwrap();
+            if let Some(before) = blocks.last() {
+                block.header.follows(42, &before.header).unwrap();
+            }
+            blocks.push(block);
+        }
+        let transactions: usize = blocks.iter().map(|block| block.transactions.len()).sum();
+        println!("{file}: {count} blocks, {transactions} transactions");
+    }
+}
+
+#[test]
+fn blocks_of_an_early_test_network_keep_their_hashes() {
+    // Transactions were hashed otherwise then, so that the Merkle roots say nothing now.
+    for file in ["pkg_core_test_data_block_1.json", "pkg_core_test_data_block_2.json"] {
+        let Some(case) = json(&format!("neo-n3/neo-go/{file}")) else { return };
+        let raw = bytes(&case["raw"]);
+        let block = Block::from_bytes(&raw).unwrap();
+        assert_eq!(block.to_bytes(), raw, "{file}");
+        assert_eq!(block.hash().to_string(), *case["hash"].as_str().unwrap(), "{file}");
+    }
+}
