@@ -71,13 +71,12 @@ fn every_block_of_a_chain_follows_the_one_before() {
 }
 
 #[test]
-fn blocks_of_an_early_test_network_keep_their_hashes() {
-    // Transactions were hashed otherwise then, so that the Merkle roots say nothing now.
-    for file in ["pkg_core_test_data_block_1.json", "pkg_core_test_data_block_2.json"] {
-        let Some(case) = json(&format!("neo-n3/neo-go/{file}")) else { return };
-        let raw = bytes(&case["raw"]);
-        let block = Block::from_bytes(&raw).unwrap();
-        assert_eq!(block.to_bytes(), raw, "{file}");
-        assert_eq!(block.hash().to_string(), *case["hash"].as_str().unwrap(), "{file}");
-    }
+fn a_block_of_an_early_test_network_keeps_its_hash() {
+    let Some(case) = json("neo-n3/neo-go/pkg_core_test_data_block_1.json") else { return };
+    let raw = bytes(&case["raw"]);
+    let block = Block::from_bytes(&raw).unwrap();
+    assert_eq!(block.to_bytes(), raw);
+    assert_eq!(block.hash().to_string(), *case["hash"].as_str().unwrap());
+    // Transactions were hashed otherwise then, and its Merkle root is of those hashes.
+    assert!(block.verify_content().is_err());
 }
