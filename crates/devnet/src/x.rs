@@ -1,0 +1,208 @@
+//! An anvil that stands in for Neo X.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::{
+    account::Account,
+    cache::{ANVIL, Cache},
+    process::{Identity, Life, Running, Signal},
+    rpc, start,
+};
+
+const LOG: &str = "node.log";
+const ACCOUNTS: &str = "accounts.json";
+const STATE: &str = "state.json";
+/// The test network of Neo X.
+const TESTNET: u64 = 12_227_332;
+const PATIENCE: Duration = Duration::from_secs(20);
+// What every wallet and tool for development knows.
+const MNEMONIC: &str = "test test test test test test test test test test test junk";
+
+/// How an anvil is to be.
+#[derive(Clone, Debug)]
+pub struct XOptions {
+    pub chain_id: u64,
+    /// A block each so many seconds; none mines a block for each transaction at once.
+    pub block_time: Option<u64>,
+    /// None takes a free one.
+    pub port: Option<u16>,
+    /// Whether the chain goes on after [`X::stop`] and another start, or begins anew.
+    pub keep: bool,
+    pub life: Life,
+    /// None takes the default place and the registries this machine is set to.
+    pub cache: Option<Cache>,
+    /// A program of one's own instead of the pinned one.
+    pub program: Option<PathBuf>,
+    /// More arguments for anvil.
+    pub args: Vec<String>,
+}
+
+impl Default for XOptions {
+    fn default() -> Self {
+        Self {
+            chain_id: TESTNET,
+            block_time: None,
+            port: None,
+            keep: false,
+            life: Life::WithUs,
+            cache: None,
+            program: None,
+            args: Vec::new(),
+        }
+    }
+}
+
+/// A running anvil.
+#[derive(Debug)]
+pub struct X {
+    pub rpc: String,
+    pub ws: String,
+    pub chain_id: u64,
+    /// Ten accounts with 10,000 GAS each.
+    pub accounts: Vec<Account>,
+    port: u16,
+    dir: PathBuf,
+    options: XOptions,
+    program: PathBuf,
+    running: Running,
+}
+
+impl X {
+    /// Starts one that keeps its files in `dir`, and returns when it answers.
+    pub async fn start(dir: &Path, options: XOptions) -> Result<Self> {
+        start::private_dir(dir)?;
+        let program = match (&options.program, &options.cache) {
+            (Some(program), _) => program.clone(),
+            (None, Some(cache)) => cache.program(&ANVIL).await?,
+            (None, None) => Cache::of_user()?.program(&ANVIL).await?,
+        };
+        if !options.keep {
+            let _ = fs::remove_file(dir.join(STATE));
+        }
+        let (running, port) = run(dir, &program, &options, options.port).await?;
+        Self::of(dir, options, program, port, running)
+    }
+
+    /// One that runs already.
+    pub(crate) fn found(dir: &Path, options: XOptions, port: u16, identity: Identity) -> Result<Self> {
+        Self::of(dir, options, PathBuf::new(), port, Running::found(identity))
+    }
+
+    fn of(dir: &Path, options: XOptions, program: PathBuf, port: u16, running: Running) -> Result<Self> {
+        Ok(Self {
+            rpc: format!("http://127.0.0.1:{port}"),
+            ws: format!("ws://127.0.0.1:{port}"),
+            chain_id: options.chain_id,
+            accounts: accounts(&dir.join(ACCOUNTS))?,
+            port,
+            dir: dir.to_owned(),
+            options,
+            program,
+            running,
+        })
+    }
+
+    /// Whether its process runs.
+    pub fn runs(&self) -> bool {
+        self.running.runs()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.running.identity.pid
+    }
+
+    /// What it printed.
+    pub fn log(&self) -> PathBuf {
+        self.dir.join(LOG)
+    }
+
+    /// Ends it in good order: with `keep`, the next start goes on where it was.
+    pub async fn stop(&self) -> Result<()> {
+        // Anvil writes its state down at an interrupt only.
+        self.running.end(Signal::INT, PATIENCE).await.context("stopping anvil")
+    }
+
+    /// Ends it as kill -9 does.
+    pub fn kill(&self) {
+        self.running.kill();
+    }
+
+    /// Stops it if it runs, and starts it again at the same address.
+    pub async fn restart(&mut self) -> Result<()> {
+        self.stop().await?;
+        let (running, _) = run(&self.dir, &self.program, &self.options, Some(self.port)).await?;
+        self.running = running;
+        Ok(())
+    }
+
+    /// Raises the balance of an address by so many wei, in no time and without a transaction.
+    pub async fn fund(&self, address: &str, wei: u128) -> Result<()> {
+        let held = rpc::call(&self.rpc, "eth_getBalance", json!([address, "latest"])).await?;
+        let held = held.as_str().and_then(|text| u128::from_str_radix(text.trim_start_matches("0x"), 16).ok());
+        let sum = held.and_then(|held| held.checked_add(wei)).context("the balance is beyond 128 bits")?;
+        rpc::call(&self.rpc, "anvil_setBalance", json!([address, format!("{sum:#x}")])).await?;
+        Ok(())
+    }
+
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.running.identity
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+async fn run(dir: &Path, program: &Path, options: &XOptions, port: Option<u16>) -> Result<(Running, u16)> {
+    let command = |port: u16| {
+        let mut command = Command::new(program);
+        command.args(["--host", "127.0.0.1", "--hardfork", "osaka", "--base-fee", "20000000000"]);
+        command.args(["--mnemonic", MNEMONIC]).arg("--config-out").arg(dir.join(ACCOUNTS));
+        command.arg("--port").arg(port.to_string()).arg("--chain-id").arg(options.chain_id.to_string());
+        if let Some(seconds) = options.block_time {
+            command.arg("--block-time").arg(seconds.to_string());
+        }
+        if options.keep {
+            command.arg("--state").arg(dir.join(STATE)).args(["--state-interval", "5"]);
+        }
+        command.args(&options.args).env("HOME", dir);
+        // It refuses to write over the file.
+        let _ = fs::remove_file(dir.join(ACCOUNTS));
+        Ok(command)
+    };
+    let ready = async |port: u16| {
+        let answer = rpc::call(&format!("http://127.0.0.1:{port}"), "eth_chainId", json!([])).await?;
+        let expected = format!("{:#x}", options.chain_id);
+        if answer != json!(expected) {
+            bail!("it says chain {answer} instead of {expected}");
+        }
+        Ok(())
+    };
+    start::start(port, &dir.join(LOG), options.life, command, ready).await.context("starting anvil")
+}
+
+fn accounts(file: &Path) -> Result<Vec<Account>> {
+    #[derive(Deserialize)]
+    struct Written {
+        available_accounts: Vec<String>,
+        private_keys: Vec<String>,
+    }
+    let read = || -> Result<Written> { Ok(serde_json::from_slice(&fs::read(file)?)?) };
+    let written = read().with_context(|| format!("reading {}", file.display()))?;
+    Ok(written
+        .available_accounts
+        .into_iter()
+        .zip(written.private_keys)
+        .enumerate()
+        .map(|(number, (address, key))| Account { chain: "neo-x".to_owned(), name: format!("x{number}"), address, key })
+        .collect())
+}

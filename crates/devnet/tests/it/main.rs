@@ -1,0 +1,3 @@
+//! Real nodes: started, funded, ended, found again.
+
+mod nodes;
