@@ -3,14 +3,12 @@
 //! [`Param`] is a typed argument, [`StackItem`] a value that a node shows; both read and write the JSON of nodes.
 
 mod item;
-mod kind;
 mod number;
 mod param;
 mod parse;
 mod typed;
 
 pub use item::{InteropInterface, StackItem};
-pub use kind::ParameterType;
 pub use number::{from_vm_integer, to_vm_integer};
 pub use param::Param;
 

@@ -5,10 +5,11 @@ use num_bigint::BigInt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::SerializeMap};
 use serde_json::Value;
 
-use super::{Budget, ParameterType, number::from_decimal};
+use super::{Budget, number::from_decimal};
 use crate::{
     Hash160, Hash256, PublicKey,
     error::{Result, malformed},
+    manifest::ParameterType,
 };
 
 /// An argument of a contract's method.

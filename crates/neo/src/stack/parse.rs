@@ -3,10 +3,11 @@
 use serde::Deserialize as _;
 use serde_json::Value;
 
-use super::{Budget, Param, ParameterType, number::from_decimal};
+use super::{Budget, Param, number::from_decimal};
 use crate::{
     Hash160,
     error::{Error, Result, malformed},
+    manifest::ParameterType,
 };
 
 impl Param {
@@ -36,7 +37,7 @@ impl Param {
             },
             ParameterType::Integer => Param::Integer(from_decimal(text)?),
             ParameterType::String => Param::String(text.to_owned()),
-            ParameterType::ByteArray => data(text).map_or_else(|| Ok(Param::ByteArray(text.into())), |data| data)?,
+            ParameterType::ByteArray => data(text).unwrap_or_else(|| Ok(Param::ByteArray(text.into())))?,
             ParameterType::Hash160 | ParameterType::Hash256 | ParameterType::PublicKey if text == "null" => Param::Null,
             ParameterType::Hash160 => Param::Hash160(Hash160::from_text(text)?),
             ParameterType::Hash256 => Param::Hash256(text.parse()?),
