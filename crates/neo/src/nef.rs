@@ -5,6 +5,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use crate::{
     error::{Error, Result, malformed},
     hash::{Hash160, sha256d},
+    script::CallFlags,
     wire::{Reader, Wire, write_list, write_var_bytes},
 };
 
@@ -43,9 +44,9 @@ pub struct MethodToken {
     /// Whether it leaves a result.
     #[serde(rename = "hasreturnvalue")]
     pub has_return_value: bool,
-    /// What it may do: the bits of the call flags, at most 0x0f.
+    /// What it may do.
     #[serde(rename = "callflags", serialize_with = "write_flags", deserialize_with = "read_flags")]
-    pub call_flags: u8,
+    pub call_flags: CallFlags,
 }
 
 impl Nef {
@@ -143,9 +144,6 @@ impl MethodToken {
         if self.method.starts_with('_') {
             return Err(malformed("method of a token", format!("{:?} begins with an underscore", self.method)));
         }
-        if self.call_flags > ALL_FLAGS {
-            return Err(malformed("call flags of a token", format!("{:#04x} has unknown bits", self.call_flags)));
-        }
         Ok(())
     }
 }
@@ -155,7 +153,7 @@ impl Wire for MethodToken {
         self.hash.write(out);
         write_var_bytes(self.method.as_bytes(), out);
         out.extend_from_slice(&self.parameters.to_le_bytes());
-        out.extend_from_slice(&[u8::from(self.has_return_value), self.call_flags]);
+        out.extend_from_slice(&[u8::from(self.has_return_value), self.call_flags.bits()]);
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self> {
@@ -167,7 +165,8 @@ impl Wire for MethodToken {
             1 => true,
             other => return Err(malformed("return flag of a token", format!("{other} is neither 0 nor 1"))),
         };
-        let token = Self { hash, method, parameters, has_return_value, call_flags: from.u8("call flags of a token")? };
+        let call_flags = CallFlags::try_from(from.u8("call flags of a token")?)?;
+        let token = Self { hash, method, parameters, has_return_value, call_flags };
         token.check()?;
         Ok(token)
     }
@@ -268,11 +267,9 @@ fn text(bytes: &[u8], what: &'static str) -> Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| malformed(what, "not UTF-8"))
 }
 
-const ALL_FLAGS: u8 = 0x0f;
-
 // From the largest down, as the reference node takes a set apart.
 const FLAGS: &[(u8, &str)] = &[
-    (ALL_FLAGS, "All"),
+    (15, "All"),
     (8, "AllowNotify"),
     (5, "ReadOnly"),
     (4, "AllowCall"),
@@ -281,8 +278,8 @@ const FLAGS: &[(u8, &str)] = &[
     (1, "ReadStates"),
 ];
 
-fn write_flags<S: Serializer>(flags: &u8, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut left = *flags;
+fn write_flags<S: Serializer>(flags: &CallFlags, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut left = flags.bits();
     let mut names = Vec::new();
     for (bits, name) in FLAGS {
         if left & bits == *bits {
@@ -293,13 +290,16 @@ fn write_flags<S: Serializer>(flags: &u8, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_str(&if names.is_empty() { "None".to_owned() } else { names.join(", ") })
 }
 
-fn read_flags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+fn read_flags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CallFlags, D::Error> {
     let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-    text.split(',').map(str::trim).try_fold(0, |flags, name| match FLAGS.iter().find(|(_, known)| *known == name) {
-        Some((bits, _)) => Ok(flags | bits),
-        None if name == "None" => Ok(flags),
-        None => Err(D::Error::custom(format!("call flags: {name:?} is not known"))),
-    })
+    let bits = text.split(',').map(str::trim).try_fold(0, |flags, name| {
+        match FLAGS.iter().find(|(_, known)| *known == name) {
+            Some((bits, _)) => Ok(flags | bits),
+            None if name == "None" => Ok(flags),
+            None => Err(D::Error::custom(format!("call flags: {name:?} is not known"))),
+        }
+    })?;
+    CallFlags::try_from(bits).map_err(D::Error::custom)
 }
 
 #[cfg(test)]
@@ -313,6 +313,7 @@ mod tests {
     }
 
     fn token(method: &str, call_flags: u8) -> MethodToken {
+        let call_flags = CallFlags::try_from(call_flags).unwrap();
         MethodToken {
             hash: crate::native::GAS,
             method: method.into(),
@@ -353,7 +354,6 @@ mod tests {
         assert!(refused(&nef(&vec![0x21; MOST_BYTES - 81])));
         assert!(refused(&Nef { source: "s".repeat(257), ..nef(&[0x40]) }));
         assert!(refused(&Nef { tokens: vec![token("_deploy", 15)], ..nef(&[0x40]) }));
-        assert!(refused(&Nef { tokens: vec![token("a", 16)], ..nef(&[0x40]) }));
         assert!(refused(&Nef { tokens: vec![token("a", 1); 129], ..nef(&[0x40]) }));
         assert!(refused(&Nef { compiler: "a\0b".into(), ..nef(&[0x40]) }));
         assert!(Nef { compiler: "c".repeat(65), ..nef(&[0x40]) }.check().is_err());
@@ -372,7 +372,7 @@ mod tests {
         ] {
             let json = serde_json::to_value(token("m", flags)).unwrap();
             assert_eq!(json["callflags"], name);
-            assert_eq!(serde_json::from_value::<MethodToken>(json).unwrap().call_flags, flags);
+            assert_eq!(serde_json::from_value::<MethodToken>(json).unwrap().call_flags.bits(), flags);
         }
     }
 

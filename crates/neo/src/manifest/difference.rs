@@ -76,7 +76,7 @@ pub fn nef_differences(old: &Nef, new: &Nef) -> Vec<Change> {
     }
     for token in new.tokens.iter().filter(|token| !old.tokens.contains(token)) {
         let flags = token.call_flags;
-        say(Weight::Note, format!("it calls {} of {} directly, with flags {flags:#04x}", token.method, token.hash));
+        say(Weight::Note, format!("it calls {} of {} directly ({flags})", token.method, token.hash));
     }
     changes
 }

@@ -7,6 +7,7 @@ use crate::{
     error::{Error, Result, malformed},
     hash::Hash160,
     nef::{self, Nef},
+    script,
     wire::{Wire as _, var_uint_size},
 };
 
@@ -55,9 +56,9 @@ impl Manifest {
     pub fn check_with(&self, nef: &Nef) -> Result<()> {
         self.check()?;
         nef.check()?;
-        let end = nef.script.len();
-        if let Some(method) = self.abi.methods.iter().find(|method| method.offset as usize >= end) {
-            let why = format!("{} begins at {}, the script has {end} bytes", method.name, method.offset);
+        let starts: HashSet<usize> = script::check(&nef.script)?.iter().map(|instruction| instruction.offset).collect();
+        if let Some(method) = self.abi.methods.iter().find(|method| !starts.contains(&(method.offset as usize))) {
+            let why = format!("{} begins at {}, where no instruction of the script does", method.name, method.offset);
             return Err(malformed("methods", why));
         }
         // Beside the manifest: a structure of id, update counter, hash, and NEF.
@@ -209,5 +210,40 @@ impl Stored {
         // Two's complement without leading zeros: 127 takes one byte, 128 two, zero none.
         let bytes = if number == 0 { 0 } else { (33 - number.leading_zeros()).div_ceil(8) };
         self.fixed(2 + bytes as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Method, tests::token};
+
+    fn nef(script: &[u8]) -> Nef {
+        Nef { compiler: "test".into(), source: String::new(), tokens: Vec::new(), script: script.to_vec() }
+    }
+
+    #[test]
+    fn a_method_begins_at_an_instruction_of_a_script_that_is_whole() {
+        // PUSHDATA1 of two bytes, RET.
+        let nef = nef(&[0x0c, 2, 0x40, 0x40, 0x40]);
+        let at = |offset| {
+            let mut manifest = token();
+            manifest.abi.methods[0].offset = offset;
+            manifest.check_with(&nef)
+        };
+        assert_eq!((at(0), at(4)), (Ok(()), Ok(())));
+        assert!(at(2).is_err() && at(5).is_err());
+        assert!(token().check_with(&super::tests::nef(&[0x0c, 2, 0x40])).is_err(), "cut in the middle of data");
+    }
+
+    #[test]
+    fn what_does_not_fit_into_one_stored_item_is_refused() {
+        let mut manifest = token();
+        let template = Method { parameters: Vec::new(), ..manifest.abi.methods[0].clone() };
+        manifest.abi.methods.extend((0..400).map(|number| Method { name: format!("m{number}"), ..template.clone() }));
+        let refusal = manifest.check_with(&nef(&[0x40])).unwrap_err();
+        assert!(matches!(refusal, Error::TooLarge { most: 2048, .. }), "{refusal}");
+        let refusal = token().check_with(&nef(&vec![0x21; nef::MOST_BYTES - 82])).unwrap_err();
+        assert!(matches!(refusal, Error::TooLarge { what: "contract's state", .. }), "{refusal}");
     }
 }

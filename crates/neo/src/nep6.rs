@@ -1,1 +1,0 @@
-//! NEP-6: wallet files.
