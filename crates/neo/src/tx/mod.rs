@@ -8,13 +8,13 @@ mod witness;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::json::in_base64;
 pub use self::{
     attribute::{Attribute, MOST_ORACLE_RESULT, OracleCode},
     rule::{Action, Condition, MOST_NESTING, WitnessRule},
     signer::{MOST_ITEMS, Scopes, Signer},
     witness::{MOST_SCRIPT as MOST_WITNESS_SCRIPT, Witness},
 };
+pub(crate) use self::{json::in_base64, witness::signature};
 use crate::{
     error::{Error, Result, malformed},
     hash::{Hash160, Hash256, sha256},

@@ -27,7 +27,8 @@ fn a_signed_transaction_verifies_on_its_own_network_only() {
 #[test]
 fn what_nodes_refuse_is_refused() {
     let other = Signer::none(Hash160::ZERO);
-    let cases: [(&str, fn(&mut Transaction, Signer)); 12] = [
+    type Spoil = fn(&mut Transaction, Signer);
+    let cases: [(&str, Spoil); 12] = [
         ("version", |tx, _| tx.version = 1),
         ("negative system fee", |tx, _| tx.system_fee = -1),
         ("negative network fee", |tx, _| tx.network_fee = -1),
