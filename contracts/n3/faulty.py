@@ -96,7 +96,10 @@ def write_in_safe():
 
 @public(name='attempt')
 def attempt(contract: UInt160, method: str, args: list) -> bool:
-    """Calls another contract and survives what it throws; what it wrote is undone. ABORT survives nobody."""
+    """Calls another contract and survives what it throws, which also undoes what it wrote.
+
+    Nobody survives ABORT, a method that does not exist, or the end of the GAS.
+    """
     try:
         call_contract(contract, method, args)
     except BaseException:
