@@ -10,6 +10,7 @@
 mod account;
 mod archive;
 mod cache;
+mod devnet;
 mod index;
 mod n3;
 mod process;
@@ -19,6 +20,7 @@ mod x;
 
 pub use account::Account;
 pub use cache::{ANVIL, Cache, NEO_GO, Program};
+pub use devnet::{Devnet, Ended, Given, Up};
 pub use n3::{Database, N3, N3Options};
 pub use process::Life;
 pub use x::{X, XOptions};

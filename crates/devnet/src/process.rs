@@ -137,6 +137,9 @@ impl Running {
             let _ = child.wait();
         } else {
             let _ = self.identity.signal(Signal::KILL);
+            while self.identity.runs() {
+                thread::park_timeout(TICK);
+            }
         }
     }
 

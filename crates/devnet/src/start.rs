@@ -1,65 +1,139 @@
 //! What starting a node of either kind has in common: a free port, and waiting until it answers.
 
-use std::{fs, net::TcpListener, os::unix::fs::DirBuilderExt, path::Path, process::Command, time::Duration};
+use std::{
+    fs,
+    net::TcpListener,
+    ops::Range,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 
-use crate::process::{Life, Running, tail};
+use crate::{
+    cache::{Cache, Program, write_whole},
+    process::{Identity, Life, Running, tail},
+};
+
+pub(crate) const LOG: &str = "node.log";
+const RECORD: &str = "process.json";
+const PORTS: Range<u16> = 20_000..32_000;
 
 const TRIES: u32 = 5;
 const PATIENCE: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(20);
 
-/// Starts a node on `port`, or on a free one, tried again when another program takes that port first.
-pub(crate) async fn start<Ready>(
-    port: Option<u16>,
-    log: &Path,
-    life: Life,
-    command: impl Fn(u16) -> Result<Command>,
-    ready: impl Fn(u16) -> Ready,
-) -> Result<(Running, u16)>
-where
-    Ready: Future<Output = Result<()>>,
-{
-    for _ in 0..TRIES {
-        let chosen = match port {
-            Some(port) => port,
-            None => free_port()?,
-        };
-        let running = Running::start(command(chosen)?, log, life).await?;
-        let until = Instant::now() + PATIENCE;
-        let failed = loop {
-            if !running.runs() {
-                break anyhow::anyhow!("it ended while starting: {}", tail(log));
-            }
-            match ready(chosen).await {
-                // Another program may be the one that answers.
-                Ok(()) if running.runs() => return Ok((running, chosen)),
-                Ok(()) => {}
-                Err(error) if Instant::now() > until => {
-                    running.kill();
-                    break error.context(format!("not ready after {} s: {}", PATIENCE.as_secs(), tail(log)));
-                }
-                Err(_) => sleep(TICK).await,
-            }
-        };
-        let taken = fs::read_to_string(log).is_ok_and(|log| log.to_lowercase().contains("address already in use"));
-        if !taken || port.is_some() {
-            return Err(failed);
-        }
-    }
-    bail!("no free port after {TRIES} tries")
+/// Which process a directory's node is, and where it listens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) identity: Identity,
+    pub(crate) port: u16,
 }
 
-/// Whether nothing listens on this port of loopback.
-pub(crate) fn is_free(port: u16) -> bool {
+impl Record {
+    /// What was written at the last start in this directory.
+    pub(crate) fn read(dir: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(dir.join(RECORD)).ok()?).ok()
+    }
+
+    fn write(&self, dir: &Path) -> Result<()> {
+        write_whole(&dir.join(RECORD), &serde_json::to_vec(self)?, 0o600)
+    }
+}
+
+/// How a node of either kind is started.
+pub(crate) struct Start<'a> {
+    pub(crate) dir: &'a Path,
+    pub(crate) life: Life,
+    /// This port and no other; none takes the last one again if it is free, or any free one.
+    pub(crate) port: Option<u16>,
+}
+
+impl Start<'_> {
+    /// Starts it, tried again on another port when a program takes the chosen one first, and waits until it is ready.
+    pub(crate) async fn run<Ready>(
+        &self,
+        command: impl Fn(u16) -> Result<Command>,
+        ready: impl Fn(u16) -> Ready,
+    ) -> Result<(Running, u16)>
+    where
+        Ready: Future<Output = Result<()>>,
+    {
+        let log = self.dir.join(LOG);
+        let mut last = Record::read(self.dir).map(|record| record.port).filter(|port| is_free(*port));
+        for _ in 0..TRIES {
+            let port = match self.port.or(last.take()) {
+                Some(port) if !is_free(port) => bail!("port {port} is taken by another program"),
+                Some(port) => port,
+                None => free_port()?,
+            };
+            let running = Running::start(command(port)?, &log, self.life).await?;
+            // At once, so that a node whose starter is killed now is found by the next one.
+            Record { identity: running.identity.clone(), port }.write(self.dir)?;
+            let Err(failed) = wait(&running, &log, || ready(port)).await else { return Ok((running, port)) };
+            running.kill();
+            let taken = fs::read_to_string(&log).is_ok_and(|log| log.to_lowercase().contains("address already in use"));
+            if !taken || self.port.is_some() {
+                return Err(failed);
+            }
+        }
+        bail!("other programs took each of {TRIES} ports")
+    }
+}
+
+async fn wait<Ready: Future<Output = Result<()>>>(
+    running: &Running,
+    log: &Path,
+    ready: impl Fn() -> Ready,
+) -> Result<()> {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if !running.runs() {
+            bail!("it ended while starting: {}", tail(log));
+        }
+        match ready().await {
+            // Another program may be the one that answers.
+            Ok(()) if running.runs() => return Ok(()),
+            Ok(()) => {}
+            Err(error) if Instant::now() > until => {
+                return Err(error.context(format!("not ready after {} s: {}", PATIENCE.as_secs(), tail(log))));
+            }
+            Err(_) => sleep(TICK).await,
+        }
+    }
+}
+
+fn is_free(port: u16) -> bool {
     TcpListener::bind(("127.0.0.1", port)).is_ok()
 }
 
+// Below the range that the kernel takes the ports of outgoing connections from, so that none of those sits on it when
+// the node is started again.
 fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind("127.0.0.1:0").context("looking for a free port")?;
-    Ok(listener.local_addr()?.port())
+    let mut bytes = [0; 2];
+    aws_lc_rs::rand::fill(&mut bytes).context("this machine gives no random bytes")?;
+    let span = PORTS.end - PORTS.start;
+    let first = u16::from_le_bytes(bytes) % span;
+    let port = (0..span).map(|step| PORTS.start + (first + step) % span).find(|port| is_free(*port));
+    port.context("no port of loopback is free")
+}
+
+/// The program to run: the one that was named, or the pinned one.
+pub(crate) async fn program(named: Option<&PathBuf>, cache: Option<&Cache>, pinned: &Program) -> Result<PathBuf> {
+    match (named, cache) {
+        (Some(named), _) => Ok(named.clone()),
+        (None, Some(cache)) => cache.program(pinned).await,
+        (None, None) => Cache::of_user()?.program(pinned).await,
+    }
+}
+
+/// Writes down how a node was started.
+pub(crate) fn keep(file: &Path, options: &impl Serialize) -> Result<()> {
+    write_whole(file, &serde_json::to_vec_pretty(options)?, 0o600)
 }
 
 /// A directory for this user alone.

@@ -8,17 +8,18 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
     account::Account,
     cache::{ANVIL, Cache},
-    process::{Identity, Life, Running, Signal},
-    rpc, start,
+    process::{Life, Running, Signal},
+    rpc,
+    start::{self, LOG, Record, Start},
 };
 
-const LOG: &str = "node.log";
+const OPTIONS: &str = "options.json";
 const ACCOUNTS: &str = "accounts.json";
 const STATE: &str = "state.json";
 /// The test network of Neo X.
@@ -28,17 +29,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const MNEMONIC: &str = "test test test test test test test test test test test junk";
 
 /// How an anvil is to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct XOptions {
     pub chain_id: u64,
     /// A block each so many seconds; none mines a block for each transaction at once.
     pub block_time: Option<u64>,
     /// None takes a free one.
+    #[serde(skip)]
     pub port: Option<u16>,
     /// Whether the chain goes on after [`X::stop`] and another start, or begins anew.
     pub keep: bool,
+    #[serde(skip)]
     pub life: Life,
     /// None takes the default place and the registries this machine is set to.
+    #[serde(skip)]
     pub cache: Option<Cache>,
     /// A program of one's own instead of the pinned one.
     pub program: Option<PathBuf>,
@@ -72,7 +76,6 @@ pub struct X {
     port: u16,
     dir: PathBuf,
     options: XOptions,
-    program: PathBuf,
     running: Running,
 }
 
@@ -80,24 +83,33 @@ impl X {
     /// Starts one that keeps its files in `dir`, and returns when it answers.
     pub async fn start(dir: &Path, options: XOptions) -> Result<Self> {
         start::private_dir(dir)?;
-        let program = match (&options.program, &options.cache) {
-            (Some(program), _) => program.clone(),
-            (None, Some(cache)) => cache.program(&ANVIL).await?,
-            (None, None) => Cache::of_user()?.program(&ANVIL).await?,
-        };
+        let program = start::program(options.program.as_ref(), options.cache.as_ref(), &ANVIL).await?;
         if !options.keep {
             let _ = fs::remove_file(dir.join(STATE));
         }
+        start::keep(&dir.join(OPTIONS), &options)?;
         let (running, port) = run(dir, &program, &options, options.port).await?;
-        Self::of(dir, options, program, port, running)
+        Self::of(dir, options, port, running)
     }
 
-    /// One that runs already.
-    pub(crate) fn found(dir: &Path, options: XOptions, port: u16, identity: Identity) -> Result<Self> {
-        Self::of(dir, options, PathBuf::new(), port, Running::found(identity))
+    /// The one that was started in `dir` and still runs. It outlives this handle.
+    pub async fn find(dir: &Path) -> Result<Option<Self>> {
+        let Some(record) = Record::read(dir).filter(|record| record.identity.runs()) else { return Ok(None) };
+        let options = Self::options(dir).context("it is not known how the running anvil was started")?;
+        Self::of(dir, options, record.port, Running::found(record.identity)).map(Some)
     }
 
-    fn of(dir: &Path, options: XOptions, program: PathBuf, port: u16, running: Running) -> Result<Self> {
+    /// How the last one in `dir` was started.
+    pub(crate) fn options(dir: &Path) -> Option<XOptions> {
+        serde_json::from_slice(&fs::read(dir.join(OPTIONS)).ok()?).ok()
+    }
+
+    /// Whether it answers as it should.
+    pub async fn answers(&self) -> Result<()> {
+        answers(self.port, self.chain_id).await
+    }
+
+    fn of(dir: &Path, options: XOptions, port: u16, running: Running) -> Result<Self> {
         Ok(Self {
             rpc: format!("http://127.0.0.1:{port}"),
             ws: format!("ws://127.0.0.1:{port}"),
@@ -106,7 +118,6 @@ impl X {
             port,
             dir: dir.to_owned(),
             options,
-            program,
             running,
         })
     }
@@ -139,7 +150,11 @@ impl X {
     /// Stops it if it runs, and starts it again at the same address.
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
-        let (running, _) = run(&self.dir, &self.program, &self.options, Some(self.port)).await?;
+        if !self.options.keep {
+            let _ = fs::remove_file(self.dir.join(STATE));
+        }
+        let program = start::program(self.options.program.as_ref(), self.options.cache.as_ref(), &ANVIL).await?;
+        let (running, _) = run(&self.dir, &program, &self.options, Some(self.port)).await?;
         self.running = running;
         Ok(())
     }
@@ -151,14 +166,6 @@ impl X {
         let sum = held.and_then(|held| held.checked_add(wei)).context("the balance is beyond 128 bits")?;
         rpc::call(&self.rpc, "anvil_setBalance", json!([address, format!("{sum:#x}")])).await?;
         Ok(())
-    }
-
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.running.identity
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
     }
 }
 
@@ -179,15 +186,17 @@ async fn run(dir: &Path, program: &Path, options: &XOptions, port: Option<u16>) 
         let _ = fs::remove_file(dir.join(ACCOUNTS));
         Ok(command)
     };
-    let ready = async |port: u16| {
-        let answer = rpc::call(&format!("http://127.0.0.1:{port}"), "eth_chainId", json!([])).await?;
-        let expected = format!("{:#x}", options.chain_id);
-        if answer != json!(expected) {
-            bail!("it says chain {answer} instead of {expected}");
-        }
-        Ok(())
-    };
-    start::start(port, &dir.join(LOG), options.life, command, ready).await.context("starting anvil")
+    let start = Start { dir, life: options.life, port };
+    start.run(command, |port| answers(port, options.chain_id)).await.context("starting anvil")
+}
+
+async fn answers(port: u16, chain_id: u64) -> Result<()> {
+    let answer = rpc::call(&format!("http://127.0.0.1:{port}"), "eth_chainId", json!([])).await?;
+    let expected = format!("{chain_id:#x}");
+    if answer != json!(expected) {
+        bail!("it says chain {answer} instead of {expected}");
+    }
+    Ok(())
 }
 
 fn accounts(file: &Path) -> Result<Vec<Account>> {

@@ -1,21 +1,25 @@
 //! The keys of a network: made at random at its first start, kept beside its chain.
 
-use std::{fs, path::Path, process::Stdio};
+use std::{fs, path::Path};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use neo::{
     hash::Hash160,
     keys::{PrivateKey, PublicKey},
+    nep2::{self, Scrypt},
+    nep6::{self, Wallet},
 };
 use serde::{Deserialize, Serialize};
-use tokio::process::Command;
 
 use super::config::PASSWORD;
 use crate::{account::Account, cache::write_whole};
 
-pub(super) const WALLET: &str = "node.json";
+/// A wallet file with all keys of the network.
+pub(super) const WALLET: &str = "wallet.json";
 const KEYS: &str = "keys.json";
 const NAMES: [&str; 4] = ["alice", "bob", "carol", "dave"];
+// The passphrase is in the configuration beside it, so more work would protect nothing.
+const LIGHT: Scrypt = Scrypt { n: 2, r: 8, p: 8 };
 
 #[derive(Debug)]
 pub(super) struct Keys {
@@ -40,13 +44,12 @@ impl Keys {
         read().with_context(|| format!("reading {}", file.display()))
     }
 
-    pub(super) async fn open_or_make(dir: &Path, users: usize, program: &Path) -> Result<Self> {
+    pub(super) fn open_or_make(dir: &Path, users: usize) -> Result<Self> {
         if dir.join(KEYS).exists() {
             return Self::open(dir);
         }
-        let node = make_wallet(dir, program).await.context("making the wallet of the node")?;
-        let users = (0..users).map(|_| random()).collect::<Result<_>>()?;
-        let made = Self { node, users };
+        let made = Self { node: random()?, users: (0..users).map(|_| random()).collect::<Result<_>>()? };
+        write_whole(&dir.join(WALLET), wallet(&made)?.to_json().as_bytes(), 0o600)?;
         let wif = |key: &PrivateKey| key.to_wif().to_string();
         let written = Written { node: wif(&made.node), users: made.users.iter().map(wif).collect() };
         write_whole(&dir.join(KEYS), &serde_json::to_vec_pretty(&written)?, 0o600)?;
@@ -54,10 +57,6 @@ impl Keys {
     }
 
     pub(super) fn accounts(&self) -> Vec<Account> {
-        let name = |number: usize| match NAMES.get(number) {
-            Some(name) => (*name).to_owned(),
-            None => format!("user{number}"),
-        };
         let of = |(number, key): (usize, &PrivateKey)| Account {
             chain: "neo-n3".to_owned(),
             name: name(number),
@@ -93,29 +92,19 @@ fn random() -> Result<PrivateKey> {
     }
 }
 
-async fn make_wallet(dir: &Path, program: &Path) -> Result<PrivateKey> {
-    let wallet = dir.join(WALLET);
-    let _ = fs::remove_file(&wallet);
-    let settings = dir.join("wallet.yml");
-    write_whole(&settings, format!("Path: {}\nPassword: {PASSWORD}\n", wallet.display()).as_bytes(), 0o600)?;
-    let run = async |arguments: &[&str]| -> Result<String> {
-        let output = Command::new(program)
-            .args(["wallet", arguments[0], "--wallet-config"])
-            .arg(&settings)
-            .args(&arguments[1..])
-            .stdin(Stdio::null())
-            .output()
-            .await?;
-        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    run(&["init", "-a"]).await?;
-    let made: serde_json::Value = serde_json::from_slice(&fs::read(&wallet)?)?;
-    let address = made["accounts"][0]["address"].as_str().context("neo-go made no account")?;
-    let exported = run(&["export", "--decrypt", address]).await?;
-    let Some(key) = exported.split_whitespace().find_map(|word| PrivateKey::from_wif(word).ok()) else {
-        bail!("neo-go exported no key");
-    };
-    run(&["import-multisig", "--name", "committee", "--min", "1", &key.public().to_string()]).await?;
-    Ok(key)
+// One file for the node and for people: it has the node's key twice, alone and as the committee.
+fn wallet(keys: &Keys) -> Result<Wallet> {
+    let mut wallet = Wallet::new(Some("development".to_owned()), LIGHT);
+    let public = keys.node.public();
+    let encrypted = nep2::encrypt(&keys.node, PASSWORD, &LIGHT)?;
+    wallet.add(nep6::Account::single(&public, Some(encrypted.clone()), Some("node".to_owned())))?;
+    wallet.add(nep6::Account::multi(1, &[public], Some(encrypted), Some("committee".to_owned()))?)?;
+    for (number, user) in keys.users.iter().enumerate() {
+        wallet.add_key(user, PASSWORD, Some(name(number)))?;
+    }
+    Ok(wallet)
+}
+
+fn name(number: usize) -> String {
+    NAMES.get(number).map_or_else(|| format!("user{number}"), |name| (*name).to_owned())
 }

@@ -12,25 +12,28 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
     account::Account,
     cache::{Cache, NEO_GO, write_whole},
-    process::{Identity, Life, Running, Signal},
-    rpc, start,
+    process::{Life, Running, Signal},
+    rpc,
+    start::{self, LOG, Record, Start},
 };
 
 use keys::Keys;
 
-const LOG: &str = "node.log";
+const OPTIONS: &str = "options.json";
 const CONFIG: &str = "protocol.yml";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Nobody is kept waiting for a first block that is further away.
 const SOON: Duration = Duration::from_secs(2);
 
 /// Where the chain is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Database {
     /// The chain begins anew with each start.
     #[default]
@@ -40,7 +43,7 @@ pub enum Database {
 }
 
 /// How a network is to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct N3Options {
     /// 100 ms is reliable, below 20 ms nothing is gained.
     pub block_time: Duration,
@@ -49,9 +52,12 @@ pub struct N3Options {
     /// How many accounts get money at genesis, 100,000 GAS and 100,000 NEO each.
     pub accounts: usize,
     /// None takes a free one.
+    #[serde(skip)]
     pub port: Option<u16>,
+    #[serde(skip)]
     pub life: Life,
     /// None takes the default place and the registries this machine is set to.
+    #[serde(skip)]
     pub cache: Option<Cache>,
     /// A program of one's own instead of the pinned one.
     pub program: Option<PathBuf>,
@@ -88,7 +94,6 @@ pub struct N3 {
     port: u16,
     dir: PathBuf,
     options: N3Options,
-    program: PathBuf,
     running: Running,
 }
 
@@ -96,23 +101,33 @@ impl N3 {
     /// Starts one that keeps its files in `dir`, and returns when it answers and has made a block, if that comes soon.
     pub async fn start(dir: &Path, options: N3Options) -> Result<Self> {
         start::private_dir(dir)?;
-        let program = match (&options.program, &options.cache) {
-            (Some(program), _) => program.clone(),
-            (None, Some(cache)) => cache.program(&NEO_GO).await?,
-            (None, None) => Cache::of_user()?.program(&NEO_GO).await?,
-        };
-        let keys = Keys::open_or_make(dir, options.accounts, &program).await?;
+        let program = start::program(options.program.as_ref(), options.cache.as_ref(), &NEO_GO).await?;
+        let keys = Keys::open_or_make(dir, options.accounts)?;
+        start::keep(&dir.join(OPTIONS), &options)?;
         let (running, port) = run(dir, &program, &options, &keys, options.port).await?;
-        Ok(Self::of(dir, options, program, port, &keys, running))
+        Ok(Self::of(dir, options, port, &keys, running))
     }
 
-    /// One that runs already.
-    pub(crate) fn found(dir: &Path, options: N3Options, port: u16, identity: Identity) -> Result<Self> {
+    /// The one that was started in `dir` and still runs. It outlives this handle.
+    pub async fn find(dir: &Path) -> Result<Option<Self>> {
+        let Some(record) = Record::read(dir).filter(|record| record.identity.runs()) else { return Ok(None) };
+        let options = Self::options(dir).context("it is not known how the running neo-go was started")?;
         let keys = Keys::open(dir)?;
-        Ok(Self::of(dir, options, PathBuf::new(), port, &keys, Running::found(identity)))
+        Ok(Some(Self::of(dir, options, record.port, &keys, Running::found(record.identity))))
     }
 
-    fn of(dir: &Path, options: N3Options, program: PathBuf, port: u16, keys: &Keys, running: Running) -> Self {
+    /// How the last one in `dir` was started.
+    pub(crate) fn options(dir: &Path) -> Option<N3Options> {
+        serde_json::from_slice(&fs::read(dir.join(OPTIONS)).ok()?).ok()
+    }
+
+    /// Whether it answers as it should.
+    pub async fn answers(&self) -> Result<()> {
+        let keys = Keys::open(&self.dir)?;
+        answers(self.port, &self.options, &keys.node.public().to_string()).await
+    }
+
+    fn of(dir: &Path, options: N3Options, port: u16, keys: &Keys, running: Running) -> Self {
         Self {
             rpc: format!("http://127.0.0.1:{port}"),
             ws: format!("ws://127.0.0.1:{port}/ws"),
@@ -122,7 +137,6 @@ impl N3 {
             port,
             dir: dir.to_owned(),
             options,
-            program,
             running,
         }
     }
@@ -134,6 +148,11 @@ impl N3 {
 
     pub fn pid(&self) -> u32 {
         self.running.identity.pid
+    }
+
+    /// A NEP-6 file with all its keys, under the passphrase `development`.
+    pub fn wallet(&self) -> PathBuf {
+        self.dir.join(keys::WALLET)
     }
 
     /// What it printed.
@@ -155,7 +174,8 @@ impl N3 {
     pub async fn restart(&mut self) -> Result<()> {
         self.stop().await?;
         let keys = Keys::open(&self.dir)?;
-        let (running, _) = run(&self.dir, &self.program, &self.options, &keys, Some(self.port)).await?;
+        let program = start::program(self.options.program.as_ref(), self.options.cache.as_ref(), &NEO_GO).await?;
+        let (running, _) = run(&self.dir, &program, &self.options, &keys, Some(self.port)).await?;
         self.running = running;
         Ok(())
     }
@@ -168,14 +188,6 @@ impl N3 {
     /// Sends so many NEO from the committee, waits for the block, and gives the transaction.
     pub async fn fund_neo(&self, address: &str, amount: u64) -> Result<String> {
         money::send(self, neo::native::NEO, address, amount).await
-    }
-
-    pub(crate) fn identity(&self) -> &Identity {
-        &self.running.identity
-    }
-
-    pub(crate) fn port(&self) -> u16 {
-        self.port
     }
 
     async fn call(&self, method: &str, params: Value) -> Result<Value> {
@@ -194,9 +206,9 @@ async fn run(
         let _ = fs::remove_dir_all(dir.join(config::CHAIN));
     }
     let grants = money::genesis(keys)?;
-    let public = keys.node.public();
+    let public = keys.node.public().to_string();
     let command = |port: u16| {
-        let text = config::text(dir, options, &public.to_string(), &grants, port);
+        let text = config::text(dir, options, &public, &grants, port);
         write_whole(&dir.join(CONFIG), text.as_bytes(), 0o600)?;
         let mut command = Command::new(program);
         command.arg("node").arg("--config-file").arg(dir.join(CONFIG)).env("HOME", dir);
@@ -205,18 +217,21 @@ async fn run(
         }
         Ok(command)
     };
-    let ready = async |port: u16| {
-        let url = format!("http://127.0.0.1:{port}");
-        let version = rpc::call(&url, "getversion", json!([])).await?;
-        let protocol = &version["protocol"];
-        if protocol["network"] != json!(options.magic) || protocol["standbycommittee"] != json!([public.to_string()]) {
-            bail!("another network answers there");
-        }
-        let blocks = rpc::call(&url, "getblockcount", json!([])).await?;
-        if blocks.as_u64() < Some(2) && options.block_time <= SOON {
-            bail!("no block yet");
-        }
-        Ok(())
-    };
-    start::start(port, &dir.join(LOG), options.life, command, ready).await.context("starting neo-go")
+    let start = Start { dir, life: options.life, port };
+    start.run(command, |port| answers(port, options, &public)).await.context("starting neo-go")
+}
+
+// Whether it is this network, and makes blocks.
+async fn answers(port: u16, options: &N3Options, public: &str) -> Result<()> {
+    let url = format!("http://127.0.0.1:{port}");
+    let version = rpc::call(&url, "getversion", json!([])).await?;
+    let protocol = &version["protocol"];
+    if protocol["network"] != json!(options.magic) || protocol["standbycommittee"] != json!([public]) {
+        bail!("another network answers there");
+    }
+    let blocks = rpc::call(&url, "getblockcount", json!([])).await?;
+    if blocks.as_u64() < Some(2) && options.block_time <= SOON {
+        bail!("no block yet");
+    }
+    Ok(())
 }

@@ -1,3 +1,4 @@
 //! Real nodes: started, funded, ended, found again.
 
+mod devnet;
 mod nodes;
