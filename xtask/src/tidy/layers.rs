@@ -45,6 +45,11 @@ const HOMES: &[(&str, &str)] = &[
     ("object_store", "engine"),
     ("notify", "kit"),
     ("alloy", "chain"),
+    ("alloy-consensus", "chain"),
+    ("alloy-dyn-abi", "chain"),
+    ("alloy-eips", "chain"),
+    ("alloy-json-abi", "chain"),
+    ("alloy-primitives", "chain"),
     ("clap", "nsl"),
 ];
 

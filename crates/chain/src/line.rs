@@ -1,0 +1,202 @@
+//! JSON-RPC 2.0 over HTTP to one endpoint.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use nsl_core::{Code, Error, Result, Secret};
+use reqwest::{StatusCode, Url, header};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, value::RawValue};
+
+use crate::{
+    ChainKind,
+    config::PoolConfig,
+    error::{NodeError, Trouble},
+    pool::Limit,
+};
+
+/// How long a request may wait for our own limit before another endpoint is tried.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// How long an endpoint rests that says 429 without saying for how long.
+const REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(30);
+
+/// The way to one endpoint.
+pub(crate) struct Line {
+    chain: ChainKind,
+    index: String,
+    host: String,
+    http: reqwest::Client,
+    // With whatever credentials it holds; it is never shown.
+    url: Url,
+    limit: Limit,
+    most: usize,
+    next: AtomicU64,
+}
+
+#[derive(Serialize)]
+struct Request<'a, P> {
+    jsonrpc: &'static str,
+    id: u64,
+    method: &'a str,
+    params: P,
+}
+
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    error: Option<Refusal>,
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    code: i64,
+    #[serde(default)]
+    message: String,
+    data: Option<Value>,
+}
+
+impl Line {
+    pub(crate) fn open(chain: ChainKind, index: usize, url: &Secret, config: &PoolConfig) -> Result<Self> {
+        let bad = |why: &str| {
+            Error::new(Code::Invalid, "chain.endpoint_invalid", format!("endpoint {index} of {chain}: {why}"))
+        };
+        let url = url.expose_str().and_then(|text| Url::parse(text).ok()).ok_or_else(|| bad("not a URL"))?;
+        let name = url.host_str().ok_or_else(|| bad("the URL has no host"))?;
+        let host = match url.port() {
+            Some(port) => format!("{name}:{port}"),
+            None => name.to_owned(),
+        };
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_millis(config.connect_timeout_ms))
+            .timeout(Duration::from_millis(config.timeout_ms))
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .tcp_nodelay(true)
+            .build()
+            .map_err(|error| bad("no HTTP client can be made for it").because(error.without_url()))?;
+        Ok(Self {
+            chain,
+            index: index.to_string(),
+            host,
+            http,
+            url,
+            limit: Limit::new(config.requests_per_second, config.burst),
+            most: config.answer_bytes,
+            next: AtomicU64::new(1),
+        })
+    }
+
+    /// Host and port of the endpoint.
+    pub(crate) fn host(&self) -> &str {
+        &self.host
+    }
+
+    pub(crate) fn ready_in(&self) -> Duration {
+        self.limit.wait()
+    }
+
+    /// Asks for one thing; counted by its outcome.
+    pub(crate) async fn call<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: impl Serialize,
+    ) -> Result<T, Trouble> {
+        let done = match self.answer(method, params).await {
+            Ok(body) => read(method, &body),
+            Err(trouble) => Err(trouble),
+        };
+        let outcome = done.as_ref().map_or_else(Trouble::outcome, |_| "ok");
+        metrics::counter!(
+            "chain_rpc_requests_total",
+            "chain" => self.chain.name(),
+            "endpoint" => self.index.clone(),
+            "method" => method,
+            "outcome" => outcome
+        )
+        .increment(1);
+        done
+    }
+
+    // The body of the answer, whatever it holds.
+    async fn answer(&self, method: &str, params: impl Serialize) -> Result<Vec<u8>, Trouble> {
+        let wait = self.limit.take(PATIENCE).ok_or_else(|| Trouble::Busy { wait: self.limit.wait() })?;
+        if !wait.is_zero() {
+            tokio::time::sleep(wait).await;
+        }
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let request = Request { jsonrpc: "2.0", id, method, params };
+        let broken = |error: reqwest::Error| Trouble::Unreachable(reason(&error.without_url()));
+        let mut response = self.http.post(self.url.clone()).json(&request).send().await.map_err(broken)?;
+        let status = response.status();
+        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+            let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
+            let seconds = asked.and_then(|value| value.parse().ok());
+            if status == StatusCode::TOO_MANY_REQUESTS || seconds.is_some() {
+                let wait = seconds.map_or(REST, Duration::from_secs).min(LONGEST_REST);
+                self.limit.rest(wait);
+                return Err(Trouble::Busy { wait });
+            }
+        }
+        let mut body = Vec::new();
+        while let Some(part) = response.chunk().await.map_err(broken)? {
+            if body.len() + part.len() > self.most {
+                return Err(Trouble::Garbled(format!("the answer is larger than {} bytes", self.most)));
+            }
+            body.extend_from_slice(&part);
+        }
+        // Some nodes say their errors with a status of 4xx or 5xx, and a proper body.
+        if !status.is_success() && serde_json::from_slice::<Answer<'_>>(&body).is_err() {
+            return Err(Trouble::Unreachable(format!("HTTP status {}", status.as_u16())));
+        }
+        Ok(body)
+    }
+}
+
+fn read<T: DeserializeOwned>(method: &str, body: &[u8]) -> Result<T, Trouble> {
+    let answer: Answer<'_> =
+        serde_json::from_slice(body).map_err(|error| Trouble::Garbled(format!("{method}: not JSON-RPC: {error}")))?;
+    if let Some(Refusal { code, message, data }) = answer.error {
+        return Err(Trouble::Node(NodeError { code, message, data }));
+    }
+    let text = answer.result.map_or("null", RawValue::get);
+    serde_json::from_str(text).map_err(|error| Trouble::Garbled(format!("{method}: unexpected result: {error}")))
+}
+
+// The innermost cause says what happened, the outer ones only that something did.
+fn reason(error: &reqwest::Error) -> String {
+    let mut inner: &dyn std::error::Error = error;
+    while let Some(next) = inner.source() {
+        inner = next;
+    }
+    if error.is_timeout() { "no answer in time".to_owned() } else { inner.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_results_refusals_or_neither() {
+        assert_eq!(read::<u64>("m", br#"{"jsonrpc":"2.0","id":1,"result":7}"#), Ok(7));
+        assert_eq!(read::<Option<u64>>("m", br#"{"jsonrpc":"2.0","id":1,"result":null}"#), Ok(None));
+        let refused = read::<u64>("m", br#"{"id":1,"error":{"code":3,"message":"no","data":"0x08"}}"#);
+        let error = NodeError { code: 3, message: "no".into(), data: Some("0x08".into()) };
+        assert_eq!(refused, Err(Trouble::Node(error)));
+        for bad in ["<html>", r#"{"result":"x"}"#, "[]", "", "{}"] {
+            assert!(matches!(read::<u64>("m", bad.as_bytes()), Err(Trouble::Garbled(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_of_an_endpoint_has_no_credentials() {
+        let url = Secret::new("https://user:hidden@node.example:8443/v3/hidden?key=hidden");
+        let line = Line::open(ChainKind::NeoX, 0, &url, &PoolConfig::of(&[])).unwrap();
+        assert_eq!(line.host(), "node.example:8443");
+        let error = Line::open(ChainKind::NeoX, 1, &Secret::new("hidden"), &PoolConfig::of(&[])).err().unwrap();
+        assert!(!format!("{error:?}").contains("hidden"));
+    }
+}

@@ -1,0 +1,255 @@
+//! Neo X: an EVM chain with a fixed base fee, a least tip and one-block finality.
+
+mod abi;
+mod fee;
+mod history;
+mod key;
+mod node;
+mod receipt;
+mod revert;
+mod run;
+mod send;
+mod tx;
+mod value;
+
+use std::{sync::Arc, time::Duration};
+
+pub use abi::{Abi, Artefact, Named};
+use alloy_primitives::U64;
+pub use alloy_primitives::{Address, B256, U256};
+use async_trait::async_trait;
+pub use fee::{FeePolicy, Fees};
+pub use key::Key;
+pub use node::Node;
+use nsl_core::{Error, Result};
+pub use receipt::Found;
+use serde_json::json;
+pub use tx::{Draft, Read, Signed, read as read_transaction};
+pub use value::address;
+
+use crate::{
+    chain::{self, Chain, ChainKind, Output, Receipt, Stretch, Trial, TxId},
+    config::XConfig,
+    error::Trouble,
+    event::Filter,
+    line::Line,
+    pool::{EndpointStatus, Pool},
+};
+
+/// A call of the EVM.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// Who calls; the zero address when it does not matter.
+    pub from: Option<Address>,
+    /// None makes a contract of `data`.
+    pub to: Option<Address>,
+    pub data: Vec<u8>,
+    pub value: U256,
+    /// The most gas it may use; the node's own bound when none.
+    pub gas: Option<u64>,
+}
+
+/// As of when an account is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum As {
+    /// After the last block.
+    Latest,
+    /// After what the node's pool holds too.
+    Pending,
+}
+
+/// The network Neo X.
+pub struct NeoX {
+    pool: Pool<Node>,
+    config: XConfig,
+    fees: FeePolicy,
+}
+
+impl NeoX {
+    /// Over the endpoints of the configuration. Nothing is asked of them yet.
+    pub fn open(config: XConfig) -> Result<Self> {
+        let lines = config.pool.endpoints.iter().enumerate().map(|(index, url)| {
+            let line = Line::open(ChainKind::NeoX, index, url, &config.pool)?;
+            Ok((line.host().to_owned(), Arc::new(Node(line))))
+        });
+        let clients = lines.collect::<Result<Vec<_>>>()?;
+        let pool = Pool::new(ChainKind::NeoX, config.chain_id, &config.pool, clients);
+        Ok(Self { pool, fees: FeePolicy::of(&config), config })
+    }
+
+    pub fn chain_id(&self) -> u64 {
+        self.config.chain_id
+    }
+
+    /// The rules for fees, as configured.
+    pub fn fee_policy(&self) -> FeePolicy {
+        self.fees
+    }
+
+    /// What to offer now.
+    pub async fn quote(&self) -> Result<Fees> {
+        self.fees.quote(self.base_fee().await?)
+    }
+
+    /// The base fee of the last block, in wei.
+    pub async fn base_fee(&self) -> Result<u128> {
+        let header = self.ask("the base fee", |node| async move { node.latest().await }).await?;
+        Ok(header.base_fee_per_gas.map_or(0, |fee| fee.saturating_to()))
+    }
+
+    /// The nonce of the next transaction of an account.
+    pub async fn nonce(&self, account: Address, as_of: As) -> Result<u64> {
+        let nonce: U64 = self
+            .ask("a nonce", move |node| async move {
+                node.call("eth_getTransactionCount", json!([account, as_of.tag()])).await
+            })
+            .await?;
+        Ok(nonce.to())
+    }
+
+    /// What an account holds after the last block, in wei.
+    pub async fn balance(&self, account: Address) -> Result<U256> {
+        self.ask("a balance", move |node| async move {
+            node.call("eth_getBalance", json!([account, As::Latest.tag()])).await
+        })
+        .await
+    }
+
+    /// The code of a contract; empty where there is none.
+    pub async fn code(&self, contract: Address) -> Result<Vec<u8>> {
+        let code: alloy_primitives::Bytes = self
+            .ask("the code of a contract", move |node| async move {
+                node.call("eth_getCode", json!([contract, As::Latest.tag()])).await
+            })
+            .await?;
+        Ok(code.to_vec())
+    }
+
+    /// What every endpoint that answers says of an account's nonce, the greatest; nodes that have just restarted say
+    /// too little.
+    pub async fn greatest_nonce(&self, account: Address, as_of: As) -> Result<u64> {
+        let all = self
+            .pool
+            .everywhere(|node| async move {
+                let nonce: U64 = node.call("eth_getTransactionCount", json!([account, as_of.tag()])).await?;
+                Ok(nonce.to::<u64>())
+            })
+            .await;
+        match all.into_iter().filter_map(Result::ok).max() {
+            Some(nonce) => Ok(nonce),
+            None => self.nonce(account, as_of).await,
+        }
+    }
+
+    // Asks the pool; what remains of the trouble is an error about `what`.
+    async fn ask<T, F, A>(&self, what: &str, ask: F) -> Result<T>
+    where
+        F: Fn(Arc<Node>) -> A,
+        A: Future<Output = Result<T, Trouble>>,
+    {
+        self.pool.run(ask).await.map_err(|trouble| trouble.into_error(ChainKind::NeoX, what))
+    }
+
+    fn check(&self, read: &Read) -> Result<()> {
+        if read.draft.chain_id != self.config.chain_id {
+            return Err(Error::invalid(
+                "chain.wrong_network",
+                format!(
+                    "the transaction is for chain id {}, and this is {}",
+                    read.draft.chain_id, self.config.chain_id
+                ),
+            ));
+        }
+        self.fees.check(read.draft.fees)
+    }
+}
+
+impl As {
+    fn tag(self) -> &'static str {
+        match self {
+            Self::Latest => "latest",
+            Self::Pending => "pending",
+        }
+    }
+}
+
+#[async_trait]
+impl Chain for NeoX {
+    fn kind(&self) -> ChainKind {
+        ChainKind::NeoX
+    }
+
+    fn network(&self) -> u64 {
+        self.config.chain_id
+    }
+
+    fn finality(&self) -> u64 {
+        self.config.finality_blocks.max(1).into()
+    }
+
+    async fn height(&self) -> Result<u64> {
+        self.ask("its height", |node| async move { node.height().await }).await
+    }
+
+    async fn read(&self, call: &chain::Call, at: Option<u64>) -> Result<Output> {
+        let chain::Call::X(call) = call else { return Err(chain::wrong_call(ChainKind::NeoX)) };
+        match self.run(call, at).await? {
+            Ok(output) => Ok(output),
+            Err(fault) => Err(chain::reverted(ChainKind::NeoX, &fault)),
+        }
+    }
+
+    async fn simulate(&self, call: &chain::Call) -> Result<Trial> {
+        let chain::Call::X(call) = call else { return Err(chain::wrong_call(ChainKind::NeoX)) };
+        self.trial(call).await
+    }
+
+    async fn send(&self, signed: &[u8]) -> Result<TxId> {
+        let read = tx::read(signed)?;
+        self.check(&read)?;
+        let raw = alloy_primitives::hex::encode_prefixed(signed);
+        let sent = self
+            .pool
+            .run(|node| {
+                let raw = raw.clone();
+                async move { node.call::<B256>("eth_sendRawTransaction", json!([raw])).await }
+            })
+            .await;
+        let error = match sent {
+            // The hash follows from the bytes; what the node says of it changes nothing.
+            Ok(_) => return Ok(read.id),
+            Err(Trouble::Node(error)) => error,
+            Err(trouble) => return Err(trouble.into_error(ChainKind::NeoX, "taking a transaction")),
+        };
+        match send::verdict(&error) {
+            send::Verdict::Known => Ok(read.id),
+            send::Verdict::NonceUsed if self.is_in_a_block(&read.id).await? => Ok(read.id),
+            send::Verdict::NonceUsed => Err(send::refusal("chain.nonce_used", send::Again::Never, error)),
+            send::Verdict::Refused(slug, again) => Err(send::refusal(slug, again, error)),
+        }
+    }
+
+    async fn receipt(&self, id: &TxId) -> Result<Receipt> {
+        self.outcome(id).await
+    }
+
+    async fn stretch(&self, from: u64, most: u32, filter: &Filter) -> Result<Option<Stretch>> {
+        self.history(from, most, filter).await
+    }
+
+    fn poll(&self) -> Duration {
+        Duration::from_millis(self.config.pool.poll_ms)
+    }
+
+    fn memory(&self) -> usize {
+        self.config.reorg_blocks as usize
+    }
+
+    fn endpoints(&self) -> Vec<EndpointStatus> {
+        self.pool.status()
+    }
+
+    async fn tend(&self) {
+        self.pool.tend().await;
+    }
+}

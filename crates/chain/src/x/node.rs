@@ -1,0 +1,156 @@
+//! One node of Neo X: the calls that are used, and the parts of their answers that count.
+
+use alloy_primitives::{Address, B256, Bloom, Bytes, U64, U256};
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    error::{NodeError, Trouble},
+    line::Line,
+    pool::{Client, Probe},
+};
+
+/// An endpoint of Neo X.
+pub struct Node(pub(super) Line);
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Header {
+    pub(super) number: U64,
+    pub(super) hash: B256,
+    pub(super) parent_hash: B256,
+    pub(super) base_fee_per_gas: Option<U256>,
+    #[serde(default)]
+    pub(super) logs_bloom: Option<Bloom>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Log {
+    pub(super) address: Address,
+    pub(super) topics: Vec<B256>,
+    pub(super) data: Bytes,
+    pub(super) block_number: Option<U64>,
+    pub(super) block_hash: Option<B256>,
+    pub(super) transaction_hash: Option<B256>,
+    pub(super) transaction_index: Option<U64>,
+    pub(super) log_index: Option<U64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawReceipt {
+    pub(super) status: Option<U64>,
+    pub(super) block_hash: B256,
+    pub(super) block_number: U64,
+    pub(super) transaction_index: U64,
+    pub(super) gas_used: U64,
+    pub(super) effective_gas_price: Option<U256>,
+    pub(super) contract_address: Option<Address>,
+    pub(super) logs: Vec<Log>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawTransaction {
+    pub(super) from: Address,
+    pub(super) to: Option<Address>,
+    #[serde(default)]
+    pub(super) input: Bytes,
+    pub(super) value: U256,
+    pub(super) gas: U64,
+    pub(super) nonce: U64,
+    pub(super) gas_price: Option<U256>,
+    pub(super) max_fee_per_gas: Option<U256>,
+    pub(super) max_priority_fee_per_gas: Option<U256>,
+    pub(super) block_number: Option<U64>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Simulated {
+    pub(super) calls: Vec<SimulatedCall>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SimulatedCall {
+    #[serde(default)]
+    pub(super) return_data: Bytes,
+    #[serde(default)]
+    pub(super) logs: Vec<Log>,
+    pub(super) status: U64,
+    pub(super) error: Option<SimulatedError>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct SimulatedError {
+    #[serde(default)]
+    pub(super) code: i64,
+    #[serde(default)]
+    pub(super) message: String,
+    pub(super) data: Option<Value>,
+}
+
+impl Node {
+    pub(super) async fn call<T: serde::de::DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: Value,
+    ) -> Result<T, Trouble> {
+        self.0.call(method, params).await.map_err(|trouble| match trouble {
+            Trouble::Node(error) if lacks(&error) => Trouble::Behind(error.message),
+            other => other,
+        })
+    }
+
+    pub(super) async fn height(&self) -> Result<u64, Trouble> {
+        self.call::<U64>("eth_blockNumber", json!([])).await.map(|height| height.to())
+    }
+
+    /// The header of a block by height; none when the node has none there.
+    pub(super) async fn header(&self, height: u64) -> Result<Option<Header>, Trouble> {
+        self.call("eth_getBlockByNumber", json!([quantity(height), false])).await
+    }
+
+    pub(super) async fn latest(&self) -> Result<Header, Trouble> {
+        self.call("eth_getBlockByNumber", json!(["latest", false])).await
+    }
+}
+
+/// A number as JSON-RPC writes it.
+pub(super) fn quantity(number: u64) -> String {
+    format!("{number:#x}")
+}
+
+// Blocks and states that a node does not have, or not any more, in the words of the nodes.
+fn lacks(error: &NodeError) -> bool {
+    let message = error.message.to_ascii_lowercase();
+    [
+        "header not found",
+        "missing trie node",
+        "unknown block",
+        "block not found",
+        "blockoutofrange",
+        "block out of range",
+        "block height is",
+        "state not available",
+        "state is not available",
+        "historical state",
+        "is not available, lowest height",
+    ]
+    .iter()
+    .any(|mark| message.contains(mark))
+}
+
+#[async_trait]
+impl Client for Node {
+    async fn probe(&self) -> Result<Probe, Trouble> {
+        let network = self.call::<U64>("eth_chainId", json!([])).await?.to();
+        Ok(Probe { network, height: self.height().await? })
+    }
+
+    fn ready_in(&self) -> std::time::Duration {
+        self.0.ready_in()
+    }
+}
