@@ -4,8 +4,11 @@
 //! have defaults, so that processes of neighbouring versions work together.
 
 pub mod audit;
+mod chain;
 pub mod identity;
 mod page;
+pub mod relay;
 pub mod storage;
 
+pub use chain::Chain;
 pub use page::{Page, Revealed};

@@ -1,4 +1,54 @@
 //! Transactions on their way: accepted once, sent until the chain has decided, never twice.
+//!
+//! Promises:
+//! - What was acknowledged is stored, and so is each signed transaction before it is first sent. A process that dies at
+//!   any moment is followed by one that goes on from there.
+//! - The chain is the truth: only a block settles a request, and only a block that shows another transaction with its
+//!   nonce gives it another one ([`nonces`]).
+//! - One process at a time sends for an account; what a former holder decides is refused by its fence.
+//! - A request that would be undone is told so, with the chain's reason, before it costs anything.
 
+mod dispatch;
+mod http;
+pub mod node;
 pub mod nonces;
+mod rules;
+mod runner;
+mod service;
+mod store;
 pub mod validity;
+
+use std::sync::Arc;
+
+use nsl_api::relay::Relay;
+use nsl_core::{Clock, ProcessId};
+use nsl_kit::Tasks;
+use nsl_ledger::Ledger;
+use nsl_sql::Db;
+
+pub use dispatch::Nodes;
+pub use http::face;
+pub use runner::Pace;
+pub use store::{LaneKey, MIGRATIONS};
+
+/// The scopes that this service asks for.
+pub const SCOPES: &[&str] = &["relay:read", "relay:write"];
+
+/// What the service stands on.
+pub struct Parts {
+    pub db: Db,
+    pub ledger: Ledger,
+    pub clock: Arc<dyn Clock>,
+    pub nodes: Arc<dyn Nodes>,
+    pub process: ProcessId,
+}
+
+/// Starts the service and what sends.
+pub fn build(pace: Pace, parts: Parts, tasks: &Tasks) -> Arc<dyn Relay> {
+    let Parts { db, ledger, clock, nodes, process } = parts;
+    let process = process.to_string().into();
+    let dispatcher = dispatch::Dispatcher::new(db.clone(), Arc::clone(&clock), nodes, process, pace, tasks.clone());
+    let run = Arc::clone(&dispatcher);
+    tasks.spawn("relay.dispatch", move |stop| run.run(stop));
+    Arc::new(service::Service { db, ledger, clock, dispatcher })
+}

@@ -1,0 +1,120 @@
+//! Transactions that are sent until the chain has decided.
+
+use nsl_core::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{Chain, Page};
+
+/// What a transaction is to do, in the terms of its chain.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    /// The account or contract that is called, `0x` and 40 hex digits; absent to deploy on Neo X.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Neo X: the data of the call. Neo N3: the script. `0x` and hex.
+    pub data: String,
+    /// Neo X: wei that go along, as a decimal string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Submit {
+    pub chain: Chain,
+    /// The sending account, one of the tenant's.
+    pub account: String,
+    pub call: Call,
+}
+
+/// Where a transaction is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Stored, and waiting for its turn.
+    Accepted,
+    /// Tried out, signed and stored.
+    Signed,
+    /// Handed to a node.
+    Sent,
+    /// In a block that is not final yet.
+    Seen,
+    /// In a final block, and done.
+    Final,
+    /// It would be or was undone; `reason` says why. In a block if `height` is there.
+    Failed,
+    /// Another transaction took its place at the caller's wish.
+    Replaced,
+    /// Its time passed before a block had it, and none can have it any more.
+    Expired,
+}
+
+/// A transaction as it stands.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Transaction {
+    pub id: String,
+    pub chain: Chain,
+    pub account: String,
+    pub state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The hash under which the chain has it or, before that, was last offered it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub height: Option<i64>,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FindTransaction {
+    pub chain: Chain,
+    pub id: String,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListTransactions {
+    pub chain: Chain,
+    pub limit: u32,
+    pub after: Option<String>,
+}
+
+/// A state that a transaction passed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Passed {
+    /// Counted from 1.
+    pub number: i64,
+    pub state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tx: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AskPassed {
+    pub chain: Chain,
+    pub id: String,
+    /// The number of the last state that is known already.
+    pub after: i64,
+}
+
+nsl_rpc::service! {
+    /// Sends transactions until the chain has decided.
+    Relay, RelayClient, "relay" {
+        /// Needs `relay:write`.
+        fn submit(Submit) -> Transaction;
+        /// Needs `relay:read`.
+        read fn find(FindTransaction) -> Transaction;
+        /// Needs `relay:read`; newest first.
+        read fn list(ListTransactions) -> Page<Transaction>;
+        /// Needs `relay:read`; oldest first.
+        read fn passed(AskPassed) -> Page<Passed>;
+    }
+}

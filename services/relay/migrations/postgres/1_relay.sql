@@ -1,0 +1,66 @@
+-- What was asked for, once for each request, and what became of it.
+CREATE TABLE relay_requests (
+    tenant_id text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    chain text COLLATE "C" NOT NULL,
+    account text COLLATE "C" NOT NULL,
+    subject text COLLATE "C" NOT NULL,
+    intent json NOT NULL,
+    -- accepted, signed, sent, seen, final, failed, replaced, expired
+    state text COLLATE "C" NOT NULL,
+    reason text COLLATE "C",
+    hash text COLLATE "C",
+    height bigint,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL,
+    settled_at timestamptz,
+    PRIMARY KEY (tenant_id, id)
+);
+CREATE INDEX idx_relay_requests_open ON relay_requests (chain, account, id) WHERE settled_at IS NULL;
+
+-- Each state that a request passed, in order.
+CREATE TABLE relay_steps (
+    tenant_id text COLLATE "C" NOT NULL,
+    request_id text COLLATE "C" NOT NULL,
+    number bigint NOT NULL,
+    state text COLLATE "C" NOT NULL,
+    reason text COLLATE "C",
+    hash text COLLATE "C",
+    at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, request_id, number)
+);
+
+-- Signed transactions, stored before they are first sent. `place` is the nonce on Neo X, and the last block that
+-- may have it on Neo N3.
+CREATE TABLE relay_tries (
+    tenant_id text COLLATE "C" NOT NULL,
+    chain text COLLATE "C" NOT NULL,
+    account text COLLATE "C" NOT NULL,
+    place bigint NOT NULL,
+    number bigint NOT NULL,
+    hash bytea NOT NULL,
+    request_id text COLLATE "C",
+    given_up text COLLATE "C",
+    price text COLLATE "C" NOT NULL,
+    raw bytea NOT NULL,
+    made_at timestamptz NOT NULL,
+    PRIMARY KEY (chain, account, place, number)
+);
+
+-- One for each account that sends. Whoever holds it signs for it; the fence grows with each holder, and a write
+-- under an older one is refused.
+CREATE TABLE relay_lanes (
+    tenant_id text COLLATE "C" NOT NULL,
+    chain text COLLATE "C" NOT NULL,
+    account text COLLATE "C" NOT NULL,
+    next bigint NOT NULL,
+    looked bigint NOT NULL,
+    holder text COLLATE "C" NOT NULL,
+    fence bigint NOT NULL,
+    held_until timestamptz NOT NULL,
+    PRIMARY KEY (chain, account)
+);
+SELECT nsl_protect('relay_requests');
+SELECT nsl_protect('relay_steps');
+SELECT nsl_protect('relay_tries');
+SELECT nsl_protect('relay_lanes');

@@ -1,0 +1,62 @@
+-- What was asked for, once for each request, and what became of it.
+CREATE TABLE relay_requests (
+    tenant_id TEXT NOT NULL,
+    id TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    account TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    intent TEXT NOT NULL,
+    -- accepted, signed, sent, seen, final, failed, replaced, expired
+    state TEXT NOT NULL,
+    reason TEXT,
+    hash TEXT,
+    height INTEGER,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    settled_at INTEGER,
+    PRIMARY KEY (tenant_id, id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idx_relay_requests_open ON relay_requests (chain, account, id) WHERE settled_at IS NULL;
+
+-- Each state that a request passed, in order.
+CREATE TABLE relay_steps (
+    tenant_id TEXT NOT NULL,
+    request_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    hash TEXT,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, request_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- Signed transactions, stored before they are first sent. `place` is the nonce on Neo X, and the last block that
+-- may have it on Neo N3.
+CREATE TABLE relay_tries (
+    tenant_id TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    account TEXT NOT NULL,
+    place INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    request_id TEXT,
+    given_up TEXT,
+    price TEXT NOT NULL,
+    raw BLOB NOT NULL,
+    made_at INTEGER NOT NULL,
+    PRIMARY KEY (chain, account, place, number)
+) STRICT;
+
+-- One for each account that sends. Whoever holds it signs for it; the fence grows with each holder, and a write
+-- under an older one is refused.
+CREATE TABLE relay_lanes (
+    tenant_id TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    account TEXT NOT NULL,
+    next INTEGER NOT NULL,
+    looked INTEGER NOT NULL,
+    holder TEXT NOT NULL,
+    fence INTEGER NOT NULL,
+    held_until INTEGER NOT NULL,
+    PRIMARY KEY (chain, account)
+) STRICT, WITHOUT ROWID;

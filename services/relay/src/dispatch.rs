@@ -1,0 +1,157 @@
+//! Which lanes this process works at: those with open requests that no other process holds.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use nsl_core::{Clock, Result};
+use nsl_kit::Tasks;
+use nsl_sql::Db;
+use parking_lot::Mutex;
+use tokio::{sync::Notify, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    node::Node,
+    runner::{Pace, Runner, passes},
+    store::{LaneKey, Take, open_lanes, waiting},
+};
+
+/// Gives the chain as an account sees it, with the account's key behind it.
+#[async_trait::async_trait]
+pub trait Nodes: Send + Sync {
+    /// The chains that are set up.
+    fn chains(&self) -> Vec<&'static str>;
+    async fn node(&self, lane: &LaneKey) -> Result<Arc<dyn Node>>;
+}
+
+/// A lane is held for so long past its last sign of life.
+const LEASE: Duration = Duration::from_secs(5);
+const RENEW: Duration = Duration::from_secs(1);
+/// How often other processes' requests are looked for.
+const LOOK: Duration = Duration::from_millis(500);
+/// How often blocks are looked for while something is under way.
+const ROUND: Duration = Duration::from_millis(50);
+/// After so long without work a lane is let go of.
+const REST: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(500);
+
+pub(crate) struct Dispatcher {
+    pub(crate) db: Db,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) nodes: Arc<dyn Nodes>,
+    pub(crate) process: Arc<str>,
+    pub(crate) pace: Pace,
+    pub(crate) tasks: Tasks,
+    lanes: Mutex<HashMap<LaneKey, Arc<Notify>>>,
+    fresh: Notify,
+}
+
+impl Dispatcher {
+    pub(crate) fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        nodes: Arc<dyn Nodes>,
+        process: Arc<str>,
+        pace: Pace,
+        tasks: Tasks,
+    ) -> Arc<Self> {
+        Arc::new(Self { db, clock, nodes, process, pace, tasks, lanes: Mutex::default(), fresh: Notify::new() })
+    }
+
+    /// A request was stored for this lane.
+    pub(crate) fn wake(self: &Arc<Self>, key: LaneKey) {
+        match self.lanes.lock().get(&key) {
+            Some(lane) => lane.notify_one(),
+            None => self.fresh.notify_one(),
+        }
+    }
+
+    pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
+        while !stop.is_cancelled() {
+            for chain in self.nodes.chains() {
+                match open_lanes(&self.db, chain).await {
+                    Ok(open) => open.into_iter().for_each(|key| self.start(key)),
+                    Err(error) => tracing::warn!("looking for open requests failed: {error}"),
+                }
+            }
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = self.fresh.notified() => {}
+                () = sleep(LOOK) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn start(self: &Arc<Self>, key: LaneKey) {
+        let wake = Arc::new(Notify::new());
+        {
+            let mut lanes = self.lanes.lock();
+            if lanes.contains_key(&key) {
+                return;
+            }
+            lanes.insert(key.clone(), Arc::clone(&wake));
+        }
+        let (place, stop) = (Place(Arc::clone(self), key), self.tasks.stopping());
+        self.tasks.once("relay.lane", async move {
+            let Place(dispatcher, key) = &place;
+            if let Err(error) = dispatcher.hold(key, &wake, &stop).await {
+                tracing::warn!(error.code = %error.slug, chain = key.chain, "a lane stopped and is taken up again: {error}");
+                sleep(PAUSE).await;
+            }
+        });
+    }
+
+    /// Works at one lane until it rests, another process has it, or something fails: then it is taken up anew from
+    /// what is stored.
+    async fn hold(&self, key: &LaneKey, wake: &Notify, stop: &CancellationToken) -> Result<()> {
+        let node = self.nodes.node(key).await?;
+        let first = (node.count().await? as i64, node.head().await? as i64);
+        let take = || {
+            let now = self.clock.now();
+            let (lane, holder) = (key.clone(), Arc::clone(&self.process));
+            self.db.write_platform(Take { lane, holder, now, until: now.plus(LEASE), first })
+        };
+        let Some(held) = take().await? else { return Ok(()) };
+        let mut renewed = self.clock.now();
+        let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
+        let mut runner = Runner::take_up(db, clock, node, key.clone(), held, self.pace.clone()).await?;
+        let (mut looked, mut busy) = (renewed, renewed);
+        while !stop.is_cancelled() {
+            if self.clock.now() >= renewed.plus(RENEW) {
+                if take().await?.is_none() {
+                    return Ok(());
+                }
+                renewed = self.clock.now();
+            }
+            match runner.round().await {
+                Ok(()) => {}
+                Err(error) if !passes(&error) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+            let now = self.clock.now();
+            if !runner.is_idle() {
+                busy = now;
+            } else if now >= busy.plus(REST) {
+                return Ok(());
+            }
+            let pause = if runner.is_idle() { LOOK } else { ROUND };
+            let woken = tokio::time::timeout(pause, wake.notified()).await.is_ok();
+            if woken || now >= looked.plus(LOOK) {
+                looked = now;
+                for id in waiting(&self.db, key).await? {
+                    runner.accept(id);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A lane's place in the map, given up however its work ends.
+struct Place(Arc<Dispatcher>, LaneKey);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.lanes.lock().remove(&self.1);
+    }
+}

@@ -1,0 +1,99 @@
+//! What a lane of Neo X asks of the chain, and of whoever keeps its key.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nsl_core::Result;
+
+use crate::nonces::{Hash, Id};
+
+/// What one block says of one account: nonces that it spent, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spent {
+    pub height: u64,
+    pub nonce: u64,
+    pub hash: Hash,
+    /// Why it was undone, for a transaction that reverted.
+    pub reverted: Option<String>,
+}
+
+/// A request that was tried out and can be signed.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    pub gas: u64,
+    pub intent: Arc<serde_json::Value>,
+}
+
+/// What an endpoint says to a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It has it, now or before.
+    Taken,
+    /// Its nonce is spent: a block will say by what.
+    Spent,
+    /// Another with this nonce offers about as much.
+    Underpriced,
+    /// Not now: the account lacks funds, the pool is full.
+    NotNow(String),
+    /// Never, in this form.
+    Never(String),
+    /// Nobody knows whether it arrived.
+    Unknown,
+}
+
+/// A signed transaction.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    pub hash: Hash,
+    pub raw: Vec<u8>,
+}
+
+/// The chain as seen by one account.
+#[async_trait]
+pub trait Node: Send + Sync {
+    /// How many transactions of the account the chain has.
+    async fn count(&self) -> Result<u64>;
+    /// The last block that is final.
+    async fn head(&self) -> Result<u64>;
+    /// What these blocks, up to 64 of them, say of the account; in order, and all of them or an error.
+    async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>>;
+    /// Tries a request out. The inner error is the reason for which it would be undone.
+    async fn try_out(&self, id: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, String>>;
+    /// Wei for a unit of gas that a transaction should offer now.
+    async fn price(&self) -> Result<u128>;
+    /// Signs what is ready, or, without it, what spends the nonce and does nothing.
+    async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed>;
+    /// Hands signed transactions on, in order, and gives a verdict on each.
+    async fn send(&self, raw: &[&[u8]]) -> Vec<Verdict>;
+}
+
+#[async_trait]
+impl<N: Node + ?Sized> Node for Arc<N> {
+    async fn count(&self) -> Result<u64> {
+        (**self).count().await
+    }
+
+    async fn head(&self) -> Result<u64> {
+        (**self).head().await
+    }
+
+    async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>> {
+        (**self).spent(from, to).await
+    }
+
+    async fn try_out(&self, id: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, String>> {
+        (**self).try_out(id, intent).await
+    }
+
+    async fn price(&self) -> Result<u128> {
+        (**self).price().await
+    }
+
+    async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed> {
+        (**self).sign(ready, nonce, price).await
+    }
+
+    async fn send(&self, raw: &[&[u8]]) -> Vec<Verdict> {
+        (**self).send(raw).await
+    }
+}

@@ -1,0 +1,264 @@
+//! The runner on both SQL engines against a made-up chain that fails, lies late, forgets and is used by others, while
+//! the process dies again and again.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use async_trait::async_trait;
+use nsl_core::{Code, Entry, ManualClock, Subject, TenantId};
+use nsl_sql::{BASE, Config};
+use parking_lot::Mutex;
+
+use super::*;
+use crate::{
+    MIGRATIONS,
+    node::Spent,
+    nonces::{Hash, REPLACE_PERCENT},
+    store::{Accept, Kept, Take, find, steps},
+};
+
+#[derive(Default)]
+struct FakeChain {
+    blocks: Vec<Vec<(u64, Hash)>>,
+    count: u64,
+    pool: BTreeMap<u64, (Hash, u128)>,
+    /// Of all that was ever signed: the nonce, the price, and whose it is.
+    signed: HashMap<Hash, (u64, u128, Option<String>)>,
+    chance: u64,
+}
+
+impl FakeChain {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.chance >> 33) % sides
+    }
+
+    fn mine(&mut self) {
+        let mut block = Vec::new();
+        while let Some((hash, _)) = self.pool.remove(&self.count) {
+            block.push((self.count, hash));
+            self.count += 1;
+        }
+        self.blocks.push(block);
+    }
+}
+
+#[derive(Clone)]
+struct FakeNode(Arc<Mutex<FakeChain>>, bool);
+
+impl FakeNode {
+    /// One call in ten fails, or none.
+    fn fails(&self) -> Result<()> {
+        let failed = self.1 && self.0.lock().roll(10) == 0;
+        if failed { Err(Error::new(Code::Unavailable, "chain.unreachable", "no endpoint answers")) } else { Ok(()) }
+    }
+}
+
+#[async_trait]
+impl Node for FakeNode {
+    async fn count(&self) -> Result<u64> {
+        self.fails()?;
+        Ok(self.0.lock().count)
+    }
+
+    async fn head(&self) -> Result<u64> {
+        self.fails()?;
+        Ok(self.0.lock().blocks.len() as u64)
+    }
+
+    async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>> {
+        self.fails()?;
+        let chain = self.0.lock();
+        let of =
+            |height: u64| chain.blocks[height as usize - 1].iter().map(move |(nonce, hash)| (height, *nonce, *hash));
+        let all = (from..=to).flat_map(of);
+        Ok(all.map(|(height, nonce, hash)| Spent { height, nonce, hash, reverted: None }).collect())
+    }
+
+    async fn try_out(&self, _: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, String>> {
+        self.fails()?;
+        let reverts = intent["reverts"] == serde_json::json!(true);
+        Ok(if reverts { Err("it says no".into()) } else { Ok(Ready { gas: 21_000, intent: Arc::clone(intent) }) })
+    }
+
+    async fn price(&self) -> Result<u128> {
+        Ok(40)
+    }
+
+    async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed> {
+        let mut chain = self.0.lock();
+        let mut hash = [0; 32];
+        hash[..8].copy_from_slice(&(chain.signed.len() as u64 + 1).to_le_bytes());
+        let whose = ready.map(|ready| ready.intent["id"].as_str().unwrap().to_owned());
+        chain.signed.insert(hash, (nonce, price, whose));
+        Ok(Signed { hash, raw: hash.to_vec() })
+    }
+
+    async fn send(&self, raw: &[&[u8]]) -> Vec<Verdict> {
+        let lies = self.1;
+        raw.iter()
+            .map(|raw| {
+                let mut chain = self.0.lock();
+                let hash: Hash = (*raw).try_into().unwrap();
+                let (nonce, price, _) = chain.signed[&hash];
+                if lies && chain.roll(10) == 0 {
+                    return Verdict::Unknown;
+                }
+                if nonce < chain.count {
+                    return Verdict::Spent;
+                }
+                match chain.pool.get(&nonce) {
+                    Some((known, _)) if *known == hash => return Verdict::Taken,
+                    Some((_, known)) if price < known + known * REPLACE_PERCENT / 100 => return Verdict::Underpriced,
+                    _ => {}
+                }
+                chain.pool.insert(nonce, (hash, price));
+                // Taken, and the answer is lost.
+                if lies && chain.roll(10) == 0 { Verdict::Unknown } else { Verdict::Taken }
+            })
+            .collect()
+    }
+}
+
+fn pace() -> Pace {
+    Pace { most: 16, together: 4, resend: Duration::from_secs(2), raise: Duration::from_secs(10), most_price: 10_000 }
+}
+
+async fn ask(db: &Db, key: &LaneKey, number: u32, reverts: bool, now: Timestamp) -> Id {
+    let id = format!("rel_{number:05}");
+    let subject = Subject::parse("owner").unwrap();
+    let kept = Kept {
+        id: id.clone(),
+        chain: key.chain.into(),
+        account: key.account.to_string(),
+        subject,
+        intent: serde_json::json!({ "id": id, "reverts": reverts }),
+        state: "accepted".into(),
+        reason: None,
+        hash: None,
+        height: None,
+        created_at: now,
+        updated_at: now,
+        settled_at: None,
+    };
+    let cx = Cx::system(key.tenant.clone(), Duration::from_secs(30));
+    let entry = Entry::new(&cx, "relay.request_accepted", "relay", "submit", now);
+    db.write(&cx, Accept { tenant: key.tenant.clone(), kept, entry }).await.unwrap();
+    id.into()
+}
+
+async fn hold(db: &Db, key: &LaneKey, holder: u32, now: Timestamp) -> Held {
+    let take = Take {
+        lane: key.clone(),
+        holder: format!("process {holder}").into(),
+        now,
+        until: now.plus(Duration::from_secs(1)),
+        first: (0, 0),
+    };
+    db.write_platform(take).await.unwrap().expect("nobody holds it any more")
+}
+
+async fn storm(config: Config, dir: &std::path::Path) {
+    let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
+    config.migrate(dir, &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
+    let db = Db::open(&config, dir, clock.clone(), || None).await.unwrap();
+    let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
+    let chain = Arc::new(Mutex::new(FakeChain { chance: 7, ..FakeChain::default() }));
+    let take_up = async |holder: u32, faults: bool| {
+        let held = hold(&db, &key, holder, clock.now()).await;
+        let node = FakeNode(Arc::clone(&chain), faults);
+        Runner::take_up(db.clone(), clock.clone(), node, key.clone(), held, pace()).await
+    };
+    let (mut asked, mut deaths, mut foreign) = (Vec::new(), 0, HashSet::new());
+    for life in 0..60u32 {
+        clock.advance(Duration::from_secs(2));
+        for _ in 0..5 {
+            let number = asked.len() as u32;
+            asked.push(ask(&db, &key, number, number % 17 == 3, clock.now()).await);
+        }
+        // A process dies at its first error, wherever that is.
+        let Ok(mut runner) = take_up(life, true).await else { continue };
+        for _ in 0..6 {
+            clock.advance(Duration::from_millis(700));
+            if runner.round().await.is_err() {
+                deaths += 1;
+                break;
+            }
+            let mut chain = chain.lock();
+            match chain.roll(12) {
+                0 => chain.pool.clear(),
+                1 => {
+                    let (nonce, hash) = (chain.count, [0xff - life as u8; 32]);
+                    chain.signed.insert(hash, (nonce, 60, None));
+                    chain.pool.insert(nonce, (hash, 60));
+                    foreign.insert(hash);
+                }
+                2..=8 => chain.mine(),
+                _ => {}
+            }
+        }
+    }
+    assert!(deaths > 10 && !foreign.is_empty(), "{deaths} deaths, {} of others", foreign.len());
+    clock.advance(Duration::from_secs(2));
+    let mut runner = take_up(999, false).await.unwrap();
+    for round in 0.. {
+        assert!(round < 100, "stuck: {:?}", runner.lane);
+        clock.advance(Duration::from_secs(3));
+        runner.round().await.unwrap();
+        chain.lock().mine();
+        if runner.is_idle() {
+            break;
+        }
+    }
+    let (blocks, signed) = {
+        let chain = chain.lock();
+        (chain.blocks.clone(), chain.signed.clone())
+    };
+    let mut times: HashMap<&str, u32> = HashMap::new();
+    for (_, hash) in blocks.iter().flatten() {
+        if let (_, _, Some(id)) = &signed[hash] {
+            *times.entry(id).or_default() += 1;
+        }
+    }
+    for (number, id) in asked.iter().enumerate() {
+        let kept = find(&db, &key.tenant, id).await.unwrap();
+        let reverts = number % 17 == 3;
+        assert_eq!(kept.state, if reverts { "failed" } else { "final" }, "{kept:?}");
+        assert_eq!(times.get(&**id).copied().unwrap_or(0), u32::from(!reverts), "{kept:?}");
+        assert_eq!(kept.height.is_some(), !reverts);
+        let passed = steps(&db, &key.tenant, id, 0).await.unwrap();
+        assert_eq!((&*passed[0].state, &passed.last().unwrap().state), ("accepted", &kept.state));
+        assert!(passed.iter().enumerate().all(|(at, step)| step.number == at as i64 + 1));
+    }
+    db.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_leaves_nothing_stuck_and_nothing_doubled_on_sqlite() {
+    storm(Config::embedded(), tempfile::tempdir().unwrap().path()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_storm_leaves_nothing_stuck_and_nothing_doubled_on_postgres() {
+    let database = nsl_sandbox::Database::fresh().unwrap();
+    storm(Config::postgres(database.url()), tempfile::tempdir().unwrap().path()).await;
+}
+
+#[tokio::test]
+async fn a_process_that_lost_its_lane_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
+    let config = Config::embedded();
+    config.migrate(dir.path(), &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
+    let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
+    let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
+    let id = ask(&db, &key, 1, false, clock.now()).await;
+    let node = FakeNode(Arc::default(), false);
+    let held = hold(&db, &key, 1, clock.now()).await;
+    let mut slow = Runner::take_up(db.clone(), clock.clone(), node.clone(), key.clone(), held, pace()).await.unwrap();
+    clock.advance(Duration::from_secs(2));
+    hold(&db, &key, 2, clock.now()).await;
+    let error = slow.round().await.unwrap_err();
+    assert!(!passes(&error), "{error}");
+    assert!(node.0.lock().pool.is_empty(), "what was not stored was not sent");
+    assert_eq!(find(&db, &key.tenant, &id).await.unwrap().state, "accepted");
+}

@@ -1,0 +1,83 @@
+//! All SQL of the service.
+
+mod lanes;
+mod moves;
+mod requests;
+
+use nsl_core::{Code, Error, Result, TenantId, Timestamp};
+use nsl_sql::{Kind, Many, Migrations, Step as Migration, Tx, args};
+
+pub use lanes::LaneKey;
+pub(crate) use lanes::{Held, Take, intents, load, open_lanes, raws, waiting};
+pub(crate) use moves::{NewTry, Step};
+pub(crate) use requests::{Accept, Kept, find, list, steps};
+
+pub static MIGRATIONS: Migrations = Migrations {
+    owner: "relay",
+    steps: &[Migration {
+        version: 1,
+        name: "relay",
+        breaking: false,
+        sqlite: include_str!("../../migrations/sqlite/1_relay.sql"),
+        postgres: include_str!("../../migrations/postgres/1_relay.sql"),
+    }],
+};
+
+/// Another process holds the lane by now: whatever was decided here is void.
+pub(crate) const LANE_LOST: &str = "relay.lane_lost";
+
+pub(crate) fn lane_lost() -> Error {
+    Error::new(Code::Unavailable, LANE_LOST, "another process sends for this account now")
+}
+
+/// A change of a request's state.
+#[derive(Clone, Debug)]
+pub(crate) struct Became {
+    pub(crate) request: std::sync::Arc<str>,
+    pub(crate) state: &'static str,
+    pub(crate) reason: Option<String>,
+    pub(crate) hash: Option<String>,
+    pub(crate) height: Option<i64>,
+}
+
+impl Became {
+    fn is_end(&self) -> bool {
+        matches!(self.state, "final" | "failed" | "replaced" | "expired")
+    }
+}
+
+static MARK: Many = Many {
+    one: "UPDATE relay_requests SET state = $3, reason = $4, hash = coalesce($5, hash), height = coalesce($6, height),
+            updated_at = $7, settled_at = $8
+          WHERE tenant_id = $1 AND id = $2 AND settled_at IS NULL",
+    many: "UPDATE relay_requests r SET state = n.state, reason = n.reason, hash = coalesce(n.hash, r.hash),
+             height = coalesce(n.height, r.height), updated_at = n.at, settled_at = n.settled
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[],
+             $8::timestamptz[]) AS n (tenant_id, id, state, reason, hash, height, at, settled)
+           WHERE r.tenant_id = n.tenant_id AND r.id = n.id AND r.settled_at IS NULL",
+    kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Time, Kind::Time],
+};
+
+static STEP: Many = Many {
+    one: "INSERT INTO relay_steps (tenant_id, request_id, number, state, reason, hash, at)
+          SELECT $1, $2, 1 + (SELECT count(*) FROM relay_steps WHERE tenant_id = $1 AND request_id = $2), $3, $4, $5, $6",
+    many: "INSERT INTO relay_steps (tenant_id, request_id, number, state, reason, hash, at)
+           SELECT n.tenant_id, n.id, 1 + (SELECT count(*) FROM relay_steps s WHERE s.tenant_id = n.tenant_id AND s.request_id = n.id),
+             n.state, n.reason, n.hash, n.at
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
+             AS n (tenant_id, id, state, reason, hash, at)",
+    kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Time],
+};
+
+/// Writes new states and their steps. A request that came to its end stays there.
+fn mark(tenant: &TenantId, became: &[Became], now: Timestamp, tx: &mut Tx<'_>) -> Result<()> {
+    let rows = became.iter().map(|one| {
+        let settled = one.is_end().then_some(now);
+        args![tenant, one.request.as_ref(), one.state, one.reason.clone(), one.hash.clone(), one.height, now, settled]
+    });
+    tx.ask(&MARK, rows.collect())?;
+    let rows = became
+        .iter()
+        .map(|one| args![tenant, one.request.as_ref(), one.state, one.reason.clone(), one.hash.clone(), now]);
+    tx.ask(&STEP, rows.collect()).map(drop)
+}

@@ -1,0 +1,129 @@
+//! What was asked for.
+
+use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
+use nsl_sql::{Change, Db, Row, Scope, Tx, Value, args};
+use serde::{Deserialize, Serialize};
+
+use super::{Became, mark};
+
+/// A request as it is kept.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) id: String,
+    pub(crate) chain: String,
+    pub(crate) account: String,
+    pub(crate) subject: Subject,
+    pub(crate) intent: serde_json::Value,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) hash: Option<String>,
+    pub(crate) height: Option<i64>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) updated_at: Timestamp,
+    pub(crate) settled_at: Option<Timestamp>,
+}
+
+/// Takes a request on, with its evidence.
+pub(crate) struct Accept {
+    pub(crate) tenant: TenantId,
+    pub(crate) kept: Kept,
+    pub(crate) entry: Entry,
+}
+
+impl Change for Accept {
+    type Done = Kept;
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Kept>>> {
+        for accept in group {
+            let kept = &accept.kept;
+            tx.execute(
+                "INSERT INTO relay_requests (tenant_id, id, chain, account, subject, intent, state, created_at, updated_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, 'accepted', $7, $7)",
+                args![
+                    &accept.tenant,
+                    kept.id.as_str(),
+                    kept.chain.as_str(),
+                    kept.account.as_str(),
+                    &kept.subject,
+                    Value::json(kept.intent.to_string()),
+                    kept.created_at
+                ],
+            )
+            .await?;
+            let became =
+                Became { request: kept.id.as_str().into(), state: "accepted", reason: None, hash: None, height: None };
+            mark(&accept.tenant, &[became], kept.created_at, tx)?;
+            tx.note(accept.entry.clone());
+        }
+        Ok(group.iter().map(|accept| Ok(accept.kept.clone())).collect())
+    }
+}
+
+macro_rules! columns {
+    () => {
+        "id, chain, account, subject, intent, state, reason, hash, height, created_at, updated_at, settled_at"
+    };
+}
+
+static FIND: &str = concat!("SELECT ", columns!(), " FROM relay_requests WHERE tenant_id = $1 AND id = $2");
+static LIST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM relay_requests WHERE tenant_id = $1 AND chain = $2 AND id < $3 ORDER BY id DESC LIMIT $4"
+);
+
+pub(crate) async fn find(db: &Db, tenant: &TenantId, id: &str) -> Result<Kept> {
+    let rows = db.query(Scope::Tenant(tenant), FIND, args![tenant, id]).await?;
+    let missing = || Error::new(Code::NotFound, "relay.request_not_found", "there is no such request");
+    rows.into_iter().next().map(read).transpose()?.ok_or_else(missing)
+}
+
+/// Newest first, before the one named.
+pub(crate) async fn list(db: &Db, tenant: &TenantId, chain: &str, before: &str, limit: u32) -> Result<Vec<Kept>> {
+    db.scan(Scope::Tenant(tenant), LIST, args![tenant, chain, before, limit]).await?.into_iter().map(read).collect()
+}
+
+/// A state that a request passed.
+#[derive(Clone, Debug)]
+pub(crate) struct Passed {
+    pub(crate) number: i64,
+    pub(crate) state: String,
+    pub(crate) reason: Option<String>,
+    pub(crate) hash: Option<String>,
+    pub(crate) at: Timestamp,
+}
+
+/// The states that a request passed after the one of this number.
+pub(crate) async fn steps(db: &Db, tenant: &TenantId, id: &str, after: i64) -> Result<Vec<Passed>> {
+    let steps = "SELECT number, state, reason, hash, at FROM relay_steps
+        WHERE tenant_id = $1 AND request_id = $2 AND number > $3 ORDER BY number";
+    let rows = db.query(Scope::Tenant(tenant), steps, args![tenant, id, after]).await?;
+    rows.into_iter()
+        .map(|mut row| {
+            Ok(Passed {
+                number: row.take(0)?,
+                state: row.take(1)?,
+                reason: row.take(2)?,
+                hash: row.take(3)?,
+                at: row.take(4)?,
+            })
+        })
+        .collect()
+}
+
+fn read(mut row: Row) -> Result<Kept> {
+    Ok(Kept {
+        id: row.take(0)?,
+        chain: row.take(1)?,
+        account: row.take(2)?,
+        subject: row.take(3)?,
+        intent: row.take(4)?,
+        state: row.take(5)?,
+        reason: row.take(6)?,
+        hash: row.take(7)?,
+        height: row.take(8)?,
+        created_at: row.take(9)?,
+        updated_at: row.take(10)?,
+        settled_at: row.take(11)?,
+    })
+}
