@@ -123,7 +123,7 @@ pub enum Call {
 /// What a run gave back, in the terms of its chain.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// The stack of the VM, the first item on top.
+    /// The stack of the VM, in the order in which nodes show it.
     N3(Vec<neo::stack::StackItem>),
     /// What was returned, to be read with an ABI.
     X(Bytes),

@@ -13,6 +13,7 @@ mod config;
 mod error;
 mod event;
 mod line;
+mod meter;
 pub mod n3;
 mod pool;
 mod watch;

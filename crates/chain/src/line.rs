@@ -14,24 +14,16 @@ use crate::{
     ChainKind,
     config::PoolConfig,
     error::{NodeError, Trouble},
-    pool::Limit,
+    meter::Meter,
 };
-
-/// How long a request may wait for our own limit before another endpoint is tried.
-const PATIENCE: Duration = Duration::from_millis(1_500);
-/// How long an endpoint rests that says 429 without saying for how long.
-const REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(30);
 
 /// The way to one endpoint.
 pub(crate) struct Line {
-    chain: ChainKind,
-    index: String,
     host: String,
     http: reqwest::Client,
     // With whatever credentials it holds; it is never shown.
     url: Url,
-    limit: Limit,
+    meter: Meter,
     most: usize,
     next: AtomicU64,
 }
@@ -79,12 +71,10 @@ impl Line {
             .build()
             .map_err(|error| bad("no HTTP client can be made for it").because(error.without_url()))?;
         Ok(Self {
-            chain,
-            index: index.to_string(),
             host,
             http,
             url,
-            limit: Limit::new(config.requests_per_second, config.burst),
+            meter: Meter::new(chain, index, config),
             most: config.answer_bytes,
             next: AtomicU64::new(1),
         })
@@ -96,7 +86,7 @@ impl Line {
     }
 
     pub(crate) fn ready_in(&self) -> Duration {
-        self.limit.wait()
+        self.meter.ready_in()
     }
 
     /// Asks for one thing; counted by its outcome.
@@ -109,24 +99,13 @@ impl Line {
             Ok(body) => read(method, &body),
             Err(trouble) => Err(trouble),
         };
-        let outcome = done.as_ref().map_or_else(Trouble::outcome, |_| "ok");
-        metrics::counter!(
-            "chain_rpc_requests_total",
-            "chain" => self.chain.name(),
-            "endpoint" => self.index.clone(),
-            "method" => method,
-            "outcome" => outcome
-        )
-        .increment(1);
+        self.meter.count(method, &done);
         done
     }
 
     // The body of the answer, whatever it holds.
     async fn answer(&self, method: &str, params: impl Serialize) -> Result<Vec<u8>, Trouble> {
-        let wait = self.limit.take(PATIENCE).ok_or_else(|| Trouble::Busy { wait: self.limit.wait() })?;
-        if !wait.is_zero() {
-            tokio::time::sleep(wait).await;
-        }
+        self.meter.enter().await?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let request = Request { jsonrpc: "2.0", id, method, params };
         let broken = |error: reqwest::Error| Trouble::Unreachable(reason(&error.without_url()));
@@ -136,9 +115,7 @@ impl Line {
             let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
             let seconds = asked.and_then(|value| value.parse().ok());
             if status == StatusCode::TOO_MANY_REQUESTS || seconds.is_some() {
-                let wait = seconds.map_or(REST, Duration::from_secs).min(LONGEST_REST);
-                self.limit.rest(wait);
-                return Err(Trouble::Busy { wait });
+                return Err(self.meter.rest(seconds.map(Duration::from_secs)));
             }
         }
         let mut body = Vec::new();

@@ -9,6 +9,7 @@ mod receipt;
 mod revert;
 mod run;
 mod send;
+mod sent;
 mod tx;
 mod value;
 
@@ -23,6 +24,7 @@ pub use key::Key;
 pub use node::Node;
 use nsl_core::{Error, Result};
 pub use receipt::Found;
+pub use sent::Sent;
 use serde_json::json;
 pub use tx::{Draft, Read, Signed, read as read_transaction};
 pub use value::address;

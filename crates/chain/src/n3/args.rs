@@ -1,0 +1,98 @@
+//! JSON to contract parameters, by the types of a manifest.
+
+use neo::{
+    manifest::{Manifest, Method},
+    stack::Param,
+};
+use nsl_core::{Error, Result};
+use serde_json::Value;
+
+use crate::error::shown;
+
+/// The method of a manifest that takes so many arguments.
+pub fn method<'a>(manifest: &'a Manifest, name: &str, count: usize) -> Result<&'a Method> {
+    let named: Vec<&Method> = manifest.abi.methods.iter().filter(|method| method.name == name).collect();
+    if named.is_empty() {
+        let known: Vec<&str> = manifest.abi.methods.iter().map(|method| method.name.as_str()).collect();
+        return Err(Error::invalid("chain.method_unknown", format!("the manifest has no method {}", shown(name)))
+            .detail("methods", known));
+    }
+    named.iter().find(|method| method.parameters.len() == count).copied().ok_or_else(|| {
+        let takes: Vec<String> = named.iter().map(|method| method.parameters.len().to_string()).collect();
+        Error::invalid(
+            "chain.argument_count",
+            format!("{count} arguments were given, and {} takes {}", shown(name), takes.join(" or ")),
+        )
+    })
+}
+
+/// The arguments of a method. A text is read as its type says: `0x` and hex as bytes, other text for bytes as UTF-8,
+/// addresses for accounts, JSON for arrays and maps. Other JSON is read like its text.
+pub fn arguments(method: &Method, args: &[Value]) -> Result<Vec<Param>> {
+    if method.parameters.len() != args.len() {
+        return Err(Error::invalid(
+            "chain.argument_count",
+            format!("{} arguments were given, and {} takes {}", args.len(), method.name, method.parameters.len()),
+        ));
+    }
+    let each = method.parameters.iter().zip(args).map(|(parameter, arg)| {
+        let text = match arg {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        Param::parse(parameter.kind, &text).map_err(|error| {
+            Error::invalid(
+                "chain.argument_invalid",
+                format!("argument {} of type {:?}: {}", parameter.name, parameter.kind, shown(&error.to_string())),
+            )
+            .detail("argument", parameter.name.clone())
+        })
+    });
+    each.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn manifest() -> Manifest {
+        let parameter = |name: &str, kind: &str| json!({"name": name, "type": kind});
+        let method = |name: &str, parameters: Value| json!({"name": name, "parameters": parameters, "returntype": "Void", "offset": 0, "safe": false});
+        serde_json::from_value(json!({
+            "name": "T", "groups": [], "features": {}, "supportedstandards": [], "permissions": [], "trusts": [],
+            "extra": null,
+            "abi": {"events": [], "methods": [
+                method("put", json!([parameter("key", "ByteArray"), parameter("n", "Integer")])),
+                method("put", json!([parameter("key", "ByteArray")])),
+                method("all", json!([parameter("who", "Hash160"), parameter("list", "Array"), parameter("yes", "Boolean")])),
+            ]},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn arguments_are_typed_by_the_manifest() {
+        let manifest = manifest();
+        let put = method(&manifest, "put", 2).unwrap();
+        let args = arguments(put, &[json!("0x01ff"), json!("-12345678901234567890")]).unwrap();
+        assert_eq!(args[0], Param::ByteArray(vec![1, 255]));
+        assert_eq!(args[1], arguments(put, &[json!(""), json!("-12345678901234567890")]).unwrap()[1]);
+        assert_eq!(arguments(put, &[json!("text"), json!(7)]).unwrap()[0], Param::ByteArray(b"text".to_vec()));
+        let all = method(&manifest, "all", 3).unwrap();
+        let args =
+            arguments(all, &[json!("NMmRQvG4qsPMSmm1gun2LfNAXFAFnTMpxU"), json!([1, "x"]), json!(true)]).unwrap();
+        assert!(
+            matches!((&args[0], &args[1], &args[2]), (Param::Hash160(_), Param::Array(items), Param::Boolean(true)) if items.len() == 2)
+        );
+        for (slug, found) in [
+            ("chain.argument_invalid", arguments(put, &[json!("x"), json!("1.5")]).unwrap_err()),
+            ("chain.argument_count", arguments(put, &[json!("x")]).unwrap_err()),
+            ("chain.argument_count", method(&manifest, "put", 3).unwrap_err()),
+            ("chain.method_unknown", method(&manifest, "get", 1).unwrap_err()),
+        ] {
+            assert_eq!(found.slug, slug);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What nodes of Neo N3 say to a transaction that is sent.
+
+use std::time::Duration;
+
+use neo_rpc::Code as NodeCode;
+use nsl_core::{Code, Error};
+
+use crate::{
+    chain::ChainKind,
+    error::{NodeError, Trouble, shown},
+};
+
+/// The error for a refusal; none when the node has the transaction already.
+pub(super) fn refusal(error: NodeError) -> Option<Error> {
+    // The same bytes may be taken when the pool has room, or the sender money.
+    let (slug, code, later) = match NodeCode::from_number(error.code) {
+        NodeCode::AlreadyExists | NodeCode::AlreadyInPool => return None,
+        NodeCode::MempoolCapReached => ("chain.pool_full", Code::Exhausted, true),
+        NodeCode::InsufficientFunds => ("chain.insufficient_funds", Code::Conflict, true),
+        NodeCode::InsufficientNetworkFee => ("chain.underpriced", Code::Invalid, false),
+        NodeCode::ExpiredTransaction => ("chain.tx_expired", Code::Conflict, false),
+        NodeCode::PolicyFailed => ("chain.policy_refused", Code::Invalid, false),
+        NodeCode::InvalidAttribute => ("chain.tx_attribute_refused", Code::Conflict, false),
+        NodeCode::InvalidSignature | NodeCode::InvalidContractVerification => {
+            ("chain.signature_invalid", Code::Invalid, false)
+        }
+        NodeCode::InvalidScript => ("chain.script_invalid", Code::Invalid, false),
+        NodeCode::InvalidSize => ("chain.tx_too_large", Code::Invalid, false),
+        NodeCode::InternalError => ("chain.node_error", Code::Unavailable, true),
+        _ => ("chain.node_error", Code::Invalid, false),
+    };
+    let message = format!("sending a transaction to {}: the node says: {}", ChainKind::NeoN3, shown(&error.message));
+    let made = Error::new(code, slug, message)
+        .detail("chain", ChainKind::NeoN3.name())
+        .detail("node_code", error.code)
+        .because(anyhow::anyhow!("{}", Trouble::Node(error)));
+    Some(if later { made.retry_after(Duration::from_secs(1)) } else { made })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::is_retryable;
+
+    #[test]
+    fn what_the_node_has_is_no_error_and_the_rest_has_its_slug() {
+        let of = |code| refusal(NodeError { code, message: "no".into(), data: None });
+        assert!(of(-501).is_none() && of(-503).is_none());
+        for (code, slug, later) in [
+            (-502, "chain.pool_full", true),
+            (-504, "chain.underpriced", false),
+            (-508, "chain.signature_invalid", false),
+            (-510, "chain.tx_expired", false),
+            (-511, "chain.insufficient_funds", true),
+            (-32603, "chain.node_error", true),
+            (-1, "chain.node_error", false),
+        ] {
+            let error = of(code).unwrap();
+            assert_eq!((error.slug.as_ref(), is_retryable(&error)), (slug, later));
+        }
+    }
+}
