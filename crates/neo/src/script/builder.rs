@@ -114,12 +114,15 @@ impl Builder {
             Param::Hash256(hash) => self.bytes(hash.as_le()),
             Param::PublicKey(key) => self.bytes(&key.to_bytes()),
             Param::Signature(signature) => self.bytes(signature),
+            // As the reference node writes a parameter that is an empty list, and neon-js with it.
+            Param::Array(items) if items.is_empty() => self.int(0).op(Opcode::PACK),
             Param::Array(items) => self.array(items),
             Param::Map(entries) => self.map(entries),
         }
     }
 
-    /// Pushes an array. Items go last first, so that the first is on top when they are packed.
+    /// Pushes an array. Items go last first, so that the first is on top when they are packed. An empty one is
+    /// `NEWARRAY0`; within parameters, [`push`](Builder::push), it is written otherwise.
     pub fn array(&mut self, items: &[Param]) -> &mut Self {
         self.packed(items, Opcode::NEWARRAY0, Opcode::PACK)
     }
@@ -334,8 +337,13 @@ mod tests {
         let one = || Param::Integer(1.into());
         let mut builder = Builder::new();
         builder.map(&[(Param::String("a".into()), one()), (Param::String("b".into()), Param::Null)]);
-        builder.structure(&[one(), Param::Boolean(true)]).map(&[]).structure(&[]).array(&[]);
-        assert_eq!(hex::encode(builder.finish().unwrap()), "0b0c0162110c016112be081112bfc8c5c2");
+        builder
+            .structure(&[one(), Param::Boolean(true)])
+            .map(&[])
+            .structure(&[])
+            .array(&[])
+            .push(&Param::Array(vec![]));
+        assert_eq!(hex::encode(builder.finish().unwrap()), "0b0c0162110c016112be081112bfc8c5c210c0");
     }
 
     #[test]

@@ -25,6 +25,7 @@ pub use decode::{Flaw, Instruction, Instructions, check, instructions};
 pub use flags::CallFlags;
 pub use opcode::{Opcode, Shape};
 pub use syscall::Syscall;
+pub(crate) use text::Data;
 pub use text::{from_text, to_text};
 
 /// The bytes of one item on the stack, at most.

@@ -11,7 +11,7 @@ use crate::error::{Result, malformed};
 /// A value on the VM's stack.
 ///
 /// Its JSON is what nodes show: `{"type":"ByteString","value":"AQI="}`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum StackItem {
     /// Null, which nodes call `Any`.
     Null,
@@ -36,7 +36,7 @@ pub enum StackItem {
 }
 
 /// What a node shows of something that only lives within it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct InteropInterface {
     /// The name under which `traverseiterator` gives more, if the node holds sessions.
     pub id: Option<String>,

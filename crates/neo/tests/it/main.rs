@@ -1,5 +1,6 @@
 //! The library against data that other implementations made.
 
 mod blocks;
+mod scripts;
 mod transactions;
 mod vectors;
