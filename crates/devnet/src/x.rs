@@ -159,12 +159,13 @@ impl X {
         Ok(())
     }
 
-    /// Raises the balance of an address by so many wei, in no time and without a transaction.
+    /// Raises the balance of an address by so many wei (1 GAS is 10^18), at once and without a transaction.
     pub async fn fund(&self, address: &str, wei: u128) -> Result<()> {
-        let held = rpc::call(&self.rpc, "eth_getBalance", json!([address, "latest"])).await?;
-        let held = held.as_str().and_then(|text| u128::from_str_radix(text.trim_start_matches("0x"), 16).ok());
-        let sum = held.and_then(|held| held.checked_add(wei)).context("the balance is beyond 128 bits")?;
-        rpc::call(&self.rpc, "anvil_setBalance", json!([address, format!("{sum:#x}")])).await?;
+        let digits = address.strip_prefix("0x").unwrap_or_default();
+        if digits.len() != 40 || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            bail!("{address:?} is no address of Neo X");
+        }
+        rpc::call(&self.rpc, "anvil_addBalance", json!([address, format!("{wei:#x}")])).await?;
         Ok(())
     }
 }

@@ -1,4 +1,8 @@
-//! Real nodes: started, funded, ended, found again.
+//! Real nodes: downloaded, started, funded, ended, found again.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cache;
 mod devnet;
 mod nodes;
+mod registry;
