@@ -8,7 +8,7 @@ use neo::{
 };
 use serde_json::Value;
 
-use crate::vectors::{bytes, json};
+use crate::vectors::{bytes, find, json};
 
 #[test]
 fn calls_are_the_bytes_that_neon_js_makes_and_are_told_back() {
@@ -74,12 +74,9 @@ fn values_that_nodes_show_read_and_are_shown_alike() {
 /// The VM's own tests are programs, and for each step the place and the operation that comes next.
 #[test]
 fn programs_of_the_vm_have_the_operations_where_the_vm_finds_them() {
-    let Ok(root) = std::env::var("NSL_VECTORS") else {
-        println!("NOT RUN: set NSL_VECTORS to the directory that holds neo-vm");
-        return;
-    };
+    let Some(root) = find("neo-vm") else { return };
     let (mut programs, mut places) = (0, 0);
-    let mut folders = vec![std::path::Path::new(&root).join("neo-vm")];
+    let mut folders = vec![root];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();

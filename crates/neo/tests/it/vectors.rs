@@ -1,14 +1,22 @@
 //! Test data of other implementations, from the directory that `NSL_VECTORS` names.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
-/// A file of the directory, or none, said aloud, when the variable is not set.
-pub(crate) fn binary(path: &str) -> Option<Vec<u8>> {
+/// Where a file or a folder of the directory is; or none, said aloud, when the variable is not set.
+#[expect(clippy::disallowed_methods, reason = "a test has no configuration")]
+pub(crate) fn find(path: &str) -> Option<PathBuf> {
     let Ok(directory) = std::env::var("NSL_VECTORS") else {
         println!("NOT RUN: set NSL_VECTORS to the directory that holds {path}");
         return None;
     };
-    let path = std::path::Path::new(&directory).join(path);
+    Some(PathBuf::from(directory).join(path))
+}
+
+/// A file of the directory.
+pub(crate) fn binary(path: &str) -> Option<Vec<u8>> {
+    let path = find(path)?;
     Some(std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 
