@@ -50,7 +50,7 @@ enum News {
     Asked(Result<u32>),
     Time,
     Resume,
-    Opened(Result<Socket>),
+    Opened(Result<Box<Socket>>),
     Told(Result<Told>),
 }
 
@@ -107,7 +107,7 @@ impl Bell {
                     }
                 }
                 News::Opened(Ok(socket)) => {
-                    self.link = Link::Open(Box::new(socket));
+                    self.link = Link::Open(socket);
                     self.behind = 0;
                     // What came before the subscription stood is not told.
                     self.ask();
@@ -144,7 +144,7 @@ impl Bell {
                     pause.await;
                     News::Resume
                 }
-                Link::Opening(opening) => News::Opened(opening.await),
+                Link::Opening(opening) => News::Opened(opening.await.map(Box::new)),
                 Link::Open(socket) => News::Told(socket.next().await),
                 Link::None => std::future::pending().await,
             }

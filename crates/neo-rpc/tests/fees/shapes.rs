@@ -114,15 +114,21 @@ pub(crate) fn party(dice: &mut Dice, contracts: &[Verifier]) -> Party {
         0 => Party::Key(dice.key()),
         1 => Party::Contract(contracts[dice.below(contracts.len())].clone()),
         _ => {
-            // Longer scripts than of 29 keys, or 15 signatures, do not fit into a witness.
-            let most = if dice.below(4) == 0 { 29 } else { 16 };
+            let most = if dice.below(4) == 0 { MOST_KEYS } else { 16 };
             let count = 1 + dice.below(most);
-            let threshold = 1 + dice.below(count.min(15));
-            let keys = dice.list(count, Dice::key);
-            let script = account::multi(threshold, &keys.iter().map(PrivateKey::public).collect::<Vec<_>>()).unwrap();
-            Party::Keys { script, threshold, keys }
+            several(dice, count)
         }
     }
+}
+
+/// Scripts of more keys do not fit into a witness, and neither do more than 15 signatures.
+const MOST_KEYS: usize = 29;
+
+fn several(dice: &mut Dice, count: usize) -> Party {
+    let threshold = 1 + dice.below(count.min(15));
+    let keys = dice.list(count, Dice::key);
+    let script = account::multi(threshold, &keys.iter().map(PrivateKey::public).collect::<Vec<_>>()).unwrap();
+    Party::Keys { script, threshold, keys }
 }
 
 pub(crate) struct Shape {
@@ -133,8 +139,10 @@ pub(crate) struct Shape {
 pub(crate) fn shape(dice: &mut Dice, contracts: &[Verifier], magic: u32) -> Shape {
     let count = if dice.below(8) == 0 { 12 } else { 1 + dice.below(4) };
     let mut parties: Vec<Party> = Vec::new();
-    for _ in 0..count {
-        let next = party(dice, contracts);
+    // At times around what may be spent on verification.
+    let costly = dice.below(25) == 0;
+    for _ in 0..if costly { 4 + dice.below(4) } else { count } {
+        let next = if costly { several(dice, MOST_KEYS) } else { party(dice, contracts) };
         if parties.iter().all(|party| party.account() != next.account()) {
             parties.push(next);
         }

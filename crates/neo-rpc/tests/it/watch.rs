@@ -1,0 +1,310 @@
+//! Each event exactly once and in order, whatever happens to connection, node and caller.
+
+use std::time::Duration;
+
+use neo::{Hash160, Hash256, native::GAS, stack::Param};
+use neo_rpc::{
+    Client, Endpoint, Error, Settings,
+    model::{Trigger, VmState},
+    watch::{Cursor, Event, Happened, Interest, NotificationFilter, Options, Place, Step, Subscription, Websocket},
+};
+use nsl_devnet::Database;
+use tokio::time::{sleep, timeout};
+
+use crate::{
+    net::{self, Net, send_all, transfers_to},
+    proxy::{Mode, Proxy},
+};
+
+const RECEIVER: Hash160 = Hash160::from_le([77; 20]);
+const LONG: Duration = Duration::from_secs(90);
+
+fn to_receiver() -> Interest {
+    let filter = NotificationFilter {
+        contract: Some(GAS),
+        name: Some("Transfer".into()),
+        parameters: vec![None, Some(Param::Hash160(RECEIVER))],
+    };
+    Interest { notifications: vec![filter], ..Interest::default() }
+}
+
+fn options() -> Options {
+    Options { poll: Duration::from_millis(100), quiet: Duration::from_millis(400), ..Options::default() }
+}
+
+/// A client that gives up on a frozen connection soon.
+fn hasty(url: &str) -> Client {
+    let settings = Settings {
+        connect_timeout: Duration::from_millis(500),
+        timeout: Duration::from_millis(700),
+        ..Settings::default()
+    };
+    Client::with(Endpoint::http(url).unwrap(), &settings).unwrap()
+}
+
+fn place(happened: &Happened) -> net::Place {
+    let Place::Transaction(number, Step::Notification(at)) = happened.cursor.place else { panic!("{happened:?}") };
+    let Event::Notification { container, .. } = &happened.event else { panic!("{happened:?}") };
+    (happened.cursor.height, number, at, *container)
+}
+
+/// Compares what was given with what the chain has, told by calls that went straight to the node.
+async fn compare(net: &Net, from: u32, given: &[net::Place], sent: usize) {
+    let till = given.last().unwrap().0;
+    let truth = transfers_to(net, RECEIVER, from, till).await;
+    let lost = truth.iter().filter(|place| !given.contains(place)).count();
+    let doubled = given.len() - given.iter().collect::<std::collections::HashSet<_>>().len();
+    let unordered = given.windows(2).filter(|pair| pair[0] >= pair[1]).count();
+    println!("{} sent, {} given: {lost} lost, {doubled} doubled, {unordered} out of order", sent, given.len());
+    assert_eq!((lost, doubled, unordered, given.len()), (0, 0, 0, sent));
+    assert_eq!(given, truth);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cut_connections_lose_and_double_nothing() {
+    const SENT: u32 = 3000;
+    let net = Net::memory().await;
+    let payer = net.payer(0).await;
+    let proxy = Proxy::before(&net.node.rpc).await;
+    let from = net.height().await;
+    let until = from + 5000;
+    let transactions: Vec<_> = (0..SENT).map(|nonce| payer.transfer(RECEIVER, 1, nonce, until)).collect();
+
+    let mut watching =
+        Subscription::start(hasty(&proxy.url()), to_receiver(), Some(Cursor::after(from)), options()).await.unwrap();
+    let sending = async {
+        for part in transactions.chunks(40) {
+            send_all(&net.client, part).await;
+            sleep(Duration::from_millis(120)).await;
+        }
+    };
+    let mut cuts = 0;
+    let cutting = async {
+        for round in 0_u64.. {
+            sleep(Duration::from_millis(60 + round * 37 % 400)).await;
+            proxy.set(if round % 4 == 3 { Mode::Frozen } else { Mode::Refused });
+            sleep(Duration::from_millis([0, 30, 200, 900][round as usize % 4])).await;
+            proxy.set(Mode::Open);
+            cuts += 1;
+        }
+    };
+    let mut given = Vec::new();
+    let reading = async {
+        while given.len() < SENT as usize {
+            given.push(place(&watching.next().await.unwrap()));
+        }
+    };
+    timeout(LONG, async {
+        tokio::select! {
+            ((), ()) = async { tokio::join!(sending, reading) } => {}
+            () = cutting => unreachable!("it never ends"),
+        }
+    })
+    .await
+    .unwrap();
+    println!("{cuts} cuts, {} connections", proxy.accepted());
+    assert!(cuts >= 10 && proxy.accepted() > 2 * cuts);
+    compare(&net, from + 1, &given, SENT as usize).await;
+    // And nothing comes after the last.
+    assert!(timeout(Duration::from_millis(500), watching.next()).await.is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_caller_goes_on_from_its_cursor() {
+    const SENT: u32 = 1000;
+    let net = Net::memory().await;
+    let payer = net.payer(0).await;
+    let from = net.height().await;
+    let transactions: Vec<_> = (0..SENT).map(|nonce| payer.transfer(RECEIVER, 1, nonce, from + 5000)).collect();
+    let sending = async {
+        for part in transactions.chunks(50) {
+            send_all(&net.client, part).await;
+            sleep(Duration::from_millis(60)).await;
+        }
+    };
+    let (mut given, mut starts) = (Vec::new(), 0);
+    let reading = async {
+        let mut kept = Cursor::after(from).to_string();
+        while given.len() < SENT as usize {
+            let cursor: Cursor = kept.parse().unwrap();
+            let mut watching =
+                Subscription::start(net.client.clone(), to_receiver(), Some(cursor), options()).await.unwrap();
+            starts += 1;
+            for _ in 0..1 + starts * 31 % 47 {
+                let Ok(happened) = timeout(Duration::from_secs(2), watching.next()).await else { break };
+                given.push(place(&happened.unwrap()));
+                kept = watching.cursor().to_string();
+            }
+        }
+    };
+    timeout(LONG, async { tokio::join!(sending, reading) }).await.unwrap();
+    println!("{starts} starts");
+    assert!(starts > 20);
+    compare(&net, from + 1, &given, SENT as usize).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_restarts_loses_and_doubles_nothing() {
+    const SENT: u32 = 1200;
+    let mut net = Net::start(Database::LevelDb).await;
+    let payer = net.payer(0).await;
+    let from = net.height().await;
+    let transactions: Vec<_> = (0..SENT).map(|nonce| payer.transfer(RECEIVER, 1, nonce, from + 5000)).collect();
+    let client = net.client.clone();
+    let mut watching =
+        Subscription::start(client.clone(), to_receiver(), Some(Cursor::after(from)), options()).await.unwrap();
+    let mut given = Vec::new();
+    {
+        // What was in the pool when the node stopped is gone, so all are sent again until they are in blocks.
+        let sending = async {
+            loop {
+                for part in transactions.chunks(60) {
+                    send_all(&client, part).await;
+                    sleep(Duration::from_millis(100)).await;
+                }
+            }
+        };
+        let reading = async {
+            while given.len() < SENT as usize {
+                given.push(place(&watching.next().await.unwrap()));
+            }
+        };
+        let restarting = async {
+            for _ in 0..4 {
+                sleep(Duration::from_millis(700)).await;
+                net.node.restart().await.unwrap();
+            }
+        };
+        timeout(LONG, async {
+            tokio::select! {
+                ((), ()) = async { tokio::join!(restarting, reading) } => {}
+                () = sending => unreachable!("it never ends"),
+            }
+        })
+        .await
+        .unwrap();
+    }
+    compare(&net, from + 1, &given, SENT as usize).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lost_its_last_blocks_and_made_others_is_noticed() {
+    let mut net = Net::start(Database::LevelDb).await;
+    let blocks = Interest { headers: vec![Default::default()], ..Interest::default() };
+    let mut watching = Subscription::start(net.client.clone(), blocks, None, options()).await.unwrap();
+    let mut forks = 0;
+    timeout(LONG, async {
+        let mut seen: Vec<Hash256> = Vec::new();
+        while forks == 0 {
+            for _ in 0..15 {
+                let Event::Header(header) = watching.next().await.unwrap().event else { panic!("not a header") };
+                assert!(seen.last().is_none_or(|last| *last == header.previous));
+                seen.push(header.hash());
+            }
+            net.node.kill();
+            net.node.restart().await.unwrap();
+            // The only validator has made its lost blocks anew, unless it had written all down just before.
+            loop {
+                match watching.next().await {
+                    Ok(Happened { event: Event::Header(header), .. }) => {
+                        assert_eq!(seen.last(), Some(&header.previous));
+                        seen.push(header.hash());
+                        if seen.len().is_multiple_of(20) {
+                            break;
+                        }
+                    }
+                    Err(Error::Forked { height, .. }) => {
+                        let now = net.client.block_hash(height - 1).await.unwrap();
+                        assert_ne!(Some(&now), seen.last());
+                        forks += 1;
+                        break;
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    })
+    .await
+    .unwrap();
+    // It stays noticed, also by one that starts anew from where this one is.
+    assert!(matches!(watching.next().await, Err(Error::Forked { .. })));
+    let cursor: Cursor = watching.cursor().to_string().parse().unwrap();
+    let mut again =
+        Subscription::start(net.client.clone(), Interest::everything(), Some(cursor), options()).await.unwrap();
+    assert!(matches!(again.next().await, Err(Error::Forked { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_kinds_come_in_the_order_of_the_block() {
+    let net = Net::memory().await;
+    let payer = net.payer(0).await;
+    let from = net.height().await;
+    let good = payer.transfer(RECEIVER, 5, 1, from + 100);
+    let bad = payer.signed(vec![0x38], 2, from + 100);
+    send_all(&net.client, &[good.clone(), bad.clone()]).await;
+    let asking = Options { websocket: Websocket::None, ..options() };
+    let start =
+        |options| Subscription::start(net.client.clone(), Interest::everything(), Some(Cursor::after(from)), options);
+    let (mut rung, mut asked) = (start(options()).await.unwrap(), start(asking).await.unwrap());
+    let (mut runs, mut last) = (Vec::new(), Cursor::after(from));
+    timeout(LONG, async {
+        loop {
+            let happened = rung.next().await.unwrap();
+            assert_eq!(happened, asked.next().await.unwrap(), "a websocket makes no difference");
+            assert!(happened.cursor > last);
+            last = happened.cursor;
+            match &happened.event {
+                Event::Execution { container, execution } if execution.trigger == Trigger::Application => {
+                    runs.push((*container, execution.state));
+                }
+                Event::Notification { container, .. } => assert_ne!(*container, bad.hash(), "it failed"),
+                Event::Block(block) if runs.len() == 2 => {
+                    assert_eq!(last.place, Place::Block);
+                    assert_eq!(last.block, Some(block.hash()));
+                    break;
+                }
+                _ => {}
+            }
+        }
+    })
+    .await
+    .unwrap();
+    runs.sort_by_key(|(hash, _)| *hash);
+    let mut wanted = [(good.hash(), VmState::Halt), (bad.hash(), VmState::Fault)];
+    wanted.sort_by_key(|(hash, _)| *hash);
+    assert_eq!(runs, wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn patience_has_an_end_and_the_subscription_does_not() {
+    let net = Net::memory().await;
+    let proxy = Proxy::before(&net.node.rpc).await;
+    let blocks = Interest { headers: vec![Default::default()], ..Interest::default() };
+    let patient = Options { patience: Some(Duration::from_millis(300)), ..options() };
+    let mut watching = Subscription::start(hasty(&proxy.url()), blocks, None, patient).await.unwrap();
+    let first = watching.next().await.unwrap();
+    proxy.set(Mode::Refused);
+    let failed = timeout(LONG, async {
+        loop {
+            if let Err(error) = watching.next().await {
+                return error;
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert!(failed.is_transient(), "{failed}");
+    let reached = watching.cursor();
+    proxy.set(Mode::Open);
+    let next = timeout(LONG, async {
+        loop {
+            if let Ok(happened) = watching.next().await {
+                return happened;
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!(next.cursor.height, reached.height + 1);
+    assert!(next.cursor > first.cursor);
+}
