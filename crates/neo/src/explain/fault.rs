@@ -89,7 +89,10 @@ fn cause(message: &str) -> Cause {
         Cause::OutOfGas
     } else if (has("called contract") && has("not found")) || has("called contract does not exist") {
         Cause::NoContract
-    } else if has("method not found") || (has("method \"") && has("doesn't exist in the contract")) {
+    } else if has("method not found")
+        || (has("method '") && has("not found"))
+        || (has("method \"") && has("doesn't exist in the contract"))
+    {
         Cause::NoMethod
     } else if has("missing call flags") || has("cannot call this syscall with the flag") {
         Cause::MissingFlags
@@ -162,6 +165,8 @@ mod tests {
                 "at instruction 10 (SYSCALL): System.Storage.Put failed: missing call flags: 00101 vs 00010",
                 Cause::MissingFlags,
             ),
+            ("at instruction 29 (SYSCALL): method 'onNEP17Payment' not found", Cause::NoMethod),
+            ("at instruction 93 (SYSCALL): System.Contract.Call failed: GAS limit exceeded", Cause::OutOfGas),
             ("at instruction 1 (SYSCALL): invalid value: expected byte size of 20 got 1", Cause::Other),
             ("at instruction x (SYSCALL): y", Cause::Other),
             ("", Cause::Other),
