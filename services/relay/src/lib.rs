@@ -17,6 +17,7 @@ mod runner;
 mod service;
 mod store;
 pub mod validity;
+pub mod x;
 
 use std::sync::Arc;
 

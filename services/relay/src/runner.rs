@@ -46,6 +46,8 @@ pub(crate) struct Runner<N> {
     ready: HashMap<Id, Ready>,
     /// When each nonce was last sent, and last raised.
     sent: HashMap<u64, (Timestamp, Timestamp)>,
+    /// Nonces whose transaction no node will ever take, and why.
+    doomed: HashMap<u64, String>,
     /// States to write with the next step.
     became: Vec<Became>,
 }
@@ -69,8 +71,8 @@ impl<N: Node> Runner<N> {
             looked = looked.max(node.head().await?);
             lane.skip_to(node.count().await?);
         }
-        let (ready, sent, became) = Default::default();
-        Ok(Self { db, clock, node, key, fence, looked, lane, pace, raws, ready, sent, became })
+        let (ready, sent, doomed, became) = Default::default();
+        Ok(Self { db, clock, node, key, fence, looked, lane, pace, raws, ready, sent, doomed, became })
     }
 
     /// Whether there is nothing left to do.
@@ -115,6 +117,7 @@ impl<N: Node> Runner<N> {
             self.write(lane, to, Vec::new(), spent.clone(), became).await?;
             self.looked = to;
             for nonce in spent {
+                self.doomed.remove(&nonce);
                 self.sent.remove(&nonce);
                 self.raws.retain(|(place, _), _| *place != nonce);
             }
@@ -177,6 +180,9 @@ impl<N: Node> Runner<N> {
         if !again.is_empty() {
             self.send(&again).await?;
         }
+        for (nonce, why) in std::mem::take(&mut self.doomed) {
+            self.give_up(nonce, why).await?;
+        }
         // Only the first can hold the others up.
         let first = self.lane.slots.keys().next().copied();
         if let Some(nonce) = first.filter(|nonce| late(self.sent.get(nonce), true, self.pace.raise)) {
@@ -187,6 +193,16 @@ impl<N: Node> Runner<N> {
         } else {
             self.write(self.lane.clone(), self.looked, Vec::new(), Vec::new(), Vec::new()).await
         }
+    }
+
+    // Its nonce is spent by what does nothing, so that those behind it can go on.
+    async fn give_up(&mut self, nonce: u64, why: String) -> Result<()> {
+        let Some(slot) = self.lane.slots.get_mut(&nonce) else { return Ok(()) };
+        if slot.given_up.is_some() {
+            return Ok(());
+        }
+        slot.given_up = Some(why);
+        self.raise(nonce).await
     }
 
     async fn raise(&mut self, nonce: u64) -> Result<()> {
@@ -249,7 +265,8 @@ impl<N: Node> Runner<N> {
             let Some(request) = request else { continue };
             match verdict {
                 Verdict::Taken => self.became.push(told(request, "sent", None)),
-                Verdict::NotNow(why) | Verdict::Never(why) => self.became.push(told(request, "signed", Some(why))),
+                Verdict::NotNow(why) => self.became.push(told(request, "signed", Some(why))),
+                Verdict::Never(why) => drop(self.doomed.insert(nonce, why)),
                 // Outbid at the next round.
                 Verdict::Underpriced => at.1 = Timestamp(0),
                 Verdict::Spent | Verdict::Unknown => {}

@@ -1,0 +1,6 @@
+//! The relay with a real anvil, on both SQL engines.
+
+#![allow(clippy::unwrap_used, reason = "where a test can't go on it should say so")]
+
+mod anvil;
+mod ground;
