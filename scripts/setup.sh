@@ -77,6 +77,8 @@ mkdir -p "$tools"
 install_packages
 [ -x /usr/lib/postgresql/15/bin/postgres ] || fail "PostgreSQL 15 is not in /usr/lib/postgresql/15"
 install_rotel
+# The nodes of both chains, by the code that starts them.
+cargo run --quiet --locked -p nsl-devnet --example fetch >/dev/null
 install_crate s3s-fs "$s3_version" --features binary
 PATH=$PATH:$tools/cargo/bin cargo nextest --version >/dev/null 2>&1 || install_crate cargo-nextest "$nextest_version"
 if [ "$target" = coverage ]; then

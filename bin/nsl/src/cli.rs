@@ -6,7 +6,8 @@ use nsl_kit::Environment;
 
 use crate::{
     commands::{
-        Done, apikey::Apikey, audit::Audit, config::Config, health::Health, secrets::Secrets, storage::Storage,
+        Done, apikey::Apikey, audit::Audit, config::Config, devnet::Devnet, health::Health, secrets::Secrets,
+        storage::Storage,
     },
     dev::Dev,
     exit::{EXIT_CODES, Failure},
@@ -47,6 +48,8 @@ enum Command {
     Tenant(Tenant),
     /// Rotate secrets
     Secrets(Secrets),
+    /// Real nodes of Neo N3 and Neo X on this machine: up, down, status, fund
+    Devnet(Devnet),
     /// Ask a server how it is; exits 5 unless it can serve
     Health(Health),
     /// Print the OpenAPI 3.1 description of the public API
@@ -66,6 +69,7 @@ impl Cli {
             Command::Storage(storage) => ask(storage.run(&environment)),
             Command::Audit(audit) => ask(audit.run(environment)),
             Command::Apikey(apikey) => ask(apikey.run(&environment)),
+            Command::Devnet(devnet) => ask(devnet.run(&environment)),
             Command::Health(health) => ask(health.run(&environment)),
             Command::Tenant(tenant) => ask(tenant.run(environment)),
             Command::Openapi(openapi) => openapi.run(),

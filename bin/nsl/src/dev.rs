@@ -14,11 +14,11 @@ use nsl_api::{
 };
 use nsl_core::{Code, Cx, Subject, TenantId};
 use nsl_kit::{Environment, Loaded, Loader};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     client::DEFAULT_DATA_DIR,
-    commands::config::Configure,
+    commands::{config::Configure, devnet},
     engines::{self, Schema},
     exit::Failure,
     left::Left,
@@ -37,6 +37,9 @@ pub(crate) struct Dev {
     /// Print the API key again
     #[arg(long)]
     show_key: bool,
+    /// Start real nodes of both chains as `nsl devnet up` does, or find those that run; they go on afterwards
+    #[arg(long)]
+    devnet: bool,
 }
 
 const BY: &str = "nsl dev";
@@ -44,20 +47,26 @@ const BUDGET: Duration = Duration::from_secs(20);
 
 impl Dev {
     pub(crate) fn run(self, environment: Environment, as_json: bool) -> Result<(), Failure> {
-        let loader = self.loader(&environment, as_json);
-        let loaded: Loaded<Settings> = loader.load()?;
+        let mut loader = self.loader(&environment, as_json);
+        let mut loaded: Loaded<Settings> = loader.load()?;
         let dir = loaded.value.data_dir.clone();
         engines::prepare(&dir)?;
         let _lock = lock(&dir)?;
-        let show_key = self.show_key;
+        let Self { show_key, devnet: with_nodes, .. } = self;
         run_to_the_end(async move {
+            let mut nodes = None;
+            if with_nodes {
+                let up = devnet::up(&dir).await?;
+                loader = loader.flags(devnet::settings(&up));
+                loaded = loader.load()?;
+                nodes = Some(devnet::described(&up));
+            }
             let process = Process::start(loader, loaded, &environment, Schema::Migrate).await?;
             let (left, fresh) = first_key(&process.parts, &dir).await?;
-            announce(&process.parts, &left, &dir, fresh || show_key, as_json)?;
+            announce(&process.parts, &left, &dir, fresh || show_key, as_json, nodes)?;
             drop(left);
-            process.run().await
-        })??;
-        Ok(())
+            process.run().await.map_err(Failure::from)
+        })?
     }
 
     /// As for `serve`, with defaults for a desk: embedded engines, loopback, secrets made when missing.
@@ -115,11 +124,23 @@ async fn first_key(parts: &Parts, dir: &Path) -> anyhow::Result<(Left, bool)> {
     Ok((left, true))
 }
 
-fn announce(parts: &Parts, left: &Left, dir: &Path, show_key: bool, as_json: bool) -> anyhow::Result<()> {
+fn announce(
+    parts: &Parts,
+    left: &Left,
+    dir: &Path,
+    show_key: bool,
+    as_json: bool,
+    nodes: Option<Value>,
+) -> anyhow::Result<()> {
     let (public, internal, ops) = (parts.public.url(), parts.internal.url(), parts.ops.url());
     let key = show_key.then_some(left.api_key.0.as_str());
     let text = if as_json {
-        json!({ "public": public, "internal": internal, "ops": ops, "tenant": left.tenant, "api_key": key }).to_string()
+        let mut ready =
+            json!({ "public": public, "internal": internal, "ops": ops, "tenant": left.tenant, "api_key": key });
+        if let Some(nodes) = nodes {
+            ready["devnet"] = nodes;
+        }
+        ready.to_string()
     } else {
         let (shown, again) = match key {
             Some(key) => (key, ""),
@@ -130,12 +151,13 @@ fn announce(parts: &Parts, left: &Left, dir: &Path, show_key: bool, as_json: boo
             true => String::new(),
             false => format!("NSL_DATA_DIR={} ", dir.display()),
         };
+        let chains = nodes.map(|nodes| devnet::line(&nodes)).unwrap_or_default();
         format!(
             "nsl is ready
   API     {public}   described at {public}/docs
   ops     {ops}   health, metrics
   tenant  {}
-  key     {shown}{again}
+  key     {shown}{again}{chains}
 
 Try it:
   curl -H \"Authorization: Bearer {shown}\" -H 'Content-Type: application/json' \\

@@ -59,7 +59,7 @@ pub struct Ended {
 impl Devnet {
     /// Starts what does not run in `dir` and returns when both nodes answer. They outlive this program.
     pub async fn up(dir: &Path, given: Given) -> Result<Up> {
-        start::private_dir(dir)?;
+        let dir = &start::private_dir(dir)?;
         let _lock = cache::lock(&dir.join("lock")).await?;
         let (n3_dir, x_dir) = (dir.join("n3"), dir.join("x"));
         let (n3, x) = tokio::join!(up_n3(&n3_dir, &given), up_x(&x_dir, &given));
@@ -145,7 +145,7 @@ async fn up_n3(dir: &Path, given: &Given) -> Result<(N3, bool)> {
     let options = N3Options {
         life: Life::OnItsOwn,
         cache: given.cache.clone(),
-        program: given.neo_go.clone().or(options.program),
+        program: given.neo_go.as_ref().map(std::path::absolute).transpose()?.or(options.program),
         ..options
     };
     Ok((N3::start(dir, options).await?, false))
@@ -174,7 +174,7 @@ async fn up_x(dir: &Path, given: &Given) -> Result<(X, bool)> {
     let options = XOptions {
         life: Life::OnItsOwn,
         cache: given.cache.clone(),
-        program: given.anvil.clone().or(options.program),
+        program: given.anvil.as_ref().map(std::path::absolute).transpose()?.or(options.program),
         ..options
     };
     Ok((X::start(dir, options).await?, false))

@@ -178,6 +178,9 @@ fn copy(from: &Command, mut to: Command) -> Command {
             None => to.env_remove(key),
         };
     }
+    if let Some(dir) = from.get_current_dir() {
+        to.current_dir(dir);
+    }
     to
 }
 

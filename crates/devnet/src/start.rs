@@ -125,7 +125,7 @@ fn free_port() -> Result<u16> {
 /// The program to run: the one that was named, or the pinned one.
 pub(crate) async fn program(named: Option<&PathBuf>, cache: Option<&Cache>, pinned: &Program) -> Result<PathBuf> {
     match (named, cache) {
-        (Some(named), _) => Ok(named.clone()),
+        (Some(named), _) => Ok(std::path::absolute(named)?),
         (None, Some(cache)) => cache.program(pinned).await,
         (None, None) => Cache::of_user()?.program(pinned).await,
     }
@@ -136,7 +136,11 @@ pub(crate) fn keep(file: &Path, options: &impl Serialize) -> Result<()> {
     write_whole(file, &serde_json::to_vec_pretty(options)?, 0o600)
 }
 
-/// A directory for this user alone.
-pub(crate) fn private_dir(path: &Path) -> Result<()> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| format!("making {}", path.display()))
+/// Makes a directory for this user alone, and gives its whole path: a node outlives the place where it was started.
+pub(crate) fn private_dir(path: &Path) -> Result<PathBuf> {
+    let make = || {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        std::path::absolute(path)
+    };
+    make().with_context(|| format!("making {}", path.display()))
 }

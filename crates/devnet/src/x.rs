@@ -82,7 +82,7 @@ pub struct X {
 impl X {
     /// Starts one that keeps its files in `dir`, and returns when it answers.
     pub async fn start(dir: &Path, options: XOptions) -> Result<Self> {
-        start::private_dir(dir)?;
+        let dir = &start::private_dir(dir)?;
         let program = start::program(options.program.as_ref(), options.cache.as_ref(), &ANVIL).await?;
         if !options.keep {
             let _ = fs::remove_file(dir.join(STATE));
@@ -94,6 +94,7 @@ impl X {
 
     /// The one that was started in `dir` and still runs. It outlives this handle.
     pub async fn find(dir: &Path) -> Result<Option<Self>> {
+        let dir = &std::path::absolute(dir)?;
         let Some(record) = Record::read(dir).filter(|record| record.identity.runs()) else { return Ok(None) };
         let options = Self::options(dir).context("it is not known how the running anvil was started")?;
         Self::of(dir, options, record.port, Running::found(record.identity)).map(Some)
@@ -182,7 +183,7 @@ async fn run(dir: &Path, program: &Path, options: &XOptions, port: Option<u16>) 
         if options.keep {
             command.arg("--state").arg(dir.join(STATE)).args(["--state-interval", "5"]);
         }
-        command.args(&options.args).env("HOME", dir);
+        command.args(&options.args).env("HOME", dir).current_dir(dir);
         // It refuses to write over the file.
         let _ = fs::remove_file(dir.join(ACCOUNTS));
         Ok(command)

@@ -3,6 +3,7 @@
 pub(crate) mod apikey;
 pub(crate) mod audit;
 pub(crate) mod config;
+pub(crate) mod devnet;
 pub(crate) mod health;
 pub(crate) mod page;
 pub(crate) mod secrets;

@@ -5,6 +5,7 @@
 mod command_line;
 mod configuration;
 mod development;
+mod devnet;
 mod production;
 mod reload;
 mod secrets;

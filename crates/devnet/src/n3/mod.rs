@@ -100,7 +100,7 @@ pub struct N3 {
 impl N3 {
     /// Starts one that keeps its files in `dir`, and returns when it answers and has made a block, if that comes soon.
     pub async fn start(dir: &Path, options: N3Options) -> Result<Self> {
-        start::private_dir(dir)?;
+        let dir = &start::private_dir(dir)?;
         let program = start::program(options.program.as_ref(), options.cache.as_ref(), &NEO_GO).await?;
         let keys = Keys::open_or_make(dir, options.accounts)?;
         start::keep(&dir.join(OPTIONS), &options)?;
@@ -110,6 +110,7 @@ impl N3 {
 
     /// The one that was started in `dir` and still runs. It outlives this handle.
     pub async fn find(dir: &Path) -> Result<Option<Self>> {
+        let dir = &std::path::absolute(dir)?;
         let Some(record) = Record::read(dir).filter(|record| record.identity.runs()) else { return Ok(None) };
         let options = Self::options(dir).context("it is not known how the running neo-go was started")?;
         let keys = Keys::open(dir)?;
@@ -211,7 +212,7 @@ async fn run(
         let text = config::text(dir, options, &public, &grants, port);
         write_whole(&dir.join(CONFIG), text.as_bytes(), 0o600)?;
         let mut command = Command::new(program);
-        command.arg("node").arg("--config-file").arg(dir.join(CONFIG)).env("HOME", dir);
+        command.arg("node").arg("--config-file").arg(dir.join(CONFIG)).env("HOME", dir).current_dir(dir);
         if let Some(trusted) = &options.trusted {
             command.env("SSL_CERT_FILE", trusted);
         }
