@@ -5,6 +5,7 @@
 //! echo '{"op":"address","wif":"L1aS3HBJPfc8G7vhoEtkHoHWMCoz1kD7TmiiCt3QRhxsUUv49BiB"}' | cargo run -p nsl-neo --example vectors
 //! ```
 
+mod contracts;
 mod keys;
 mod transactions;
 
@@ -30,6 +31,7 @@ const OPS: &[Op] = &[
     ("script", transactions::script),
     ("mpt.verify", mpt_verify),
     ("block.decode", block_decode),
+    ("contract.check", contracts::check),
 ];
 
 fn main() -> std::io::Result<()> {

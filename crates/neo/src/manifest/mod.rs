@@ -25,7 +25,6 @@ pub struct Manifest {
     /// Its name, never empty; it goes into the contract's hash and can't be changed by an update.
     pub name: String,
     /// The groups that vouch for it.
-    #[serde(default)]
     pub groups: Vec<Group>,
     #[serde(rename = "features")]
     #[doc(hidden)]
@@ -382,6 +381,8 @@ pub(crate) mod tests {
         type Case<'a> = (&'a str, &'a dyn Fn(&mut Value));
         let cases: &[Case<'_>] = &[
             ("no name", &|m| m["name"] = json!("")),
+            ("missing field", &|m| drop(m.as_object_mut().unwrap().remove("groups"))),
+            ("taken", &|m| drop(m.as_object_mut().unwrap().remove("supportedstandards"))),
             ("features", &|m| m["features"] = json!({"storage": true})),
             ("features", &|m| drop(m.as_object_mut().unwrap().remove("features"))),
             ("has no name", &|m| m["supportedstandards"] = json!([""])),

@@ -61,8 +61,9 @@ impl Manifest {
             let why = format!("{} begins at {}, where no instruction of the script does", method.name, method.offset);
             return Err(malformed("methods", why));
         }
-        // Beside the manifest: a structure of id, update counter, hash, and NEF.
-        let mut stored = Stored { items: 5, bytes: 2 + 6 + 4 + 22 };
+        // Beside the manifest: a structure of id, update counter, hash, and NEF. The first two grow; they are counted
+        // at their largest.
+        let mut stored = Stored { items: 5, bytes: 2 + 6 + 5 + 22 };
         let size = nef.to_bytes().len();
         stored.bytes += 1 + var_uint_size(size as u64) + size;
         stored.manifest(self);
