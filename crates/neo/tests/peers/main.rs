@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod accounts;
+mod contracts;
 mod peer;
 mod random;
 mod scripts;
 mod secrets;
 mod speed;
 mod transactions;
+mod wallets;

@@ -5,11 +5,12 @@ import sys
 import time
 
 from neo3 import vm
-from neo3.contracts import callflags, utils as contracts
+from neo3.contracts import callflags, manifest as manifests, nef as nefs, utils as contracts
 from neo3.core import cryptography, serialization, types, utils
 from neo3.network.payloads import transaction, verification
 from neo3.wallet import scrypt_parameters, utils as addresses
 from neo3.wallet.account import Account
+from neo3.wallet.wallet import Wallet
 
 
 def point(text):
@@ -137,6 +138,34 @@ def verify(message, signature, public_key):
     return cryptography.verify_signature(*data)
 
 
+def open_wallet(json, passphrase):
+    # Without a passphrase it forgets the key.
+    opened = Wallet.from_json(json, [passphrase if one['key'] else None for one in json['accounts']])
+    return [
+        [one['address'], one['key'] and decrypt(one['key'], passphrase, opened.scrypt.to_json())]
+        for one in opened.to_json()['accounts']
+    ]
+
+
+def make_wallet(name, scrypt, passphrase, private_keys, threshold, public_keys):
+    parameters = scrypt_parameters.ScryptParameters(**scrypt)
+    made = Wallet(name, scrypt_params=parameters)
+    for key in private_keys:
+        made.account_add(Account.from_private_key(bytes.fromhex(key), passphrase, parameters))
+    made.import_multisig_address(threshold, [point(key) for key in public_keys])
+    return made.to_json()
+
+
+def nef(hex, sender, name):
+    read = nefs.NEF.deserialize_from_bytes(bytes.fromhex(hex))
+    found = contracts.get_contract_hash(uint160(sender), read.checksum, name)
+    return {'bytes': read.to_array().hex(), 'checksum': read.compute_checksum(), 'hash': f'0x{found}'}
+
+
+def manifest(json):
+    return manifests.ContractManifest.from_json(json).to_json()
+
+
 def speed(count, private_key, magic, signer, script):
     """Makes, signs and writes so many transactions; answers with the seconds that it took."""
     secret = bytes.fromhex(private_key)
@@ -155,7 +184,22 @@ def speed(count, private_key, magic, signer, script):
 
 ANSWERS = {
     call.__name__: call
-    for call in (account, multisig, encrypt, decrypt, script, decode, encode, sign, verify, speed)
+    for call in (
+        account,
+        multisig,
+        encrypt,
+        decrypt,
+        script,
+        decode,
+        encode,
+        sign,
+        verify,
+        open_wallet,
+        make_wallet,
+        nef,
+        manifest,
+        speed,
+    )
 }
 
 for line in sys.stdin:

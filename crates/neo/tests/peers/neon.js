@@ -1,6 +1,6 @@
 // neon-js, asked over JSON lines: one question a line, one answer a line, in order.
 const readline = require("readline");
-const { sc, tx, u, wallet } = require("@cityofzion/neon-js");
+const { experimental, sc, tx, u, wallet } = require("@cityofzion/neon-js");
 
 const bare = (hash) => hash.replace(/^0x/, "");
 
@@ -94,6 +94,32 @@ function sign({ hex, private_key, magic }) {
 
 const verify = ({ message, signature, public_key }) => wallet.verify(message, signature, public_key);
 
+async function open_wallet({ json, passphrase }) {
+  const opened = new wallet.Wallet(json);
+  const locked = opened.accounts.filter((one) => one.tryGet("encrypted"));
+  // One by one: it works on one thread anyway.
+  for (const one of locked) await one.decrypt(passphrase, opened.scrypt);
+  return opened.accounts.map((one) => [one.address, locked.includes(one) ? one.privateKey : null]);
+}
+
+async function make_wallet({ name, scrypt, passphrase, private_keys, threshold, public_keys }) {
+  const made = new wallet.Wallet({ name, scrypt, accounts: [] });
+  private_keys.forEach((key) => made.addAccount(new wallet.Account(key)));
+  await made.encryptAll(passphrase);
+  const shared = wallet.Account.createMultiSig(threshold, public_keys);
+  // It makes a list of nothing where it meant names and types.
+  const parameter = (_, at) => ({ name: `signature${at}`, type: "Signature" });
+  shared.contract.parameters = Array.from(shared.contract.parameters, parameter);
+  made.addAccount(shared);
+  return made.export();
+}
+
+function nef({ hex, sender, name }) {
+  const read = sc.NEF.fromBuffer(Buffer.from(hex, "hex"));
+  const hash = experimental.getContractHash(u.HexString.fromHex(bare(sender)), read.checksum, name);
+  return { bytes: read.serialize(), checksum: read.checksum, hash: "0x" + hash };
+}
+
 // Makes, signs and writes so many transactions; answers with the seconds that it took.
 function speed({ count, private_key, magic, signer, script }) {
   const key = new wallet.Account(private_key);
@@ -115,7 +141,22 @@ function speed({ count, private_key, magic, signer, script }) {
   return { seconds: Number(process.hrtime.bigint() - start) / 1e9, bytes };
 }
 
-const answers = { account, multisig, encrypt, decrypt, script, instructions, decode, encode, sign, verify, speed };
+const answers = {
+  account,
+  multisig,
+  encrypt,
+  decrypt,
+  script,
+  instructions,
+  decode,
+  encode,
+  sign,
+  verify,
+  open_wallet,
+  make_wallet,
+  nef,
+  speed,
+};
 
 (async () => {
   for await (const line of readline.createInterface({ input: process.stdin })) {
