@@ -206,7 +206,8 @@ impl Nns {
         self.read("isAvailable", &[self.owned(name)?])
     }
 
-    /// What a name costs for a year, by how many characters its first label has.
+    /// What a name costs for a year, by how many characters its first label has. (In the first version of the contract
+    /// all names cost the same, and this method takes no argument.)
     pub fn price(&self, length: u8) -> Result<Vec<u8>> {
         self.read("getPrice", &[u32::from(length).into()])
     }
@@ -221,7 +222,11 @@ impl Nns {
         if !(1..=10).contains(&years) {
             return Err(malformed("name", format!("renewed for {years} years, not 1 to 10")));
         }
-        self.write("renew", &[self.owned(name)?, u32::from(years).into()])
+        match years {
+            // The form that every version of the contract has.
+            1 => self.write("renew", &[self.owned(name)?]),
+            _ => self.write("renew", &[self.owned(name)?, u32::from(years).into()]),
+        }
     }
 
     /// Lets another account change the records of a name, or nobody but its owner. Both must sign.

@@ -2,6 +2,7 @@
 //!
 //! [`Param`] is a typed argument, [`StackItem`] a value that a node shows; both read and write the JSON of nodes.
 
+mod binary;
 mod item;
 mod number;
 mod param;

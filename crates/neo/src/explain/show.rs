@@ -5,6 +5,9 @@ use std::fmt::{self, Display, Write as _};
 use super::{Call, Explanation, Moves, Standard, Step, Then};
 use crate::{Hash160, script::Data, stack::StackItem};
 
+/// Data beyond so many bytes is shown by its beginning and length.
+const LONG: usize = 128;
+
 /// A value as an explanation writes it: data as text in quotes or hex, and of 20 bytes also the address that they
 /// would be.
 struct Value<'a>(&'a StackItem);
@@ -22,6 +25,9 @@ impl Display for Value<'_> {
             StackItem::Boolean(value) => write!(f, "{value}"),
             StackItem::Integer(number) => write!(f, "{number}"),
             StackItem::ByteString(data) | StackItem::Buffer(data) => {
+                if data.len() > LONG {
+                    return write!(f, "0x{}... ({} bytes)", hex::encode(&data[..LONG / 4]), data.len());
+                }
                 Data(data).fmt(f)?;
                 match <[u8; 20]>::try_from(data.as_slice()) {
                     Ok(hash) => write!(f, " ({})", Hash160::from_le(hash).address()),
