@@ -73,8 +73,8 @@ pub(super) fn check(sources: &[Source], found: &mut Vec<String>) -> Result<()> {
         }
         for (dependency, dev) in dependencies(&manifest) {
             if let Some(ours) = dependency.strip_prefix("nsl-") {
-                let right =
-                    allowed.contains(&ours) || (dev && (ours == "sandbox" || below(&arrows, layer).contains(&ours)));
+                let right = allowed.contains(&ours)
+                    || (dev && (["sandbox", "devnet"].contains(&ours) || below(&arrows, layer).contains(&ours)));
                 if !right {
                     found.push(format!("{}: {name} must not depend on {ours}", source.path));
                 }
