@@ -90,17 +90,19 @@ async fn a_transaction_is_taken_for_its_fee_and_refused_for_one_datoshi_less() {
         for _ in 0..dice.below(3) {
             let party = shapes::party(&mut dice, &contracts);
             if signers.iter().all(|signer| signer.account != party.account()) {
-                signers.push(Signer::called_by_entry(party.account()));
+                signers.push(shapes::signer(&mut dice, party.account()));
                 parties.push(party);
             }
         }
-        let others = (0..dice.below(3)).map(|at| Attribute::Conflicts(Hash256::from_le(sha256(&[at as u8]))));
+        let conflict = |at: usize| Attribute::Conflicts(Hash256::from_le(sha256(&[number as u8, at as u8])));
+        let mut attributes: Vec<_> = (0..dice.below(3)).map(conflict).collect();
+        attributes.extend((dice.below(2) == 0).then_some(Attribute::NotValidBefore(node.height())));
         let mut tx = Transaction {
             nonce: number,
             system_fee: 1_000_000,
             valid_until_block: node.height() + 1000,
             signers,
-            attributes: others.collect(),
+            attributes,
             script: vec![0x11, 0x40],
             ..Transaction::default()
         };
@@ -115,7 +117,13 @@ async fn a_transaction_is_taken_for_its_fee_and_refused_for_one_datoshi_less() {
             let sent = node.call("sendrawtransaction", json!([base64(&tx.to_bytes())]));
             assert_eq!(sent.is_ok(), enough, "{number}: {sent:?} {tx:?}");
         }
+        let mut shown = node.call("getrawtransaction", json!([tx.hash(), true])).unwrap();
+        for of_chain in ["blockhash", "confirmations", "blocktime", "vmstate"] {
+            shown.as_object_mut().unwrap().remove(of_chain);
+        }
+        assert_eq!(serde_json::to_value(&tx).unwrap(), shown);
+        assert_eq!(serde_json::from_value::<Transaction>(shown).unwrap(), tx);
         taken += 1;
     }
-    println!("{taken} taken for the exact fee, and refused for one datoshi less");
+    println!("{taken} taken for the exact fee and shown in the same JSON, and refused for one datoshi less");
 }

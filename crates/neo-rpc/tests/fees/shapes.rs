@@ -168,7 +168,7 @@ pub(crate) fn shape(dice: &mut Dice, contracts: &[Verifier], magic: u32) -> Shap
     Shape { transaction, ways: parties.iter().map(Party::way).collect() }
 }
 
-fn signer(dice: &mut Dice, account: Hash160) -> Signer {
+pub(crate) fn signer(dice: &mut Dice, account: Hash160) -> Signer {
     let mut signer = match dice.below(4) {
         0 => return Signer::new(account, Scopes::GLOBAL),
         1 => return Signer::none(account),
