@@ -12,6 +12,8 @@ use crate::ChainKind;
 pub enum Trouble {
     /// Nothing came back: no connection, no answer in time, an HTTP error. Whether the request arrived is unknown.
     Unreachable(String),
+    /// A connection stands, and no answer came in time.
+    Slow(String),
     /// What came back is not what the method gives.
     Garbled(String),
     /// The endpoint, or our own limit for it, asks to slow down.
@@ -50,6 +52,7 @@ impl Trouble {
     pub(crate) fn outcome(&self) -> &'static str {
         match self {
             Self::Unreachable(_) => "unreachable",
+            Self::Slow(_) => "slow",
             Self::Garbled(_) => "garbled",
             Self::Busy { .. } => "busy",
             Self::Behind(_) => "behind",
@@ -61,16 +64,26 @@ impl Trouble {
     /// Whether the same request may be answered elsewhere or a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Garbled(_) | Self::Busy { .. } => true,
+            Self::Unreachable(_) | Self::Slow(_) | Self::Garbled(_) | Self::Busy { .. } => true,
             Self::Behind(_) | Self::Foreign { .. } => false,
             Self::Node(error) => error.is_endpoints_own(),
         }
+    }
+
+    /// Whether it says something of the endpoint, and nothing of what was asked.
+    pub(crate) fn is_endpoints(&self) -> bool {
+        !matches!(self, Self::Node(error) if !error.is_endpoints_own())
     }
 
     /// As the error of a caller, who asked `what` of the chain.
     pub fn into_error(self, chain: ChainKind, what: &str) -> Error {
         let error = match &self {
             Self::Unreachable(_) | Self::Garbled(_) => unreachable(chain, what),
+            Self::Slow(_) => Error::new(
+                Code::Timeout,
+                "chain.too_slow",
+                format!("asking {chain} for {what}: it takes longer than a node is given"),
+            ),
             Self::Busy { wait } => Error::new(
                 Code::Exhausted,
                 "chain.busy",
@@ -128,6 +141,7 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(why) => write!(f, "unreachable: {why}"),
+            Self::Slow(why) => write!(f, "too slow: {why}"),
             Self::Garbled(why) => write!(f, "not a sound answer: {why}"),
             Self::Busy { wait } => write!(f, "busy for {} ms", wait.as_millis()),
             Self::Behind(why) => write!(f, "behind: {why}"),
@@ -151,6 +165,7 @@ mod tests {
         let node = |code| Trouble::Node(NodeError { code, message: "no\nway".into(), data: None });
         for (trouble, slug, again) in [
             (Trouble::Unreachable("refused".into()), "chain.unreachable", true),
+            (Trouble::Slow("5 s".into()), "chain.too_slow", false),
             (Trouble::Garbled("html".into()), "chain.unreachable", true),
             (Trouble::Busy { wait: Duration::ZERO }, "chain.busy", true),
             (Trouble::Behind("block 9".into()), "chain.not_there_yet", true),

@@ -7,7 +7,7 @@ use std::{
 
 use nsl_core::{Code, Error, Result, Secret};
 use reqwest::{StatusCode, Url, header};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
 use crate::{
@@ -38,7 +38,10 @@ struct Request<'a, P> {
 
 #[derive(Deserialize)]
 struct Answer<'a> {
-    #[serde(borrow)]
+    #[serde(default)]
+    id: Value,
+    // Also when it is null: a body without a result is not the answer of a node.
+    #[serde(borrow, default, deserialize_with = "present")]
     result: Option<&'a RawValue>,
     error: Option<Refusal>,
 }
@@ -96,19 +99,19 @@ impl Line {
         params: impl Serialize,
     ) -> Result<T, Trouble> {
         let done = match self.answer(method, params).await {
-            Ok(body) => read(method, &body),
+            Ok((id, body)) => read(method, id, &body),
             Err(trouble) => Err(trouble),
         };
         self.meter.count(method, &done);
         done
     }
 
-    // The body of the answer, whatever it holds.
-    async fn answer(&self, method: &str, params: impl Serialize) -> Result<Vec<u8>, Trouble> {
+    // The id of the request and the body of the answer, whatever it holds.
+    async fn answer(&self, method: &str, params: impl Serialize) -> Result<(u64, Vec<u8>), Trouble> {
         self.meter.enter().await?;
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let request = Request { jsonrpc: "2.0", id, method, params };
-        let broken = |error: reqwest::Error| Trouble::Unreachable(reason(&error.without_url()));
+
         let mut response = self.http.post(self.url.clone()).json(&request).send().await.map_err(broken)?;
         let status = response.status();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
@@ -126,21 +129,36 @@ impl Line {
             body.extend_from_slice(&part);
         }
         // Some nodes say their errors with a status of 4xx or 5xx, and a proper body.
-        if !status.is_success() && serde_json::from_slice::<Answer<'_>>(&body).is_err() {
+        let is_refusal = || serde_json::from_slice::<Answer<'_>>(&body).is_ok_and(|answer| answer.error.is_some());
+        if !status.is_success() && !is_refusal() {
             return Err(Trouble::Unreachable(format!("HTTP status {}", status.as_u16())));
         }
-        Ok(body)
+        Ok((id, body))
     }
 }
 
-fn read<T: DeserializeOwned>(method: &str, body: &[u8]) -> Result<T, Trouble> {
-    let answer: Answer<'_> =
-        serde_json::from_slice(body).map_err(|error| Trouble::Garbled(format!("{method}: not JSON-RPC: {error}")))?;
+fn read<T: DeserializeOwned>(method: &str, id: u64, body: &[u8]) -> Result<T, Trouble> {
+    let garbled = |why: String| Trouble::Garbled(format!("{method}: {why}"));
+    let answer: Answer<'_> = serde_json::from_slice(body).map_err(|error| garbled(format!("not JSON-RPC: {error}")))?;
     if let Some(Refusal { code, message, data }) = answer.error {
         return Err(Trouble::Node(NodeError { code, message, data }));
     }
-    let text = answer.result.map_or("null", RawValue::get);
-    serde_json::from_str(text).map_err(|error| Trouble::Garbled(format!("{method}: unexpected result: {error}")))
+    if answer.id != id {
+        return Err(garbled("the answer to another request".to_owned()));
+    }
+    let text = answer.result.ok_or_else(|| garbled("neither a result nor an error".to_owned()))?;
+    serde_json::from_str(text.get()).map_err(|error| garbled(format!("unexpected result: {error}")))
+}
+
+fn present<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+fn broken(error: reqwest::Error) -> Trouble {
+    if error.is_timeout() && !error.is_connect() {
+        return Trouble::Slow("no answer in time".to_owned());
+    }
+    Trouble::Unreachable(reason(&error.without_url()))
 }
 
 // The innermost cause says what happened, the outer ones only that something did.
@@ -149,7 +167,7 @@ fn reason(error: &reqwest::Error) -> String {
     while let Some(next) = inner.source() {
         inner = next;
     }
-    if error.is_timeout() { "no answer in time".to_owned() } else { inner.to_string() }
+    inner.to_string()
 }
 
 #[cfg(test)]
@@ -158,13 +176,26 @@ mod tests {
 
     #[test]
     fn answers_are_results_refusals_or_neither() {
-        assert_eq!(read::<u64>("m", br#"{"jsonrpc":"2.0","id":1,"result":7}"#), Ok(7));
-        assert_eq!(read::<Option<u64>>("m", br#"{"jsonrpc":"2.0","id":1,"result":null}"#), Ok(None));
-        let refused = read::<u64>("m", br#"{"id":1,"error":{"code":3,"message":"no","data":"0x08"}}"#);
-        let error = NodeError { code: 3, message: "no".into(), data: Some("0x08".into()) };
-        assert_eq!(refused, Err(Trouble::Node(error)));
-        for bad in ["<html>", r#"{"result":"x"}"#, "[]", "", "{}"] {
-            assert!(matches!(read::<u64>("m", bad.as_bytes()), Err(Trouble::Garbled(_))), "{bad}");
+        assert_eq!(read::<u64>("m", 1, br#"{"jsonrpc":"2.0","id":1,"result":7}"#), Ok(7));
+        assert_eq!(read::<Option<u64>>("m", 1, br#"{"jsonrpc":"2.0","id":1,"result":null}"#), Ok(None));
+        for id in ["1", "null"] {
+            let body = format!(r#"{{"id":{id},"error":{{"code":3,"message":"no","data":"0x08"}}}}"#);
+            let error = NodeError { code: 3, message: "no".into(), data: Some("0x08".into()) };
+            assert_eq!(read::<u64>("m", 1, body.as_bytes()), Err(Trouble::Node(error)));
+        }
+        for bad in [
+            "<html>",
+            r#"{"id":1,"result":"x"}"#,
+            "[]",
+            "",
+            "{}",
+            r#"{"id":1}"#,
+            r#"{"message":"bad gateway"}"#,
+            r#"{"id":2,"result":7}"#,
+            r#"{"result":7}"#,
+        ] {
+            let read = read::<Option<u64>>("m", 1, bad.as_bytes());
+            assert!(matches!(read, Err(Trouble::Garbled(_))), "{bad}");
         }
     }
 

@@ -210,4 +210,5 @@ impl Batch {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 mod tests;

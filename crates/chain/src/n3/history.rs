@@ -1,11 +1,12 @@
 //! Blocks and what they tell.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use neo::{Hash160, Hash256, block::Block};
 use neo_rpc::model::{Contained, Notification, Shown, Trigger, VmState};
 use nsl_core::{Error, Result};
+use tokio::time::Instant;
 
 use super::{NeoN3, Node};
 use crate::{
@@ -16,6 +17,8 @@ use crate::{
 
 /// How many requests go beside each other.
 const ABREAST: usize = 4;
+/// How long one stretch reads on; what is not read by then is left to the next one.
+const SLICE: Duration = Duration::from_secs(3);
 /// The run of a block after its transactions.
 const AFTER: u32 = u32::MAX;
 
@@ -34,11 +37,15 @@ impl NeoN3 {
                 return Ok(None);
             }
             let to = head.min(from + u64::from(most.max(1)) - 1);
-            let read: Vec<(Block, Vec<Event>)> = stream::iter(from..=to)
-                .map(|height| block(&node, height, wanted))
-                .buffered(ABREAST)
-                .try_collect()
-                .await?;
+            let mut reading =
+                pin!(stream::iter(from..=to).map(|height| block(&node, height, wanted)).buffered(ABREAST));
+            let mut read: Vec<(Block, Vec<Event>)> = Vec::new();
+            let began = Instant::now();
+            while began.elapsed() < SLICE
+                && let Some(next) = reading.try_next().await?
+            {
+                read.push(next);
+            }
             if (1..read.len()).any(|at| read[at].0.header.previous != read[at - 1].0.hash()) {
                 return Err(Trouble::Garbled(format!("blocks {from} to {to} don't follow each other")));
             }

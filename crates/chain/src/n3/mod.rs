@@ -16,7 +16,8 @@ use neo::{
     tx::{Signer, Transaction},
     wire::Wire,
 };
-use neo_rpc::model::{ContractState, InvocationResult, InvokeSigner, Protocol, Shown, VmState};
+use neo_rpc::model::InvokeSigner;
+pub use neo_rpc::model::{ContractState, InvocationResult, Protocol, Shown, VmState};
 pub use node::Node;
 use nsl_core::{Error, Result};
 
@@ -73,10 +74,10 @@ impl NeoN3 {
     /// What nodes ask as network fee for a transaction, in units of 10⁻⁸ GAS. Each witness needs its verification
     /// script, or is of a deployed contract.
     pub async fn network_fee(&self, transaction: &Transaction) -> Result<i64> {
-        self.ask("a network fee", |node| async move {
+        let fee = self.pool.run_heavy(|node| async move {
             node.ask("calculatenetworkfee", |rpc| rpc.calculate_network_fee(transaction)).await
-        })
-        .await
+        });
+        fee.await.map_err(|trouble| trouble.into_error(ChainKind::NeoN3, "a network fee"))
     }
 
     /// A test run of a script, as the node tells it.
@@ -89,15 +90,15 @@ impl NeoN3 {
             None => None,
         };
         let (script, signers) = (&call.script, &signers);
-        self.ask("a test run", |node| async move {
+        let run = self.pool.run_heavy(|node| async move {
             match at {
                 None => node.ask("invokescript", |rpc| rpc.invoke_script(script, signers, false)).await,
                 Some(at) => {
                     node.ask("invokescripthistoric", |rpc| rpc.invoke_script_historic(at, script, signers, false)).await
                 }
             }
-        })
-        .await
+        });
+        run.await.map_err(|trouble| trouble.into_error(ChainKind::NeoN3, "a test run"))
     }
 
     // Asks the pool; what remains of the trouble is an error about `what`.

@@ -24,6 +24,11 @@ pub(super) fn refusal(error: NodeError) -> Option<Error> {
         NodeCode::InvalidSignature | NodeCode::InvalidContractVerification => {
             ("chain.signature_invalid", Code::Invalid, false)
         }
+        // A witness that its network fee did not pay to be checked.
+        NodeCode::VerificationFailed if error.message.contains("GAS limit exceeded") => {
+            ("chain.underpriced", Code::Invalid, false)
+        }
+        _ if error.message.to_ascii_lowercase().contains("conflict") => ("chain.tx_conflict", Code::Conflict, false),
         NodeCode::InvalidScript => ("chain.script_invalid", Code::Invalid, false),
         NodeCode::InvalidSize => ("chain.tx_too_large", Code::Invalid, false),
         NodeCode::InternalError => ("chain.node_error", Code::Unavailable, true),
@@ -41,6 +46,12 @@ pub(super) fn refusal(error: NodeError) -> Option<Error> {
 mod tests {
     use super::*;
     use crate::is_retryable;
+
+    #[test]
+    fn a_conflict_is_known_by_its_words() {
+        let error = NodeError { code: -500, message: "transaction has conflicts".into(), data: None };
+        assert_eq!(refusal(error).unwrap().slug, "chain.tx_conflict");
+    }
 
     #[test]
     fn what_the_node_has_is_no_error_and_the_rest_has_its_slug() {

@@ -136,7 +136,7 @@ impl<C: Client> Endpoint<C> {
     pub(super) fn failed(&self, trouble: &Trouble, rules: &Rules) {
         let mut state = self.state.lock();
         state.last = Some(trouble.clone());
-        if !matches!(trouble, Trouble::Unreachable(_) | Trouble::Garbled(_)) {
+        if !matches!(trouble, Trouble::Unreachable(_) | Trouble::Slow(_) | Trouble::Garbled(_)) {
             return;
         }
         state.failures = state.failures.saturating_add(1);

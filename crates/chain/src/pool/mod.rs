@@ -11,6 +11,7 @@
 mod endpoint;
 mod limit;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 mod tests;
 
 use std::{cmp::Reverse, future::Future, sync::Arc, time::Duration};
@@ -50,6 +51,13 @@ pub(super) struct Rules {
     eject_after: u32,
     eject: Duration,
     lag_blocks: u64,
+}
+
+// Whether a node can be blamed for not being done in time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Weight {
+    Light,
+    Heavy,
 }
 
 /// The endpoints of one chain.
@@ -104,10 +112,31 @@ impl<C: Client> Pool<C> {
         F: Fn(Arc<C>) -> A,
         A: Future<Output = Result<T, Trouble>>,
     {
+        match self.rounds(Weight::Light, ask).await {
+            Err(Trouble::Slow(why)) => Err(Trouble::Unreachable(why)),
+            done => done,
+        }
+    }
+
+    /// Does work that a stranger chose, and that may be more than a node does in time: no endpoint is blamed for that
+    /// unless another one was faster, and no more than two are tried.
+    pub async fn run_heavy<T, F, A>(&self, ask: F) -> Result<T, Trouble>
+    where
+        F: Fn(Arc<C>) -> A,
+        A: Future<Output = Result<T, Trouble>>,
+    {
+        self.rounds(Weight::Heavy, ask).await
+    }
+
+    async fn rounds<T, F, A>(&self, weight: Weight, ask: F) -> Result<T, Trouble>
+    where
+        F: Fn(Arc<C>) -> A,
+        A: Future<Output = Result<T, Trouble>>,
+    {
         let until = Instant::now() + self.deadline;
         let mut pause = Duration::from_millis(20);
         loop {
-            let last = match self.round(&ask, until).await {
+            let last = match self.round(weight, &ask, until).await {
                 Ok(found) => return Ok(found),
                 Err(trouble) => trouble,
             };
@@ -115,7 +144,8 @@ impl<C: Client> Pool<C> {
                 Trouble::Busy { wait } => (*wait).max(pause),
                 _ => pause,
             };
-            if !last.may_pass() || Instant::now() + wait >= until {
+            let is_too_much = weight == Weight::Heavy && matches!(last, Trouble::Slow(_));
+            if is_too_much || !last.may_pass() || Instant::now() + wait >= until {
                 return Err(last);
             }
             tokio::time::sleep(wait).await;
@@ -124,43 +154,65 @@ impl<C: Client> Pool<C> {
     }
 
     // Each endpoint once, the best one first.
-    async fn round<T, F, A>(&self, ask: &F, until: Instant) -> Result<T, Trouble>
+    async fn round<T, F, A>(&self, weight: Weight, ask: &F, until: Instant) -> Result<T, Trouble>
     where
         F: Fn(Arc<C>) -> A,
         A: Future<Output = Result<T, Trouble>>,
     {
         let mut last: Option<Trouble> = None;
+        let mut slow: Option<(&Endpoint<C>, Trouble)> = None;
         for endpoint in self.in_order() {
-            match self.attempt(endpoint, ask, until).await {
-                Ok(found) => return Ok(found),
-                Err(trouble) => {
-                    tracing::debug!(
-                        chain = self.rules.chain.name(),
-                        endpoint = endpoint.index,
-                        why = %trouble,
-                        "endpoint gave no result"
-                    );
-                    if matches!(&trouble, Trouble::Node(error) if !error.is_endpoints_own()) {
+            let done = self.attempt(weight, endpoint, ask, until).await;
+            let trouble = match done {
+                Err(trouble @ Trouble::Slow(_)) if weight == Weight::Heavy => {
+                    if slow.is_some() {
                         return Err(trouble);
                     }
-                    last = Some(weightier(last, trouble));
+                    slow = Some((endpoint, trouble));
+                    continue;
                 }
-            }
+                Err(trouble) if trouble.is_endpoints() => trouble,
+                // What this one did in time was not too much for the other one.
+                done => {
+                    if let Some((slow, trouble)) = slow {
+                        slow.failed(&trouble, &self.rules);
+                    }
+                    return done;
+                }
+            };
+            tracing::debug!(
+                chain = self.rules.chain.name(),
+                endpoint = endpoint.index,
+                why = %trouble,
+                "endpoint gave no result"
+            );
+            last = Some(weightier(last, trouble));
             if Instant::now() >= until {
                 break;
             }
         }
-        Err(last.unwrap_or_else(|| self.none_usable()))
+        let slow = slow.map(|(_, trouble)| trouble);
+        Err(slow.or(last).unwrap_or_else(|| self.none_usable()))
     }
 
-    async fn attempt<T, F, A>(&self, endpoint: &Endpoint<C>, ask: &F, until: Instant) -> Result<T, Trouble>
+    async fn attempt<T, F, A>(
+        &self,
+        weight: Weight,
+        endpoint: &Endpoint<C>,
+        ask: &F,
+        until: Instant,
+    ) -> Result<T, Trouble>
     where
         F: Fn(Arc<C>) -> A,
         A: Future<Output = Result<T, Trouble>>,
     {
         let work = async {
             if endpoint.is_unsure() {
-                endpoint.introduce(&self.rules).await?;
+                endpoint.introduce(&self.rules).await.map_err(|trouble| match trouble {
+                    // Who can't even say its name is not slow because of what it is asked.
+                    Trouble::Slow(why) => Trouble::Unreachable(why),
+                    other => other,
+                })?;
                 self.compare();
                 if endpoint.standing() == Standing::Lagging {
                     return Err(Trouble::Behind("the endpoint lags behind the others".to_owned()));
@@ -169,6 +221,7 @@ impl<C: Client> Pool<C> {
             let done = ask(endpoint.client.clone()).await;
             match &done {
                 Ok(_) | Err(Trouble::Node(_)) => endpoint.succeeded(),
+                Err(Trouble::Slow(_)) if weight == Weight::Heavy => {}
                 Err(trouble) => endpoint.failed(trouble, &self.rules),
             }
             done
@@ -176,8 +229,10 @@ impl<C: Client> Pool<C> {
         match tokio::time::timeout_at(until, work).await {
             Ok(done) => done,
             Err(_) => {
-                let trouble = Trouble::Unreachable("no answer before the deadline".to_owned());
-                endpoint.failed(&trouble, &self.rules);
+                let trouble = Trouble::Slow("no answer before the deadline".to_owned());
+                if weight == Weight::Light {
+                    endpoint.failed(&trouble, &self.rules);
+                }
                 Err(trouble)
             }
         }
@@ -192,7 +247,7 @@ impl<C: Client> Pool<C> {
     {
         let until = Instant::now() + self.deadline;
         let well = self.endpoints.iter().filter(|endpoint| endpoint.rank().is_some_and(|rank| rank < 3));
-        let asked = well.map(|endpoint| self.attempt(endpoint, &ask, until));
+        let asked = well.map(|endpoint| self.attempt(Weight::Light, endpoint, &ask, until));
         futures_util::future::join_all(asked).await
     }
 
@@ -298,7 +353,7 @@ fn weightier(one: Option<Trouble>, other: Trouble) -> Trouble {
     let weight = |trouble: &Trouble| match trouble {
         Trouble::Foreign { .. } => 0,
         Trouble::Behind(_) => 1,
-        Trouble::Unreachable(_) => 2,
+        Trouble::Unreachable(_) | Trouble::Slow(_) => 2,
         Trouble::Garbled(_) => 3,
         Trouble::Node(_) => 4,
         Trouble::Busy { .. } => 5,

@@ -220,6 +220,30 @@ async fn one_that_never_answers_costs_no_more_than_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn work_that_is_too_much_is_nobodys_fault_unless_another_one_does_it() {
+    let (one, two, three) = (Fake::at(10), Fake::at(10), Fake::at(10));
+    let pool = pool(&[&one, &two, &three]);
+    pool.probe_all().await;
+    let slow = Trouble::Slow("5 s".into());
+    for fake in [&one, &two, &three] {
+        fake.feel(Mood::Says(slow.clone()));
+    }
+    for _ in 0..10 {
+        assert_eq!(pool.run_heavy(Fake::height).await, Err(slow.clone()));
+    }
+    assert_eq!([one.asked(), two.asked(), three.asked()], [10, 10, 0]);
+    assert_eq!(standings(&pool), ["up", "up", "up"]);
+    two.feel(Mood::Well);
+    for _ in 0..10 {
+        assert_eq!(pool.run_heavy(Fake::height).await, Ok(10));
+    }
+    assert_eq!(standings(&pool), ["down", "up", "up"], "what it could not do in time another one did");
+    two.feel(Mood::Says(slow));
+    assert_eq!(pool.run(Fake::height).await, Err(Trouble::Unreachable("5 s".into())));
+    assert_eq!(standings(&pool), ["down", "down", "down"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_busy_or_behind_is_passed_over_without_blame() {
     let (one, two) = (Fake::at(10), Fake::at(10));
     let pool = pool(&[&one, &two]);

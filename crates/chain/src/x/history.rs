@@ -1,9 +1,12 @@
 //! Blocks and what they tell.
 
+use std::{pin::pin, time::Duration};
+
 use alloy_primitives::{Address, B256, Bloom, keccak256};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nsl_core::{Error, Result};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
     NeoX,
@@ -22,6 +25,8 @@ const FAR: u64 = 64;
 const RANGE: u64 = 1_000;
 /// How many blocks are read beside each other.
 const ABREAST: usize = 4;
+/// How long one stretch reads on; what is not read by then is left to the next one.
+const SLICE: Duration = Duration::from_secs(3);
 
 // A filter in the terms of the node.
 struct Wanted {
@@ -91,8 +96,14 @@ impl Wanted {
 
 // Every block with its own hash, so that a replaced one can't lend its logs to another.
 async fn one_by_one(node: &Node, from: u64, to: u64, wanted: &Wanted) -> Result<Stretch, Trouble> {
-    let mut read: Vec<(Header, Vec<Event>)> =
-        stream::iter(from..=to).map(|height| block(node, height, wanted)).buffered(ABREAST).try_collect().await?;
+    let mut reading = pin!(stream::iter(from..=to).map(|height| block(node, height, wanted)).buffered(ABREAST));
+    let mut read: Vec<(Header, Vec<Event>)> = Vec::new();
+    let began = Instant::now();
+    while began.elapsed() < SLICE
+        && let Some(next) = reading.try_next().await?
+    {
+        read.push(next);
+    }
     // Blocks that were replaced while they were read don't follow each other: what comes after is left for later.
     let broken = (1..read.len()).find(|at| read[*at].0.parent_hash != read[at - 1].0.hash);
     read.truncate(broken.unwrap_or(read.len()));
@@ -122,8 +133,9 @@ async fn range(node: &Node, from: u64, to: u64, wanted: &Wanted) -> Result<Optio
     let logs: Vec<Log> = loop {
         match node.call("eth_getLogs", json!([wanted.over(from, to)])).await {
             Ok(logs) => break logs,
-            Err(Trouble::Node(_)) if to > from => to = from + (to - from) / 2,
-            Err(Trouble::Node(_)) => return Ok(None),
+            // Too many blocks, or too many logs in them.
+            Err(Trouble::Node(_) | Trouble::Garbled(_)) if to > from => to = from + (to - from) / 2,
+            Err(Trouble::Node(_) | Trouble::Garbled(_) | Trouble::Slow(_)) => return Ok(None),
             Err(trouble) => return Err(trouble),
         }
     };

@@ -138,6 +138,7 @@ fn lacks(error: &NodeError) -> bool {
         "state is not available",
         "historical state",
         "is not available, lowest height",
+        "indexing is in progress",
     ]
     .iter()
     .any(|mark| message.contains(mark))

@@ -26,7 +26,7 @@ impl NeoX {
         let params = json!([form(call), place]);
         let done = self
             .pool
-            .run(|node| {
+            .run_heavy(|node| {
                 let params = params.clone();
                 async move { node.call::<alloy_primitives::Bytes>("eth_call", params).await }
             })
@@ -38,7 +38,7 @@ impl NeoX {
         let params = json!([form(call)]);
         let estimated = self
             .pool
-            .run(|node| {
+            .run_heavy(|node| {
                 let params = params.clone();
                 async move { node.call::<U64>("eth_estimateGas", params).await }
             })
@@ -59,7 +59,7 @@ impl NeoX {
         let params = json!([{ "blockStateCalls": [{ "calls": [form(call)] }], "validation": false }, "latest"]);
         let done = self
             .pool
-            .run(|node| {
+            .run_heavy(|node| {
                 let params = params.clone();
                 async move { node.call::<Vec<Simulated>>("eth_simulateV1", params).await }
             })
