@@ -1,11 +1,14 @@
 //! NEF: the file that a compiled contract comes in, and the hash that it will have on the chain.
 
+mod token;
+
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+pub use token::MethodToken;
 
 use crate::{
     error::{Error, Result, malformed},
     hash::{Hash160, sha256d},
-    script::CallFlags,
     wire::{Reader, Wire, write_list, write_var_bytes},
 };
 
@@ -13,7 +16,6 @@ const MAGIC: [u8; 4] = *b"NEF3";
 const COMPILER_BYTES: usize = 64;
 const MOST_SOURCE_BYTES: u64 = 256;
 const MOST_TOKENS: u64 = 128;
-const MOST_METHOD_BYTES: u64 = 32;
 
 /// A NEF file, and a script in it, takes at most so many bytes: the largest item of the virtual machine.
 pub const MOST_BYTES: usize = 2 * 65_535;
@@ -29,24 +31,6 @@ pub struct Nef {
     pub tokens: Vec<MethodToken>,
     /// What the virtual machine runs.
     pub script: Vec<u8>,
-}
-
-/// A method of another contract that a script calls by the place of this token.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MethodToken {
-    /// The contract.
-    pub hash: Hash160,
-    /// Its method, at most 32 bytes; none that begins with `_`.
-    pub method: String,
-    /// How many arguments it takes.
-    #[serde(rename = "paramcount")]
-    pub parameters: u16,
-    /// Whether it leaves a result.
-    #[serde(rename = "hasreturnvalue")]
-    pub has_return_value: bool,
-    /// What it may do.
-    #[serde(rename = "callflags", serialize_with = "write_flags", deserialize_with = "read_flags")]
-    pub call_flags: CallFlags,
 }
 
 impl Nef {
@@ -132,43 +116,6 @@ impl Wire for Nef {
             return Err(malformed("script of a NEF", "empty"));
         }
         Ok(nef)
-    }
-}
-
-impl MethodToken {
-    fn check(&self) -> Result<()> {
-        if self.method.len() as u64 > MOST_METHOD_BYTES {
-            let size = self.method.len() as u64;
-            return Err(Error::TooLarge { what: "method of a token", size, most: MOST_METHOD_BYTES });
-        }
-        if self.method.starts_with('_') {
-            return Err(malformed("method of a token", format!("{:?} begins with an underscore", self.method)));
-        }
-        Ok(())
-    }
-}
-
-impl Wire for MethodToken {
-    fn write(&self, out: &mut Vec<u8>) {
-        self.hash.write(out);
-        write_var_bytes(self.method.as_bytes(), out);
-        out.extend_from_slice(&self.parameters.to_le_bytes());
-        out.extend_from_slice(&[u8::from(self.has_return_value), self.call_flags.bits()]);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self> {
-        let hash = Hash160::read(from)?;
-        let method = text(from.var_bytes(MOST_METHOD_BYTES, "method of a token")?, "method of a token")?;
-        let parameters = from.u16("parameter count of a token")?;
-        let has_return_value = match from.u8("return flag of a token")? {
-            0 => false,
-            1 => true,
-            other => return Err(malformed("return flag of a token", format!("{other} is neither 0 nor 1"))),
-        };
-        let call_flags = CallFlags::try_from(from.u8("call flags of a token")?)?;
-        let token = Self { hash, method, parameters, has_return_value, call_flags };
-        token.check()?;
-        Ok(token)
     }
 }
 
@@ -267,126 +214,5 @@ fn text(bytes: &[u8], what: &'static str) -> Result<String> {
     String::from_utf8(bytes.to_vec()).map_err(|_| malformed(what, "not UTF-8"))
 }
 
-// From the largest down, as the reference node takes a set apart.
-const FLAGS: &[(u8, &str)] = &[
-    (15, "All"),
-    (8, "AllowNotify"),
-    (5, "ReadOnly"),
-    (4, "AllowCall"),
-    (3, "States"),
-    (2, "WriteStates"),
-    (1, "ReadStates"),
-];
-
-fn write_flags<S: Serializer>(flags: &CallFlags, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut left = flags.bits();
-    let mut names = Vec::new();
-    for (bits, name) in FLAGS {
-        if left & bits == *bits {
-            left &= !bits;
-            names.insert(0, *name);
-        }
-    }
-    serializer.serialize_str(&if names.is_empty() { "None".to_owned() } else { names.join(", ") })
-}
-
-fn read_flags<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CallFlags, D::Error> {
-    let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-    let bits = text.split(',').map(str::trim).try_fold(0, |flags, name| {
-        match FLAGS.iter().find(|(_, known)| *known == name) {
-            Some((bits, _)) => Ok(flags | bits),
-            None if name == "None" => Ok(flags),
-            None => Err(D::Error::custom(format!("call flags: {name:?} is not known"))),
-        }
-    })?;
-    CallFlags::try_from(bits).map_err(D::Error::custom)
-}
-
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn nef(script: &[u8]) -> Nef {
-        Nef { compiler: "test".into(), source: String::new(), tokens: Vec::new(), script: script.to_vec() }
-    }
-
-    fn token(method: &str, call_flags: u8) -> MethodToken {
-        let call_flags = CallFlags::try_from(call_flags).unwrap();
-        MethodToken {
-            hash: crate::native::GAS,
-            method: method.into(),
-            parameters: 2,
-            has_return_value: true,
-            call_flags,
-        }
-    }
-
-    #[test]
-    fn a_file_that_neo_go_takes_and_the_reference_node_does_not_is_refused() {
-        // It has text behind the end of the compiler's name, as an old compiler wrote it.
-        let mut file = b"NEF3neo-go".to_vec();
-        file.resize(36, 0);
-        file.extend_from_slice(b"0.93.0-pre-47-g94f25c3e");
-        file.resize(73, 0);
-        file.extend_from_slice(&hex::decode("095701001140570003405dd7df74").unwrap());
-        assert_eq!(sha256d(&file[..file.len() - 4])[..4], file[file.len() - 4..]);
-        assert_eq!(Nef::from_bytes(&file), Err(malformed("compiler of a NEF", "something follows its end")));
-    }
-
-    #[test]
-    fn every_changed_bit_is_noticed() {
-        let good = Nef { tokens: vec![token("transfer", 15)], ..nef(&[0x11, 0x40]) }.to_bytes();
-        assert!(Nef::from_bytes(&good).is_ok());
-        for bit in 0..good.len() * 8 {
-            let mut bad = good.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(Nef::from_bytes(&bad).is_err(), "bit {bit}");
-        }
-        assert_eq!(Nef::from_bytes(&[good.as_slice(), &[0]].concat()), Err(Error::Trailing(1)));
-    }
-
-    #[test]
-    fn what_nodes_refuse_is_refused_with_a_right_checksum_too() {
-        let refused = |nef: &Nef| nef.check().is_err() && Nef::from_bytes(&nef.to_bytes()).is_err();
-        assert!(refused(&nef(&[])));
-        assert!(refused(&nef(&vec![0x21; MOST_BYTES - 81])));
-        assert!(refused(&Nef { source: "s".repeat(257), ..nef(&[0x40]) }));
-        assert!(refused(&Nef { tokens: vec![token("_deploy", 15)], ..nef(&[0x40]) }));
-        assert!(refused(&Nef { tokens: vec![token("a", 1); 129], ..nef(&[0x40]) }));
-        assert!(refused(&Nef { compiler: "a\0b".into(), ..nef(&[0x40]) }));
-        assert!(Nef { compiler: "c".repeat(65), ..nef(&[0x40]) }.check().is_err());
-        assert!(nef(&vec![0x21; MOST_BYTES - 82]).check().is_ok());
-    }
-
-    #[test]
-    fn flags_are_named_as_nodes_name_them() {
-        for (flags, name) in [
-            (0, "None"),
-            (3, "States"),
-            (5, "ReadOnly"),
-            (7, "WriteStates, ReadOnly"),
-            (11, "States, AllowNotify"),
-            (15, "All"),
-        ] {
-            let json = serde_json::to_value(token("m", flags)).unwrap();
-            assert_eq!(json["callflags"], name);
-            assert_eq!(serde_json::from_value::<MethodToken>(json).unwrap().call_flags.bits(), flags);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn strangers_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Nef::from_bytes(&[MAGIC.as_slice(), &bytes].concat());
-        }
-
-        #[test]
-        fn both_forms_read_back(script in proptest::collection::vec(any::<u8>(), 1..400), source in "\\PC{0,40}", flags in 0_u8..16) {
-            let nef = Nef { source, tokens: vec![token("m", flags)], ..nef(&script) };
-            prop_assert_eq!(&Nef::from_bytes(&nef.to_bytes()).unwrap(), &nef);
-            prop_assert_eq!(&serde_json::from_str::<Nef>(&serde_json::to_string(&nef).unwrap()).unwrap(), &nef);
-        }
-    }
-}
+mod tests;
