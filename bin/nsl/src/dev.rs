@@ -94,7 +94,12 @@ fn lock(dir: &Path) -> anyhow::Result<File> {
     let lock = File::create(&file).with_context(|| format!("opening {}", file.display()))?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(std::fs::TryLockError::WouldBlock) => bail!("another nsl dev runs on {}", dir.display()),
+        Err(std::fs::TryLockError::WouldBlock) => bail!(
+            "another nsl dev runs on {}: stop it first, also to see its API key by --show-key; the key is in {} as well, \
+             where the command line finds it",
+            dir.display(),
+            Left::file(dir).display()
+        ),
         Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", file.display())),
     }
 }

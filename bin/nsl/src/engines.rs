@@ -77,7 +77,8 @@ pub(crate) fn secrets(settings: &Settings, profile: Profile, environment: &Envir
 
 /// The key that signs the audit chains' heads.
 pub(crate) async fn chain_key(secrets: &Secrets) -> anyhow::Result<ChainKey> {
-    let secret = secrets.ensure("audit", SECRET_BYTES).await?;
+    secrets.ensure("audit", SECRET_BYTES).await?;
+    let secret = secrets.get_and_check_all("audit").await?;
     anyhow::ensure!(secret.expose().len() >= SECRET_BYTES, "the secret audit is shorter than {SECRET_BYTES} bytes");
     Ok(ChainKey::new(&secret))
 }

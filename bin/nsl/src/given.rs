@@ -26,7 +26,7 @@ async fn check(settings: &Settings, environment: &Environment, mistakes: &mut Mi
     };
     for name in needed(settings) {
         let place = place(settings, name);
-        let newest = match secrets.get(name).await {
+        let newest = match secrets.get_and_check_all(name).await {
             Ok(secret) => secret,
             Err(error) if error.slug == "secrets.missing" => {
                 let say = format!(

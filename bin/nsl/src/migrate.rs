@@ -6,7 +6,7 @@ use crate::{
     commands::{Done, config::Configure},
     engines::{self, MIGRATIONS},
     exit::Failure,
-    settings::Settings,
+    settings::AtHand,
 };
 
 #[derive(Args)]
@@ -17,8 +17,8 @@ pub(crate) struct Migrate {
 
 impl Migrate {
     pub(crate) async fn run(self, environment: Environment) -> Result<Done, Failure> {
-        let loaded: Loaded<Settings> = self.configure.loader(environment).load()?;
-        let settings = &loaded.value;
+        let loaded: Loaded<AtHand> = self.configure.loader(environment).load()?;
+        let settings = &loaded.value.0;
         engines::prepare(&settings.data_dir)?;
         let taken = settings.sql.migrate(&settings.data_dir, &*engines::clock(), &MIGRATIONS).await?;
         let shown = match taken.is_empty() {

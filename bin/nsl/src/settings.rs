@@ -129,6 +129,26 @@ impl Check for Settings {
             self.public.check_exposed(profile, mistakes);
         });
         self.edge().check(profile, mistakes);
+        self.check_engines(mistakes);
+        self.check_services(profile, mistakes);
+    }
+}
+
+/// The same settings for a command that works on the engines at hand and listens nowhere: of listeners, peers and
+/// the edge it asks nothing.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct AtHand(pub(crate) Settings);
+
+impl Check for AtHand {
+    fn check(&self, profile: Profile, mistakes: &mut Mistakes) {
+        mistakes.within("identity", |mistakes| self.0.identity.check(profile, mistakes));
+        self.0.check_engines(mistakes);
+    }
+}
+
+impl Settings {
+    fn check_engines(&self, mistakes: &mut Mistakes) {
         let engines = [
             self.blobs.check(),
             self.cache.check(),
@@ -149,11 +169,8 @@ impl Check for Settings {
         if self.needs_redis() && self.redis.url.is_empty() {
             mistakes.add("redis.url", "must be set: cache.engine or limits.engine is \"redis\"");
         }
-        self.check_services(profile, mistakes);
     }
-}
 
-impl Settings {
     fn check_services(&self, profile: Profile, mistakes: &mut Mistakes) {
         let known = |name: &str| SERVICES.contains(&name);
         let all = SERVICES.join(", ");

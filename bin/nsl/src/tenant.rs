@@ -11,7 +11,7 @@ use crate::{
     commands::{Done, config::Configure},
     engines::{Engines, Schema},
     exit::Failure,
-    settings::Settings,
+    settings::AtHand,
     show, wire,
 };
 
@@ -46,11 +46,12 @@ const PAGE: u32 = 100;
 impl Tenant {
     pub(crate) async fn run(self, environment: Environment) -> Result<Done, Failure> {
         let (Command::Create { configure, .. } | Command::List { configure }) = &self.command;
-        let loaded: Loaded<Settings> = configure.loader(environment.clone()).load()?;
-        let engines = Engines::open(&loaded.value, loaded.profile, &environment, Schema::Check).await?;
+        let loaded: Loaded<AtHand> = configure.loader(environment.clone()).load()?;
+        let settings = &loaded.value.0;
+        let engines = Engines::open(settings, loaded.profile, &environment, Schema::Check).await?;
         let tasks = Tasks::new();
         let Engines { db, ledger, clock, .. } = engines;
-        let (config, nobody_listens) = (loaded.value.identity.clone(), std::sync::Arc::new(|_: &str| {}));
+        let (config, nobody_listens) = (settings.identity.clone(), std::sync::Arc::new(|_: &str| {}));
         let service = nsl_identity::build(config, db.clone(), ledger, clock, wire::scopes(), &tasks, nobody_listens);
         let done = self.command.ask(IdentityClient::new(Via::Local(service))).await;
         tasks.drain(Duration::from_secs(1)).await;

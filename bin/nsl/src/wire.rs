@@ -76,6 +76,7 @@ pub(crate) async fn wire(
                 clock: Arc::clone(&clock),
             };
             let storage = nsl_storage::build(settings.storage.clone(), settings.quota, parts);
+            storage.check_receipts().await?;
             let erased = storage.replay_erasures().await?;
             if erased > 0 {
                 tracing::warn!(

@@ -61,7 +61,7 @@ pub const ANVIL: Program = Program {
 
 /// A program is neither here nor to be had.
 #[derive(Debug)]
-pub struct NotDownloaded(String);
+pub struct NotDownloaded(pub(crate) String);
 
 impl fmt::Display for NotDownloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -152,8 +152,12 @@ impl Cache {
     // The packed file, kept from an earlier time, laid there by hand, or downloaded. Its digest has been checked.
     async fn archive(&self, program: &Program, dir: &Path) -> Result<Vec<u8>> {
         let kept = dir.join(program.archive.0);
-        if let Some(bytes) = fs::read(&kept).ok().filter(|bytes| sha256(bytes) == program.archive.1) {
-            return Ok(bytes);
+        // By whatever name: the tools of the registries do not agree on one.
+        let files = fs::read_dir(dir)?.flatten().map(|file| file.path());
+        for file in files.filter(|file| file.extension() == kept.extension()) {
+            if let Some(bytes) = fs::read(&file).ok().filter(|bytes| sha256(bytes) == program.archive.1) {
+                return Ok(bytes);
+            }
         }
         let bytes = self.downloaded(program, dir).await?;
         write_whole(&kept, &bytes, 0o644)?;

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use tokio::time::timeout;
 
 use crate::{
     account::Account,
-    cache::{self, Cache},
+    cache::{self, Cache, NotDownloaded},
     n3::{Database, N3, N3Options},
     process::{Life, Signal},
     start::{self, Record},
@@ -65,6 +65,12 @@ impl Devnet {
         let (n3, x) = tokio::join!(up_n3(&n3_dir, &given), up_x(&x_dir, &given));
         match (n3, x) {
             (Ok((n3, n3_ran)), Ok((x, x_ran))) => Ok(Up { devnet: Self { n3, x }, n3_ran, x_ran }),
+            (Err(n3), Err(x)) => {
+                // Whoever mends one wants to know of the other.
+                let both = format!("{n3:#}\n{x:#}");
+                let neither_downloaded = [&n3, &x].iter().all(|error| error.downcast_ref::<NotDownloaded>().is_some());
+                Err(if neither_downloaded { NotDownloaded(both).into() } else { anyhow!(both) })
+            }
             (Err(error), other) => {
                 if let Ok((x, false)) = other {
                     x.stop().await?;

@@ -87,6 +87,7 @@ impl X {
         if !options.keep {
             let _ = fs::remove_file(dir.join(STATE));
         }
+        set_aside_what_is_damaged(&dir.join(STATE))?;
         start::keep(&dir.join(OPTIONS), &options)?;
         let (running, port) = run(dir, &program, &options, options.port).await?;
         Self::of(dir, options, port, running)
@@ -190,6 +191,21 @@ async fn run(dir: &Path, program: &Path, options: &XOptions, port: Option<u16>) 
     };
     let start = Start { dir, life: options.life, port };
     start.run(command, |port| answers(port, options.chain_id)).await.context("starting anvil")
+}
+
+// Anvil ends at once over a state that it was writing when it was killed; the chain then begins anew.
+fn set_aside_what_is_damaged(state: &Path) -> Result<()> {
+    let Ok(bytes) = fs::read(state) else { return Ok(()) };
+    if serde_json::from_slice::<serde::de::IgnoredAny>(&bytes).is_ok() {
+        return Ok(());
+    }
+    let aside = state.with_extension("damaged");
+    fs::rename(state, &aside).with_context(|| format!("setting {} aside", state.display()))?;
+    eprintln!(
+        "the chain of neo-x was written down in part only and begins anew; what is left of it: {}",
+        aside.display()
+    );
+    Ok(())
 }
 
 async fn answers(port: u16, chain_id: u64) -> Result<()> {

@@ -9,7 +9,7 @@ use nsl_engine::blobs::Blobs;
 use nsl_kit::{Environment, Loaded};
 use nsl_sql::{Db, EngineKind};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::{Done, config::Configure, page};
@@ -17,7 +17,7 @@ use crate::{
     client::{DEFAULT_DATA_DIR, Reach},
     engines,
     exit::{Exit, Failure},
-    settings::Settings,
+    settings::AtHand,
 };
 
 #[derive(Args)]
@@ -82,11 +82,22 @@ impl Audit {
                         .query("from", from.as_ref())
                         .query("to", to.as_ref())
                 };
-                page.run(ask, &columns).await
+                page.run_showing(ask, &columns, facts).await
             }
             Command::Verify { configure, tenant } => verify(configure, tenant, environment).await,
         }
     }
+}
+
+/// Of a refusal, its facts are why, where and how often.
+fn facts(entry: &Value) -> Value {
+    let mut shown = entry.clone();
+    if entry["event_type"] == "access.refused" {
+        let count = &entry["response_data"]["count"];
+        let (why, at) = (entry["error_message"].as_str(), entry["method_name"].as_str());
+        shown["request_data"] = format!("{} {} ×{count}", why.unwrap_or("-"), at.unwrap_or("-")).into();
+    }
+    shown
 }
 
 async fn verify(configure: Configure, tenant: Option<String>, environment: Environment) -> Result<Done, Failure> {
@@ -94,8 +105,8 @@ async fn verify(configure: Configure, tenant: Option<String>, environment: Envir
     if loader.file_path().is_none() {
         loader = loader.preset("profile", "development", "nsl audit").preset("data_dir", DEFAULT_DATA_DIR, "nsl audit");
     }
-    let loaded: Loaded<Settings> = loader.load()?;
-    let settings = &loaded.value;
+    let loaded: Loaded<AtHand> = loader.load()?;
+    let settings = &loaded.value.0;
     let tenant = tenant.map(|text| TenantId::parse(&text)).transpose()?;
     if settings.sql.engine() == EngineKind::Sqlite {
         // Looking must not make what is looked for.
@@ -154,5 +165,22 @@ async fn showing_time<T>(work: impl Future<Output = T>) -> T {
                 let _ = write!(out, "\rwalking the chains: {} s", began.elapsed().as_secs());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_facts_of_a_refusal_are_why_where_and_how_often() {
+        let refused = json!({
+            "event_type": "access.refused", "error_message": "auth.scope_missing",
+            "method_name": "PUT /v1/storage/{chain}/items/{key}", "response_data": { "count": 3 }, "request_data": null,
+        });
+        let shown = facts(&refused);
+        assert_eq!(shown["request_data"], "auth.scope_missing PUT /v1/storage/{chain}/items/{key} ×3");
+        let stored = json!({ "event_type": "storage.value_stored", "request_data": { "key": "a" } });
+        assert_eq!(facts(&stored), stored);
     }
 }

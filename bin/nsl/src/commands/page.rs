@@ -21,6 +21,16 @@ pub(crate) struct Paging {
 impl Paging {
     /// Asks for one page or for all of them, and shows what came.
     pub(crate) async fn run<'a>(self, ask: impl Fn() -> Ask<'a>, columns: &[(&str, &str)]) -> Result<Done, Failure> {
+        self.run_showing(ask, columns, Value::clone).await
+    }
+
+    /// As `run`, with items made ready for people; `--json` has them as they came.
+    pub(crate) async fn run_showing<'a>(
+        self,
+        ask: impl Fn() -> Ask<'a>,
+        columns: &[(&str, &str)],
+        ready: impl Fn(&Value) -> Value,
+    ) -> Result<Done, Failure> {
         let mut items = Vec::new();
         let mut after = self.after;
         loop {
@@ -34,7 +44,7 @@ impl Paging {
                 break;
             }
         }
-        let mut shown = show::table(columns, &items);
+        let mut shown = show::table(columns, &items.iter().map(ready).collect::<Vec<_>>());
         let mut whole = serde_json::json!({ "items": items });
         if let Some(next) = after {
             shown.push_str(&format!("(more: --after {next})\n"));

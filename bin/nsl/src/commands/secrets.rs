@@ -8,7 +8,7 @@ use super::{Done, config::Configure};
 use crate::{
     engines,
     exit::{Exit, Failure},
-    settings::Settings,
+    settings::AtHand,
 };
 
 /// The secrets that lie in files, at the machine that holds them.
@@ -46,8 +46,8 @@ impl Rotates {
 impl Secrets {
     pub(crate) async fn run(self, environment: Environment) -> Result<Done, Failure> {
         let Command::Rotate { name, configure } = self.command;
-        let loaded: Loaded<Settings> = configure.loader(environment.clone()).load()?;
-        let secrets = engines::secrets(&loaded.value, nsl_kit::Profile::Production, &environment)?;
+        let loaded: Loaded<AtHand> = configure.loader(environment.clone()).load()?;
+        let secrets = engines::secrets(&loaded.value.0, nsl_kit::Profile::Production, &environment)?;
         // A first version is made at the first start, or given by whoever runs the platform.
         secrets.versions(name.name()).await?;
         let mut bytes = [0u8; 32];

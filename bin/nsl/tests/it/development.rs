@@ -114,7 +114,10 @@ fn two_cannot_run_on_one_directory() {
     let nsl = Launch::dev().unwrap().start().unwrap();
     let (status, said) = Launch::dev_in(nsl.directory()).unwrap().ends().unwrap();
     assert_eq!(status.code(), Some(1), "{said}");
-    assert!(said.contains("another nsl dev runs on"), "{said}");
+    let key = nsl.directory().join("client.json");
+    for part in ["another nsl dev runs on", "stop it first", &key.display().to_string()] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
     assert_eq!(nsl.request("GET", "/v1/storage/usage", "").unwrap().status, 200);
 }
 

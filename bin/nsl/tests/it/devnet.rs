@@ -136,4 +136,5 @@ fn without_downloads_it_says_what_to_do_and_exits_5() {
     assert_eq!(output.status.code(), Some(5));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("cannot download neo-go 0.120.0; set PIP_INDEX_URL to a registry"), "{said}");
+    assert!(said.contains("cannot download anvil 1.7.1; set npm_config_registry to a registry"), "{said}");
 }

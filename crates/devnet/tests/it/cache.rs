@@ -60,7 +60,14 @@ async fn a_damaged_program_is_never_started_and_mended_without_the_network() {
     nowhere.program(&ANVIL).await.unwrap();
 
     damage();
-    fs::remove_file(dir.path().join("nsl/anvil-1.7.1").join(ANVIL.archive.0)).unwrap();
+    let kept = dir.path().join("nsl/anvil-1.7.1").join(ANVIL.archive.0);
+    let laid = kept.with_file_name("by-hand.tgz");
+    fs::rename(&kept, &laid).unwrap();
+    assert_eq!(nowhere.program(&ANVIL).await.unwrap(), program, "laid there by hand under another name");
+
+    damage();
+    fs::remove_file(&laid).unwrap();
+    fs::write(&kept, "cut short").unwrap();
     let error = nowhere.program(&ANVIL).await.unwrap_err();
     assert!(error.downcast_ref::<NotDownloaded>().is_some());
     registry.cache(dir.path()).program(&ANVIL).await.unwrap();

@@ -98,6 +98,15 @@ async fn a_node_that_was_killed_is_started_again_and_the_other_left_alone() {
     assert!(third.n3_ran && !third.x_ran);
     third.devnet.x.fund(X_STRANGER, 1).await.unwrap();
     Devnet::down(dir.path()).await.unwrap();
+
+    // As a kill amid its writing leaves it.
+    let state = dir.path().join("x/state.json");
+    let written = fs::read(&state).unwrap();
+    fs::write(&state, &written[..written.len() / 2]).unwrap();
+    let fourth = up(dir.path()).await.devnet;
+    assert_eq!(wei_of(&fourth.x.rpc, X_STRANGER).await, 0);
+    assert_eq!(gas_of(&fourth.n3.rpc, N3_STRANGER).await, 9);
+    Devnet::down(dir.path()).await.unwrap();
 }
 
 #[tokio::test]

@@ -89,7 +89,7 @@ async fn a_restarted_network_has_its_address_and_its_chain_if_that_is_kept() {
 
 #[tokio::test]
 async fn an_anvil_has_money_and_takes_more_and_mines_as_told() {
-    for block_time in [None, Some(1)] {
+    for block_time in [None, Some(600)] {
         let dir = tempfile::tempdir().unwrap();
         let mut node = X::start(dir.path(), XOptions { block_time, ..XOptions::default() }).await.unwrap();
         assert_eq!(node.accounts.len(), 10);
