@@ -21,8 +21,10 @@ pub enum Outcome {
     Executed {
         /// The block.
         height: u32,
-        /// Its run.
-        execution: Box<Execution>,
+        /// How it ended.
+        state: VmState,
+        /// Its run. None when it left more on the stack than this client takes as an answer.
+        execution: Option<Box<Execution>>,
     },
     /// Its last block has passed without it: it will never be in one.
     Expired {
@@ -34,13 +36,13 @@ pub enum Outcome {
 impl Outcome {
     /// Whether it is in a block and its script ran to its end.
     pub fn succeeded(&self) -> bool {
-        matches!(self, Self::Executed { execution, .. } if execution.state == VmState::Halt)
+        matches!(self, Self::Executed { state: VmState::Halt, .. })
     }
 
     /// Why its script failed.
     pub fn exception(&self) -> Option<&str> {
         match self {
-            Self::Executed { execution, .. } => execution.exception.as_deref(),
+            Self::Executed { execution, .. } => execution.as_ref().and_then(|run| run.exception.as_deref()),
             Self::Expired { .. } => None,
         }
     }
@@ -87,7 +89,7 @@ impl Client {
                 Err(error) if worth_again(&error) && patience.is_none_or(|patience| start.elapsed() < patience) => {
                     tracing::debug!(%transaction, %error, "looking for a transaction");
                     sleep(pause).await;
-                    pause = (pause * 2).min(Duration::from_secs(2));
+                    pause = (pause * 2).min(Duration::from_millis(500));
                 }
                 other => return other,
             }
@@ -123,11 +125,19 @@ impl Client {
 
     async fn executed(&self, transaction: Hash256, height: u32) -> Result<Outcome> {
         let method = "getapplicationlog";
+        let malformed = |why: &str| Error::Malformed { method, why: why.into() };
         // Some nodes write the log of a block a moment after the block: then this is a refusal that passes.
-        let log: ApplicationLog = self.call(method, &[json!(transaction)]).await?;
+        let log: ApplicationLog = match self.call(method, &[json!(transaction)]).await {
+            Err(too_large @ Error::TooLarge { .. }) => {
+                let view = self.transaction_view(transaction).await?;
+                let state = view.and_then(|view| view.vm_state).ok_or(too_large)?;
+                return Ok(Outcome::Executed { height, state, execution: None });
+            }
+            other => other?,
+        };
         let run = log.executions.into_iter().find(|execution| execution.trigger == Trigger::Application);
-        let malformed = || Error::Malformed { method, why: "no run of the transaction".into() };
-        Ok(Outcome::Executed { height, execution: Box::new(run.ok_or_else(malformed)?) })
+        let run = run.ok_or_else(|| malformed("no run of the transaction"))?;
+        Ok(Outcome::Executed { height, state: run.state, execution: Some(Box::new(run)) })
     }
 }
 

@@ -52,6 +52,12 @@ pub enum Event {
         /// The run.
         execution: Box<Execution>,
     },
+    /// A script has run, and left more on the stack than this client takes as an answer. Anybody can have that for a
+    /// small fee, so it is no failure.
+    Oversized {
+        /// The hash of the transaction.
+        container: Hash256,
+    },
     /// A contract told something, in a script that did not fail.
     Notification {
         /// The hash of the transaction or block.

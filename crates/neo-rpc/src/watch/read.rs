@@ -68,7 +68,7 @@ impl Source {
             }
             tracing::debug!(height, %error, ?pause, "reading a block");
             sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_secs(2));
+            pause = (pause * 2).min(Duration::from_millis(500));
         }
     }
 
@@ -129,6 +129,7 @@ impl Source {
         let hash = block.hash();
         let hashes: Vec<_> = std::iter::once(hash).chain(block.transactions.iter().map(|tx| tx.hash())).collect();
         let (mut runs, mut rest, mut size) = (Runs::default(), &hashes[..], LOGS_AT_ONCE);
+        let mut oversized = false;
         while !rest.is_empty() {
             let (part, after) = rest.split_at(size.min(rest.len()));
             let params: Vec<_> = part.iter().map(|hash| vec![json!(hash)]).collect();
@@ -137,12 +138,28 @@ impl Source {
                     size = part.len() / 2;
                     continue;
                 }
+                // The network's own runs are small.
+                Err(Error::TooLarge { .. }) if part != [hash] => {
+                    runs.of.insert((part[0], Trigger::Application), Run { oversized: true, ..Run::default() });
+                    oversized = true;
+                    rest = after;
+                    continue;
+                }
                 other => other?,
             };
             for (container, log) in part.iter().zip(logs) {
                 runs.add(*container, log?)?;
             }
             rest = after;
+        }
+        if oversized && !self.interest.notifications.is_empty() {
+            let told = self.client.block_notifications(hash, None).await?;
+            for Contained { container, notification } in told.application {
+                let run = runs.of.entry((container, Trigger::Application)).or_default();
+                if run.oversized {
+                    run.notifications.push(notification);
+                }
+            }
         }
         Ok(runs)
     }
@@ -184,6 +201,8 @@ struct Runs {
 #[derive(Default)]
 struct Run {
     execution: Option<Execution>,
+    /// Its log is larger than the client takes.
+    oversized: bool,
     notifications: Vec<Notification>,
 }
 
@@ -198,7 +217,7 @@ impl Runs {
             let halted = execution.state == VmState::Halt;
             let notifications = if halted { execution.notifications.clone() } else { Vec::new() };
             let key = (container, execution.trigger);
-            if self.of.insert(key, Run { execution: Some(execution), notifications }).is_some() {
+            if self.of.insert(key, Run { execution: Some(execution), oversized: false, notifications }).is_some() {
                 return Err(Error::Malformed { method, why: "two runs on one occasion".into() });
             }
         }
@@ -223,6 +242,11 @@ impl List<'_> {
         {
             let execution = Box::new(execution.clone());
             self.add(place(Step::Execution), Event::Execution { container, execution });
+        }
+        // Whether it would pass a filter is not known: better told than left out.
+        let unknown = |wanted: Option<Hash256>| wanted.is_none_or(|wanted| wanted == container);
+        if run.oversized && interest.executions.iter().any(|filter| unknown(filter.container)) {
+            self.add(place(Step::Execution), Event::Oversized { container });
         }
         for (number, notification) in (0..).zip(&run.notifications) {
             if interest.notifications.iter().any(|filter| filter.passes(notification)) {

@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod calls;
+mod canned;
 mod net;
 mod proxy;
 mod recorded;
+mod strangers;
 mod wait;
 mod watch;

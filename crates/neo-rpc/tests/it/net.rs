@@ -69,8 +69,8 @@ async fn started(dir: &Path, database: Database) -> N3 {
 pub(crate) struct Payer {
     pub(crate) key: PrivateKey,
     magic: u32,
-    system_fee: i64,
-    network_fee: i64,
+    pub(crate) system_fee: i64,
+    pub(crate) network_fee: i64,
 }
 
 impl Payer {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use neo::{Hash160, Hash256, native::GAS, stack::Param};
 use neo_rpc::{
-    Client, Endpoint, Error, Settings,
+    Client, Endpoint, Error, Outcome, Settings,
     model::{Trigger, VmState},
     watch::{Cursor, Event, Happened, Interest, NotificationFilter, Options, Place, Step, Subscription, Websocket},
 };
@@ -62,7 +62,7 @@ async fn compare(net: &Net, from: u32, given: &[net::Place], sent: usize) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cut_connections_lose_and_double_nothing() {
-    const SENT: u32 = 3000;
+    const SENT: u32 = 2000;
     let net = Net::memory().await;
     let payer = net.payer(0).await;
     let proxy = Proxy::before(&net.node.rpc).await;
@@ -90,8 +90,11 @@ async fn cut_connections_lose_and_double_nothing() {
     };
     let mut given = Vec::new();
     let reading = async {
+        // Dropped and called again all the time, as in a loop that waits for other things too.
         while given.len() < SENT as usize {
-            given.push(place(&watching.next().await.unwrap()));
+            if let Ok(happened) = timeout(Duration::from_millis(5), watching.next()).await {
+                given.push(place(&happened.unwrap()));
+            }
         }
     };
     timeout(LONG, async {
@@ -107,6 +110,19 @@ async fn cut_connections_lose_and_double_nothing() {
     compare(&net, from + 1, &given, SENT as usize).await;
     // And nothing comes after the last.
     assert!(timeout(Duration::from_millis(500), watching.next()).await.is_err());
+
+    let start = std::time::Instant::now();
+    let mut late =
+        Subscription::start(net.client.clone(), to_receiver(), Some(Cursor::after(from)), options()).await.unwrap();
+    for place_given in &given {
+        assert_eq!(place(&late.next().await.unwrap()), *place_given);
+    }
+    println!(
+        "{} events of {} blocks read again in {:?}",
+        given.len(),
+        given[SENT as usize - 1].0 - from,
+        start.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,6 +262,9 @@ async fn all_kinds_come_in_the_order_of_the_block() {
     let start =
         |options| Subscription::start(net.client.clone(), Interest::everything(), Some(Cursor::after(from)), options);
     let (mut rung, mut asked) = (start(options()).await.unwrap(), start(asking).await.unwrap());
+    // What contracts tell is read from the logs here, and there by a call that has nothing else.
+    let told = Subscription::start(net.client.clone(), Interest::notifications(), Some(Cursor::after(from)), options());
+    let mut told = told.await.unwrap();
     let (mut runs, mut last) = (Vec::new(), Cursor::after(from));
     timeout(LONG, async {
         loop {
@@ -257,7 +276,11 @@ async fn all_kinds_come_in_the_order_of_the_block() {
                 Event::Execution { container, execution } if execution.trigger == Trigger::Application => {
                     runs.push((*container, execution.state));
                 }
-                Event::Notification { container, .. } => assert_ne!(*container, bad.hash(), "it failed"),
+                Event::Notification { container, .. } => {
+                    assert_ne!(*container, bad.hash(), "it failed");
+                    let same = told.next().await.unwrap();
+                    assert_eq!((same.cursor, &same), (happened.cursor, &happened));
+                }
                 Event::Block(block) if runs.len() == 2 => {
                     assert_eq!(last.place, Place::Block);
                     assert_eq!(last.block, Some(block.hash()));
@@ -307,4 +330,54 @@ async fn patience_has_an_end_and_the_subscription_does_not() {
     .unwrap();
     assert_eq!(next.cursor.height, reached.height + 1);
     assert!(next.cursor > first.cursor);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn runs_that_leave_much_are_read_in_parts() {
+    const SENT: u32 = 30;
+    let net = Net::memory().await;
+    let mut payer = net.payer(0).await;
+    payer.network_fee += 3_000_000;
+    payer.system_fee += 5_000_000;
+    let from = net.height().await;
+    // 60,000 bytes, and seven times the same again: 640 KB as JSON, for a small fee. And once 144 MB, for the same.
+    let leaving = |copies: usize| {
+        let new_buffer_to_byte_string = [0x88, 0xdb, 0x28];
+        let size = 60_000_u32.to_le_bytes();
+        [&[0x02][..], &size, &new_buffer_to_byte_string, &vec![0x4a; copies]].concat()
+    };
+    let mut sent: Vec<_> = (0..SENT).map(|nonce| payer.signed(leaving(7), nonce, from + 100)).collect();
+    let transfer = payer.transfer(RECEIVER, 1, 0, 0).script;
+    payer.network_fee += 1_000_000;
+    let huge = payer.signed([transfer, leaving(1800)].concat(), SENT, from + 100);
+    sent.push(huge.clone());
+    send_all(&net.client, &sent).await;
+    let narrow = Settings { most_answer: 3 << 20, ..Settings::default() };
+    let narrow = Client::with(Endpoint::http(&net.node.rpc).unwrap(), &narrow).unwrap();
+    let wanted = Interest { executions: vec![Default::default()], ..to_receiver() };
+    let start = Subscription::start(narrow.clone(), wanted, Some(Cursor::after(from)), options());
+    let mut watching = start.await.unwrap();
+    let (mut shown, mut oversized, mut told) = (0, 0, 0);
+    while shown + oversized + told < sent.len() + 1 {
+        let happened = timeout(LONG, watching.next()).await.unwrap().unwrap();
+        match happened.event {
+            Event::Execution { execution, .. } if execution.trigger == Trigger::Application => {
+                assert_eq!(execution.state, VmState::Halt);
+                assert_eq!(execution.stack.known().map(Vec::len), Some(8));
+                shown += 1;
+            }
+            Event::Oversized { container } => {
+                assert_eq!(container, huge.hash());
+                oversized += 1;
+            }
+            Event::Notification { container, .. } => {
+                assert_eq!(container, huge.hash());
+                told += 1;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!((shown, oversized, told), (SENT as usize, 1, 1));
+    let outcome = narrow.wait(huge.hash(), from + 100, &options()).await.unwrap();
+    assert!(matches!(outcome, Outcome::Executed { execution: None, .. }) && outcome.succeeded(), "{outcome:?}");
 }

@@ -1,10 +1,4 @@
 //! The network fee that is computed offline is to the datoshi what a live node asks.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-#[path = "fees/node.rs"]
-mod node;
-#[path = "fees/shapes.rs"]
-mod shapes;
 
 use neo::{
     fee::{Prices, network_fee},
@@ -15,9 +9,9 @@ use neo::{
 use nsl_devnet::{N3, N3Options};
 use serde_json::json;
 
-use self::{
+use crate::{
     node::{Node, base64},
-    shapes::{Dice, Verifier, shape},
+    shapes::{self, Dice, Verifier, shape},
 };
 
 /// The fee that the node asks for a transaction of these witnesses.

@@ -1,0 +1,7 @@
+//! What the library makes, against a live node of neo-go and its program.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod contexts;
+mod fees;
+mod node;
+mod shapes;
