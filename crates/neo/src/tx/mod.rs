@@ -3,6 +3,7 @@
 mod attribute;
 mod json;
 mod rule;
+mod scopes;
 mod signer;
 mod witness;
 
@@ -11,7 +12,8 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     attribute::{Attribute, MOST_ORACLE_RESULT, OracleCode},
     rule::{Action, Condition, MOST_NESTING, WitnessRule},
-    signer::{MOST_ITEMS, Scopes, Signer},
+    scopes::Scopes,
+    signer::{MOST_ITEMS, Signer},
     witness::{MOST_SCRIPT as MOST_WITNESS_SCRIPT, Witness},
 };
 pub(crate) use self::{json::in_base64, witness::signature};
