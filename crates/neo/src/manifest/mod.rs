@@ -31,12 +31,12 @@ pub struct Manifest {
     #[doc(hidden)]
     pub features: NoFeatures,
     /// The standards that it claims to keep, as `NEP-17`.
-    #[serde(rename = "supportedstandards", default)]
+    #[serde(rename = "supportedstandards", default, deserialize_with = "form::list_or_null")]
     pub standards: Vec<String>,
     /// Its methods and events.
     pub abi: Abi,
     /// Whom it may call.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "form::list_or_null")]
     pub permissions: Vec<Permission>,
     /// The contracts that it trusts to call it without a warning to the user.
     pub trusts: Wild<Grantee>,
@@ -49,10 +49,10 @@ pub struct Manifest {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Abi {
     /// At least one; no two of the same name and number of parameters.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "form::list_or_null")]
     pub methods: Vec<Method>,
     /// No two of the same name.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "form::list_or_null")]
     pub events: Vec<Event>,
 }
 

@@ -57,6 +57,8 @@ fn it_reads_and_writes_back() {
 fn what_nodes_refuse_is_refused_and_what_they_take_is_taken() {
     type Case<'a> = (&'a str, &'a dyn Fn(&mut Value));
     let cases: &[Case<'_>] = &[
+        ("taken", &|m| m["permissions"] = Value::Null),
+        ("expected a sequence", &|m| m["groups"] = Value::Null),
         ("no name", &|m| m["name"] = json!("")),
         ("missing field", &|m| drop(m.as_object_mut().unwrap().remove("groups"))),
         ("taken", &|m| drop(m.as_object_mut().unwrap().remove("supportedstandards"))),

@@ -7,6 +7,7 @@
 
 mod blocks;
 mod contracts;
+mod examples;
 mod proofs;
 mod properties;
 mod scripts;
