@@ -1,6 +1,6 @@
 .PHONY: run test check fmt bench chaos coverage
 
-run: # Build nsl and run it on embedded engines, nothing else installed
+run: # Build nsl and run it on embedded engines, with nodes of both chains beside it where they can be downloaded
 	@scripts/run.sh $(ARGS)
 
 test: # Formats, lints, layers, unit tests, and journeys on embedded and real engines

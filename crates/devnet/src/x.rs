@@ -182,7 +182,9 @@ async fn run(dir: &Path, program: &Path, options: &XOptions, port: Option<u16>) 
             command.arg("--block-time").arg(seconds.to_string());
         }
         if options.keep {
-            command.arg("--state").arg(dir.join(STATE)).args(["--state-interval", "5"]);
+            // The whole chain is written each time, and with a block time it grows by itself: 150 MB a day at 1 s.
+            let seconds = if options.block_time.is_none() { "5" } else { "60" };
+            command.arg("--state").arg(dir.join(STATE)).args(["--state-interval", seconds]);
         }
         command.args(&options.args).env("HOME", dir).current_dir(dir);
         // It refuses to write over the file.
