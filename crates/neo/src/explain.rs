@@ -5,10 +5,10 @@
 //! [`Explanation::straight`] is false.
 //!
 //! ```
-//! use neo::{Hash160, explain::explain, native, token};
+//! use neo::{Hash160, explain::explain, native, stack::Param, token};
 //!
 //! let from = Hash160::from_address("NMmRQvG4qsPMSmm1gun2LfNAXFAFnTMpxU")?;
-//! let script = token::nep17(native::GAS).transfer(&from, &native::NEO, &150_000_000.into(), None::<bool>)?;
+//! let script = token::nep17(native::GAS).transfer(&from, &native::NEO, &150_000_000.into(), Param::Null)?;
 //! let explanation = explain(&script, &[from]);
 //! let moved = explanation.calls().next().and_then(|call| call.moves.as_ref()).ok_or(neo::Error::Short("calls"))?;
 //! assert_eq!((moved.text().as_str(), moved.from_signs), ("1.5 GAS", Some(true)));

@@ -1,12 +1,12 @@
 //! Tokens: NEP-17 (fungible) and NEP-11 (non-fungible, divisible or not).
 //!
 //! ```
-//! use neo::{Hash160, native, token};
+//! use neo::{Hash160, native, stack::Param, token};
 //!
 //! let from = Hash160::from_address("NMmRQvG4qsPMSmm1gun2LfNAXFAFnTMpxU")?;
 //! let amount = token::parse_amount("1.5", 8)?;
 //! assert_eq!(amount, 150_000_000.into());
-//! let script = token::nep17(native::GAS).transfer_or_fault(&from, &native::NEO, &amount, None)?;
+//! let script = token::nep17(native::GAS).transfer_or_fault(&from, &native::NEO, &amount, Param::Null)?;
 //! assert_eq!(token::format_amount(&amount, 8), "1.5");
 //! # Ok::<(), neo::Error>(())
 //! ```
@@ -186,7 +186,7 @@ mod tests {
             text.lines().map(|line| line[6..].to_owned()).collect::<Vec<_>>()
         };
         let (hash_a, hash_b) = (format!("PUSHDATA1 0x{}", "01".repeat(20)), format!("PUSHDATA1 0x{}", "02".repeat(20)));
-        let script = opened(nep17(native::GAS).transfer_or_fault(&a, &b, &5.into(), None::<bool>).unwrap());
+        let script = opened(nep17(native::GAS).transfer_or_fault(&a, &b, &5.into(), Param::Null).unwrap());
         assert_eq!(script[..6], ["PUSHNULL", "PUSH5", &hash_b, &hash_a, "PUSH4", "PACK"]);
         assert_eq!(script[6..8], ["PUSH15", "PUSHDATA1 \"transfer\""]);
         assert_eq!(script[9..], ["SYSCALL System.Contract.Call", "ASSERT"]);

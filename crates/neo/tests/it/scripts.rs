@@ -1,11 +1,13 @@
 //! Scripts and values that neon-js, nodes and the VM's own tests made.
 
 use neo::{
-    Hash160,
+    Hash160, Hash256, PrivateKey,
     explain::explain,
-    script::{Builder, CallFlags, Instruction, Opcode, from_text, instructions, to_text},
+    script::{Builder, CallFlags, Instruction, Invocation, Opcode, batch, check, from_text, instructions, to_text},
     stack::{Param, StackItem},
 };
+use num_bigint::BigInt;
+use proptest::{array::uniform32, collection::vec, prelude::*};
 use serde_json::Value;
 
 use crate::vectors::{bytes, find, json};
@@ -127,4 +129,56 @@ fn assemble(parts: &Value) -> Vec<u8> {
         }
     };
     parts.as_array().unwrap().iter().flat_map(part).collect()
+}
+
+fn param() -> impl Strategy<Value = Param> {
+    let leaf = prop_oneof![
+        Just(Param::Null),
+        any::<bool>().prop_map(Param::from),
+        uniform32(any::<u8>()).prop_map(|bytes| Param::Integer(BigInt::from_signed_bytes_le(&bytes))),
+        any::<i64>().prop_map(Param::from),
+        vec(any::<u8>(), 0..300).prop_map(Param::from),
+        ".{0,20}".prop_map(Param::from),
+        uniform32(any::<u8>()).prop_map(|bytes| Param::Hash256(Hash256::from_le(bytes))),
+        any::<[u8; 20]>().prop_map(|bytes| Param::Hash160(Hash160::from_le(bytes))),
+        any::<u8>().prop_map(|byte| Param::Signature([byte; 64])),
+        (1..=200_u8).prop_map(|byte| Param::PublicKey(PrivateKey::from_bytes(&[byte; 32]).unwrap().public())),
+    ];
+    leaf.prop_recursive(4, 40, 5, |inner| {
+        let values = vec(inner.clone(), 0..5);
+        let numbered = vec(inner, 0..5).prop_map(|values| {
+            Param::Map(values.into_iter().enumerate().map(|(at, value)| ((at as u64).into(), value)).collect())
+        });
+        prop_oneof![values.prop_map(Param::Array), numbered]
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_goes_in_is_read_back_in_every_form(args in vec(param(), 0..5)) {
+        for arg in &args {
+            let json = serde_json::to_string(arg).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<Param>(&json).unwrap(), arg);
+            let item = StackItem::from(arg);
+            let json = serde_json::to_string(&item).unwrap();
+            prop_assert_eq!(&serde_json::from_str::<StackItem>(&json).unwrap(), &item);
+            prop_assert_eq!(&StackItem::from_storage(&item.to_storage().unwrap()).unwrap(), &item);
+        }
+        let calls = [(); 2].map(|()| Invocation {
+            contract: Hash160::from_le([7; 20]),
+            method: "method".into(),
+            flags: CallFlags::ALL,
+            args: args.clone(),
+        });
+        let script = batch(&calls).unwrap();
+        prop_assert_eq!(&from_text(&to_text(&script).unwrap()).unwrap(), &script);
+        prop_assert!(check(&script).is_ok());
+        let told = explain(&script, &[]);
+        prop_assert!(told.complete && told.straight);
+        prop_assert_eq!(told.calls().count(), 2);
+        for call in told.calls() {
+            prop_assert!(call.isolated);
+            prop_assert_eq!(&call.args, &args.iter().map(StackItem::from).collect::<Vec<_>>());
+        }
+    }
 }
