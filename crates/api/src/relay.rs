@@ -4,7 +4,7 @@ use nsl_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Chain, Page};
+use crate::{Chain, Page, Revealed};
 
 /// What a transaction is to do, in the terms of its chain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -105,9 +105,40 @@ pub struct AskPassed {
     pub after: i64,
 }
 
+/// An account whose key is kept here, sealed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Account {
+    pub chain: Chain,
+    /// `0x` and 40 hex digits, as submissions name it.
+    pub account: String,
+    /// As people of its chain write it: checksummed hex on Neo X, `N...` on Neo N3.
+    pub address: String,
+    pub label: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// Makes an account, or takes one over whose key is given.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AddAccount {
+    pub chain: Chain,
+    pub label: String,
+    /// 32 bytes as hex on Neo X, a WIF on Neo N3.
+    pub key: Option<Revealed>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListAccounts {
+    pub chain: Chain,
+}
+
 nsl_rpc::service! {
     /// Sends transactions until the chain has decided.
     Relay, RelayClient, "relay" {
+        /// Needs `relay:admin`.
+        fn add_account(AddAccount) -> Account;
+        /// Needs `relay:read`; by account.
+        read fn list_accounts(ListAccounts) -> Page<Account>;
         /// Needs `relay:write`.
         fn submit(Submit) -> Transaction;
         /// Needs `relay:read`.

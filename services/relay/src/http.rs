@@ -2,8 +2,11 @@
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use nsl_api::{
-    Chain, Page,
-    relay::{AskPassed, Call, FindTransaction, ListTransactions, Passed, RelayClient, Submit, Transaction},
+    Chain, Page, Revealed,
+    relay::{
+        Account, AddAccount, AskPassed, Call, FindTransaction, ListAccounts, ListTransactions, Passed, RelayClient,
+        Submit, Transaction,
+    },
 };
 use nsl_edge::{Caller, Entry, Face, Path, Problem, Query, Strict};
 use serde::Deserialize;
@@ -17,6 +20,19 @@ const PROBLEMS: &[Entry] = &[
         "write 0x and 40 hex digits, or an address of Neo N3",
     ),
     Entry::new("relay.account_unknown", 404, "the account is none of the tenant's", "list the accounts that may send"),
+    Entry::new(
+        "relay.account_taken",
+        409,
+        "the account is kept here already",
+        "list the accounts; one account belongs to one tenant",
+    ),
+    Entry::new(
+        "relay.key_malformed",
+        400,
+        "the key has a wrong form",
+        "give 32 bytes as hex on Neo X, a WIF on Neo N3",
+    ),
+    Entry::new("relay.label_too_long", 400, "the label is too long", "use at most 100 characters"),
     Entry::new("relay.chain_missing", 404, "the chain is not set up here", "ask an operator to set its endpoints"),
     Entry::new(
         "relay.call_unfit",
@@ -43,6 +59,7 @@ const PROBLEMS: &[Entry] = &[
 /// The public routes of the service, wherever it runs.
 pub fn face(relay: RelayClient) -> Face {
     let router = Router::new()
+        .route("/v1/accounts/{chain}", get(list_accounts).post(add_account))
         .route("/v1/tx/{chain}", get(list_transactions).post(submit_transaction))
         .route("/v1/tx/{chain}/{id}", get(find_transaction))
         .route("/v1/tx/{chain}/{id}/states", get(list_states))
@@ -52,10 +69,49 @@ pub fn face(relay: RelayClient) -> Face {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(submit_transaction, list_transactions, find_transaction, list_states),
+    paths(add_account, list_accounts, submit_transaction, list_transactions, find_transaction, list_states),
     tags((name = "relay", description = "Transactions: accepted once, sent until the chain has decided."))
 )]
 struct Docs;
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AccountBody {
+    /// A name for people, at most 100 characters.
+    #[serde(default)]
+    label: String,
+    /// The key of an account that exists already: 32 bytes as hex on Neo X, a WIF on Neo N3. It is never shown again.
+    key: Option<Revealed>,
+}
+
+/// Add an account
+///
+/// Makes a key, or takes over the one that is given, and keeps it sealed. Needs the scope `relay:admin`.
+#[utoipa::path(post, path = "/v1/accounts/{chain}", tag = "relay", operation_id = "add_account",
+    params(("chain" = Chain, Path)), request_body = AccountBody,
+    responses((status = 201, description = "Kept, on disk", body = Account)))]
+async fn add_account(
+    State(relay): State<RelayClient>,
+    Caller(cx): Caller,
+    Path(chain): Path<Chain>,
+    Strict(body): Strict<AccountBody>,
+) -> Result<(StatusCode, Json<Account>), Problem> {
+    let AccountBody { label, key } = body;
+    Ok((StatusCode::CREATED, Json(relay.add_account(&cx, AddAccount { chain, label, key }).await?)))
+}
+
+/// List accounts
+///
+/// Those of the tenant, at most 1,000.
+#[utoipa::path(get, path = "/v1/accounts/{chain}", tag = "relay", operation_id = "list_accounts",
+    params(("chain" = Chain, Path)), responses((status = 200, description = "All of them", body = Page<Account>)))]
+async fn list_accounts(
+    State(relay): State<RelayClient>,
+    Caller(cx): Caller,
+    Path(chain): Path<Chain>,
+) -> Result<Json<Page<Account>>, Problem> {
+    Ok(Json(relay.list_accounts(&cx, ListAccounts { chain }).await?))
+}
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -8,6 +8,7 @@
 //! - One process at a time sends for an account; what a former holder decides is refused by its fence.
 //! - A request that would be undone is told so, with the chain's reason, before it costs anything.
 
+mod accounts;
 mod dispatch;
 mod http;
 pub mod node;
@@ -27,29 +28,31 @@ use nsl_kit::Tasks;
 use nsl_ledger::Ledger;
 use nsl_sql::Db;
 
+pub use accounts::Accounts;
 pub use dispatch::Nodes;
 pub use http::face;
 pub use runner::Pace;
 pub use store::{LaneKey, MIGRATIONS};
 
 /// The scopes that this service asks for.
-pub const SCOPES: &[&str] = &["relay:read", "relay:write"];
+pub const SCOPES: &[&str] = &["relay:read", "relay:write", "relay:admin"];
 
 /// What the service stands on.
 pub struct Parts {
     pub db: Db,
     pub ledger: Ledger,
     pub clock: Arc<dyn Clock>,
-    pub nodes: Arc<dyn Nodes>,
+    pub accounts: Arc<Accounts>,
     pub process: ProcessId,
 }
 
 /// Starts the service and what sends.
 pub fn build(pace: Pace, parts: Parts, tasks: &Tasks) -> Arc<dyn Relay> {
-    let Parts { db, ledger, clock, nodes, process } = parts;
+    let Parts { db, ledger, clock, accounts, process } = parts;
     let process = process.to_string().into();
+    let nodes: Arc<dyn Nodes> = Arc::clone(&accounts) as _;
     let dispatcher = dispatch::Dispatcher::new(db.clone(), Arc::clone(&clock), nodes, process, pace, tasks.clone());
     let run = Arc::clone(&dispatcher);
     tasks.spawn("relay.dispatch", move |stop| run.run(stop));
-    Arc::new(service::Service { db, ledger, clock, dispatcher })
+    Arc::new(service::Service { db, ledger, clock, accounts, dispatcher })
 }

@@ -3,7 +3,10 @@ use std::{str::FromStr, sync::Arc};
 use async_trait::async_trait;
 use nsl_api::{
     Chain, Page,
-    relay::{AskPassed, FindTransaction, ListTransactions, Passed, Relay, State, Submit, Transaction},
+    relay::{
+        Account, AddAccount, AskPassed, FindTransaction, ListAccounts, ListTransactions, Passed, Relay, State, Submit,
+        Transaction,
+    },
 };
 use nsl_core::{Clock, Cx, Entry, Error, Result, fresh};
 use nsl_ledger::Ledger;
@@ -11,6 +14,7 @@ use nsl_sql::Db;
 use serde::Deserialize;
 
 use crate::{
+    accounts::Accounts,
     dispatch::Dispatcher,
     rules,
     store::{Accept, Kept, LaneKey, find, list, steps},
@@ -23,11 +27,22 @@ pub(crate) struct Service {
     pub(crate) db: Db,
     pub(crate) ledger: Ledger,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) accounts: Arc<Accounts>,
     pub(crate) dispatcher: Arc<Dispatcher>,
 }
 
 #[async_trait]
 impl Relay for Service {
+    async fn add_account(&self, cx: &Cx, add: AddAccount) -> Result<Account> {
+        cx.permit("relay:admin")?;
+        self.accounts.add(cx, add).await
+    }
+
+    async fn list_accounts(&self, cx: &Cx, wanted: ListAccounts) -> Result<Page<Account>> {
+        cx.permit("relay:read")?;
+        Ok(Page { items: self.accounts.list(cx, wanted.chain).await?, next: None })
+    }
+
     async fn submit(&self, cx: &Cx, submit: Submit) -> Result<Transaction> {
         cx.permit("relay:write")?;
         let call = rules::check(submit.chain, &submit.call)?;

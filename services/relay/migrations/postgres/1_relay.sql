@@ -64,3 +64,17 @@ SELECT nsl_protect('relay_requests');
 SELECT nsl_protect('relay_steps');
 SELECT nsl_protect('relay_tries');
 SELECT nsl_protect('relay_lanes');
+
+-- Accounts whose keys are kept here: sealed under a data key of the tenant that no person's erasure reaches.
+CREATE TABLE relay_accounts (
+    tenant_id text COLLATE "C" NOT NULL,
+    chain text COLLATE "C" NOT NULL,
+    account text COLLATE "C" NOT NULL,
+    label text NOT NULL,
+    key_id text COLLATE "C" NOT NULL,
+    sealed bytea NOT NULL,
+    created_by text COLLATE "C" NOT NULL,
+    created_at timestamptz NOT NULL,
+    PRIMARY KEY (chain, account)
+);
+SELECT nsl_protect('relay_accounts');

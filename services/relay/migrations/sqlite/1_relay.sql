@@ -60,3 +60,16 @@ CREATE TABLE relay_lanes (
     held_until INTEGER NOT NULL,
     PRIMARY KEY (chain, account)
 ) STRICT, WITHOUT ROWID;
+
+-- Accounts whose keys are kept here: sealed under a data key of the tenant that no person's erasure reaches.
+CREATE TABLE relay_accounts (
+    tenant_id TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    account TEXT NOT NULL,
+    label TEXT NOT NULL,
+    key_id TEXT NOT NULL,
+    sealed BLOB NOT NULL,
+    created_by TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    PRIMARY KEY (chain, account)
+) STRICT, WITHOUT ROWID;

@@ -1,5 +1,6 @@
 //! All SQL of the service.
 
+mod accounts;
 mod lanes;
 mod moves;
 mod requests;
@@ -7,6 +8,7 @@ mod requests;
 use nsl_core::{Code, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Kind, Many, Migrations, Step as Migration, Tx, args};
 
+pub(crate) use accounts::{Add, KeptAccount, accounts};
 pub use lanes::LaneKey;
 pub(crate) use lanes::{Held, Take, intents, load, open_lanes, raws, waiting};
 pub(crate) use moves::{NewTry, Step};

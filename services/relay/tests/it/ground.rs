@@ -2,22 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use nsl_api::{
-    Chain as Name,
-    relay::{Call, FindTransaction, Relay, State, Submit, Transaction},
+    Chain as Name, Revealed,
+    relay::{AddAccount, Call, FindTransaction, ListAccounts, Relay, State, Submit, Transaction},
 };
 use nsl_chain::{
     XConfig,
     x::{Address, Key, NeoX, U256},
 };
-use nsl_core::{Code, Cx, Error, Once, ProcessId, Result, Secret, SystemClock, TenantId};
+use nsl_core::{Cx, Once, ProcessId, Result, Secret, SystemClock, TenantId};
 use nsl_devnet::{X, XOptions};
 use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
 use nsl_keyring::{Keyring, SecretsRoot};
 use nsl_kit::Tasks;
 use nsl_ledger::{ChainKey, Ledger, closer, verify};
-use nsl_relay::{LaneKey, Nodes, Pace, Parts, node::Node, x::XNode};
+use nsl_relay::{Accounts, Pace, Parts};
 use nsl_sandbox::Database;
 use nsl_sql::{BASE, Config as Sql, Db};
 
@@ -31,26 +30,6 @@ pub(crate) struct Ground {
     key: ChainKey,
     dir: Arc<tempfile::TempDir>,
     database: Option<Arc<Database>>,
-}
-
-/// One account of one tenant.
-struct Own {
-    tenant: TenantId,
-    account: String,
-    node: Arc<XNode>,
-}
-
-#[async_trait]
-impl Nodes for Own {
-    fn chains(&self) -> Vec<&'static str> {
-        vec!["neo-x"]
-    }
-
-    async fn node(&self, lane: &LaneKey) -> Result<Arc<dyn Node>> {
-        let own = lane.tenant == self.tenant && *lane.account == *self.account;
-        let unknown = || Error::new(Code::NotFound, "relay.account_unknown", "the account is none of the tenant's");
-        if own { Ok(Arc::clone(&self.node) as _) } else { Err(unknown()) }
-    }
 }
 
 fn pace() -> Pace {
@@ -91,14 +70,17 @@ impl Ground {
         let root = Arc::new(SecretsRoot::open(secrets).await.unwrap());
         let keyring = Keyring::new(db.clone(), root, clock.clone());
         let process = ProcessId::fresh();
-        let ledger = Ledger::new(db.clone(), keyring, clock.clone(), key.clone(), process.clone());
-        let signer = Arc::new(key_of(&x, 0));
-        let account = format!("{:#x}", signer.address());
-        let node = Arc::new(XNode { chain: Arc::clone(&chain), signer });
-        let nodes = Arc::new(Own { tenant: cx.tenant.clone(), account, node });
+        let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
+        let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), Some(Arc::clone(&chain)));
         let tasks = Tasks::new();
-        let parts = Parts { db: db.clone(), ledger, clock, nodes, process };
+        let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process };
         let relay = nsl_relay::build(pace(), parts, &tasks);
+        if relay.list_accounts(&cx, ListAccounts { chain: Name::NeoX }).await.unwrap().items.is_empty() {
+            let key = Some(Revealed(x.accounts[0].key.clone()));
+            let add = AddAccount { chain: Name::NeoX, label: "first".into(), key };
+            let added = relay.add_account(&cx, add).await.unwrap();
+            assert_eq!(added.address.to_lowercase(), x.accounts[0].address.to_lowercase());
+        }
         Self { x, chain, relay, cx, db, tasks, key, dir, database }
     }
 

@@ -1,0 +1,165 @@
+//! Accounts whose keys are kept here, and the chain as each of them sees it.
+
+use std::{collections::HashMap, sync::Arc};
+
+use async_trait::async_trait;
+use aws_lc_rs::rand;
+use neo::PrivateKey;
+use nsl_api::{
+    Chain, Revealed,
+    relay::{Account, AddAccount},
+};
+use nsl_chain::x::{Address, Key, NeoX};
+use nsl_core::{Clock, Code, Cx, Entry, Error, Result, Secret, Subject};
+use nsl_keyring::{Keyring, bind};
+use nsl_ledger::Ledger;
+use nsl_sql::Db;
+use parking_lot::Mutex;
+use zeroize::Zeroizing;
+
+use crate::{
+    dispatch::Nodes,
+    node::Node,
+    store::{Add, KeptAccount, LaneKey, accounts},
+    x::XNode,
+};
+
+const LONGEST_LABEL: usize = 100;
+
+/// The accounts of all tenants.
+pub struct Accounts {
+    pub db: Db,
+    pub keyring: Keyring,
+    pub ledger: Ledger,
+    pub clock: Arc<dyn Clock>,
+    /// Where it is set up.
+    pub x: Option<Arc<NeoX>>,
+    known: Mutex<HashMap<LaneKey, Arc<dyn Node>>>,
+}
+
+impl Accounts {
+    pub fn new(db: Db, keyring: Keyring, ledger: Ledger, clock: Arc<dyn Clock>, x: Option<Arc<NeoX>>) -> Self {
+        Self { db, keyring, ledger, clock, x, known: Mutex::default() }
+    }
+
+    /// Makes an account, or takes one over.
+    pub(crate) async fn add(&self, cx: &Cx, add: AddAccount) -> Result<Account> {
+        if add.label.chars().count() > LONGEST_LABEL {
+            return Err(Error::invalid("relay.label_too_long", "the label has more than 100 characters"));
+        }
+        let (account, secret) = key(add.chain, add.key.as_ref())?;
+        let now = self.clock.now();
+        let chain = add.chain.as_str();
+        let data_key = self.keyring.current(&cx.tenant, &nobody()).await?;
+        let sealed = data_key.seal(&place(cx, chain, &account), secret.as_slice())?;
+        let (key_id, label) = (Arc::clone(data_key.id()), add.label);
+        let kept = KeptAccount { account: account.clone(), label, key_id, sealed, created_at: now };
+        let entry = Entry::new(cx, "relay.account_added", "relay", "add_account", now)
+            .request("chain", chain)
+            .request("taken_over", add.key.is_some())
+            .response("account", account);
+        let entry = self.ledger.seal(cx, entry, serde_json::Map::new()).await?;
+        let by = cx.principal.subject.clone();
+        self.db.write(cx, Add { tenant: cx.tenant.clone(), chain, kept: kept.clone(), by, entry }).await?;
+        shown(add.chain, kept)
+    }
+
+    pub(crate) async fn list(&self, cx: &Cx, chain: Chain) -> Result<Vec<Account>> {
+        let kept = accounts(&self.db, &cx.tenant, chain.as_str(), "").await?;
+        kept.into_iter().map(|one| shown(chain, one)).collect()
+    }
+
+    async fn open(&self, lane: &LaneKey) -> Result<Zeroizing<Vec<u8>>> {
+        let unknown = || Error::new(Code::NotFound, "relay.account_unknown", "the account is none of the tenant's");
+        let kept = accounts(&self.db, &lane.tenant, lane.chain, &lane.account).await?.pop().ok_or_else(unknown)?;
+        let lost = || Error::internal(anyhow::anyhow!("the data key of an account is gone"));
+        let key = self.keyring.find(&lane.tenant, &kept.key_id).await?.ok_or_else(lost)?;
+        let place = bind(&[lane.tenant.as_str().as_bytes(), lane.chain.as_bytes(), kept.account.as_bytes()]);
+        key.open(&place, &kept.sealed).map(Zeroizing::new)
+    }
+}
+
+#[async_trait]
+impl Nodes for Accounts {
+    fn chains(&self) -> Vec<&'static str> {
+        self.x.iter().map(|_| Chain::NeoX.as_str()).collect()
+    }
+
+    async fn node(&self, lane: &LaneKey) -> Result<Arc<dyn Node>> {
+        if let Some(known) = self.known.lock().get(lane) {
+            return Ok(Arc::clone(known));
+        }
+        let missing = || Error::new(Code::NotFound, "relay.chain_missing", "the chain is not set up here");
+        let chain = self.x.clone().filter(|_| lane.chain == Chain::NeoX.as_str()).ok_or_else(missing)?;
+        let secret = self.open(lane).await?;
+        let signer = Arc::new(Key::from_secret(&Secret::new(secret.as_slice()))?);
+        let node: Arc<dyn Node> = Arc::new(XNode { chain, signer });
+        self.known.lock().insert(lane.clone(), Arc::clone(&node));
+        Ok(node)
+    }
+}
+
+// No person: their erasure must not take money along.
+fn nobody() -> Subject {
+    Subject::parse("platform").expect("a fixed valid id")
+}
+
+fn place(cx: &Cx, chain: &str, account: &str) -> Vec<u8> {
+    bind(&[cx.tenant.as_str().as_bytes(), chain.as_bytes(), account.as_bytes()])
+}
+
+/// The account of a key, a fresh one where none is given, and the 32 bytes of the key.
+fn key(chain: Chain, given: Option<&Revealed>) -> Result<(String, Zeroizing<Vec<u8>>)> {
+    let refused = |what: &str| Error::invalid("relay.key_malformed", format!("the key is not {what}"));
+    let mut bytes = Zeroizing::new(vec![0; 32]);
+    match (chain, given) {
+        (_, None) => rand::fill(&mut bytes).map_err(|_| Error::internal(anyhow::anyhow!("no randomness")))?,
+        (Chain::NeoX, Some(Revealed(text))) => {
+            hex::decode_to_slice(text.trim_start_matches("0x"), &mut bytes).map_err(|_| refused("32 bytes as hex"))?;
+        }
+        (Chain::NeoN3, Some(Revealed(text))) => {
+            bytes.copy_from_slice(PrivateKey::from_wif(text).map_err(|_| refused("a WIF"))?.to_bytes().as_slice());
+        }
+    }
+    let account = match chain {
+        Chain::NeoX => {
+            let key = Key::from_secret(&Secret::new(bytes.as_slice())).map_err(|_| refused("one of secp256k1"))?;
+            format!("{:#x}", key.address())
+        }
+        Chain::NeoN3 => {
+            let key: &[u8; 32] = bytes.as_slice().try_into().map_err(Error::internal)?;
+            PrivateKey::from_bytes(key).map_err(|_| refused("one of secp256r1"))?.public().script_hash().to_string()
+        }
+    };
+    Ok((account, bytes))
+}
+
+fn shown(chain: Chain, kept: KeptAccount) -> Result<Account> {
+    let address = match chain {
+        Chain::NeoX => kept.account.parse::<Address>().map_err(Error::internal)?.to_checksum(None),
+        Chain::NeoN3 => kept.account.parse::<neo::Hash160>().map_err(Error::internal)?.address(),
+    };
+    Ok(Account { chain, account: kept.account, address, label: kept.label, created_at: kept.created_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_given_key_gives_its_account_and_another_text_is_refused() {
+        let given = |text: &str| Some(Revealed(text.to_owned()));
+        let x = "0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80";
+        assert_eq!(key(Chain::NeoX, given(x).as_ref()).unwrap().0, "0xf39fd6e51aad88f6f4ce6ab8827279cfffb92266");
+        let n3 = "L1aS3HBJPfc8G7vhoEtkHoHWMCoz1kD7TmiiCt3QRhxsUUv49BiB";
+        assert_eq!(key(Chain::NeoN3, given(n3).as_ref()).unwrap().0, "0xa755f41b43031e7c45b7ca534a5f3759ac665214");
+        for (chain, text) in
+            [(Chain::NeoX, n3), (Chain::NeoN3, x), (Chain::NeoX, "0x00"), (Chain::NeoX, &"0".repeat(64))]
+        {
+            let error = key(chain, given(text).as_ref()).unwrap_err();
+            assert_eq!(error.slug, "relay.key_malformed");
+            assert!(!error.to_string().contains(text));
+        }
+        assert_ne!(key(Chain::NeoX, None).unwrap().0, key(Chain::NeoX, None).unwrap().0);
+    }
+}
