@@ -79,6 +79,7 @@ install_packages
 install_rotel
 # The nodes of both chains, by the code that starts them.
 cargo run --quiet --locked -p nsl-devnet --example fetch >/dev/null
+scripts/peers.sh
 install_crate s3s-fs "$s3_version" --features binary
 PATH=$PATH:$tools/cargo/bin cargo nextest --version >/dev/null 2>&1 || install_crate cargo-nextest "$nextest_version"
 if [ "$target" = coverage ]; then

@@ -13,6 +13,7 @@ step() {
 
 step cargo fmt --all --check
 step cargo xtask tidy
+step contracts/build.sh --check
 step cargo clippy --workspace --all-targets --locked -- -D warnings
 step cargo build --workspace --bins --locked
 step cargo xtask openapi --check
