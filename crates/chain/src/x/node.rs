@@ -5,11 +5,18 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::{
+    revert,
+    send::{self, Verdict},
+};
 use crate::{
     error::{NodeError, Trouble},
     line::Line,
     pool::{Client, Probe},
 };
+
+/// "Server error": what nodes say no with for reasons of their protocol.
+const SERVER_ERROR: i64 = -32000;
 
 /// An endpoint of Neo X.
 pub struct Node(pub(super) Line);
@@ -100,6 +107,10 @@ impl Node {
     ) -> Result<T, Trouble> {
         self.0.call(method, params).await.map_err(|trouble| match trouble {
             Trouble::Node(error) if lacks(&error) => Trouble::Behind(error.message),
+            // Some nodes number as a failure of their own what is one of the code or of the transaction.
+            Trouble::Node(error) if error.is_endpoints_own() && is_understood(&error) => {
+                Trouble::Node(NodeError { code: SERVER_ERROR, ..error })
+            }
             other => other,
         })
     }
@@ -121,6 +132,10 @@ impl Node {
 /// A number as JSON-RPC writes it.
 pub(super) fn quantity(number: u64) -> String {
     format!("{number:#x}")
+}
+
+fn is_understood(error: &NodeError) -> bool {
+    revert::fault(error).is_some() || !matches!(send::verdict(error), Verdict::Refused("chain.node_error", _))
 }
 
 // Blocks and states that a node does not have, or not any more, in the words of the nodes.
@@ -153,5 +168,18 @@ impl Client for Node {
 
     fn ready_in(&self) -> std::time::Duration {
         self.0.ready_in()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_the_code_are_not_those_of_the_node() {
+        let error = |message: &str| NodeError { code: -32603, message: message.into(), data: None };
+        assert!(is_understood(&error("EVM error OutOfGas")) && is_understood(&error("nonce too low")));
+        assert!(!is_understood(&error("internal error")));
+        assert!(lacks(&error("header not found")) && !lacks(&error("execution reverted")));
     }
 }

@@ -22,6 +22,7 @@ const FAILURES: &[(&str, &str)] = &[
     ("gas required exceeds", "out of gas"),
     ("outofgas", "out of gas"),
     ("out of gas", "out of gas"),
+    ("oog", "out of gas"),
     ("invalidfeopcode", "invalid opcode"),
     ("invalid opcode", "invalid opcode"),
     ("opcode not found", "invalid opcode"),
@@ -58,6 +59,8 @@ pub(super) fn fault(error: &NodeError) -> Option<Fault> {
             Some(Fault { reason: said.unwrap_or_else(|| (*reason).to_owned()), data: None })
         }
         Some((_, reason)) => Some(Fault { reason: (*reason).to_owned(), data: None }),
+        // Anvil's word for every failure of the code.
+        None if message.starts_with("evm error") => Some(Fault { reason: shown(&error.message), data: None }),
         None if error.code == REVERT => Some(Fault { reason: shown(&error.message), data: None }),
         None => None,
     }
@@ -141,6 +144,8 @@ mod tests {
     fn a_refused_request_is_no_fault() {
         assert_eq!(said(-32000, "execution reverted: paused", None).unwrap(), "paused");
         assert_eq!(said(-32003, "EVM error OutOfGas", None).unwrap(), "out of gas");
+        assert_eq!(said(-32603, "EVM error ReentrancySentryOOG", None).unwrap(), "out of gas");
+        assert_eq!(said(-32603, "EVM error Unheard", None).unwrap(), "EVM error Unheard");
         assert_eq!(said(-32003, "EVM error InvalidFEOpcode", None).unwrap(), "invalid opcode");
         for request in ["header not found", "invalid argument 0: hex string", "insufficient funds for gas"] {
             assert_eq!(said(-32000, request, None), None, "{request}");

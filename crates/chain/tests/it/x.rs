@@ -277,6 +277,8 @@ async fn reasons_of_failure_are_told_in_words() {
         let found = ask(&chain, &faulty.abi, at, method, &args).await.unwrap_err();
         assert_eq!(found, reason, "{method}");
     }
+    assert_eq!(chain.endpoints()[0].trouble, None);
+
     // The same in blocks, where receipts say only that it failed.
     for (method, args, reason) in [
         ("requireThat", vec![json!(false), json!("not yours")], "not yours"),
@@ -388,7 +390,7 @@ async fn a_watcher_far_behind_catches_up_in_strides() {
         let data = store.abi.call("put", &[json!("key"), json!(value)]).unwrap();
         sender.send(sender.draft(Some(at), data, 0, 200_000).await).await;
         values.push(value);
-        tell(&node, "anvil_mine", json!([500])).await;
+        tell(&node, "anvil_mine", json!([250])).await;
     }
     for names in [vec!["Put(address,string,bytes)".to_owned()], Vec::new()] {
         let filter = Filter { contracts: vec![at.to_string()], names };
@@ -400,7 +402,7 @@ async fn a_watcher_far_behind_catches_up_in_strides() {
             found.extend(batch.items);
         }
         assert_eq!(found.len(), values.len());
-        assert!(batches < 10, "{batches} steps for 3,000 blocks");
+        assert!(batches < 6, "{batches} steps for 1,500 blocks");
         assert_eq!(watch.cursor().at.height, chain.height().await.unwrap());
     }
 }
