@@ -37,10 +37,11 @@ const NAME: &str = "root";
 const LEAST: usize = 32;
 
 impl SecretsRoot {
-    /// Fails when there is no root key, or one too short to be a key.
+    /// Fails when there is no root key, one too short to be a key, or a version of it that cannot be used.
     pub async fn open(secrets: Secrets) -> Result<Self> {
         let root = Self { secrets, known: Mutex::default() };
         root.secrets.ensure(NAME, LEAST).await?;
+        root.secrets.get_and_check_all(NAME).await?;
         root.key(root.current().await?).await?;
         Ok(root)
     }

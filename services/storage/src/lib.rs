@@ -93,6 +93,13 @@ impl Built {
         self.0.limits.settings.store(Arc::new((config, quota)));
     }
 
+    /// Refuses a secret that no receipt could be signed with. At start: an erasure would wait for ever.
+    pub async fn check_receipts(&self) -> Result<()> {
+        let secrets = &self.0.secrets;
+        secrets.ensure(receipt::KEY, receipt::SEED_BYTES).await?;
+        receipt::pair(&secrets.get_and_check_all(receipt::KEY).await?).map(drop)
+    }
+
     /// Erases again whom a restored backup brought back, and says how many. At start, before the first request.
     pub async fn replay_erasures(&self) -> Result<usize> {
         self.0.replay_erasures().await

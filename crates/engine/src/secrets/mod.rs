@@ -89,6 +89,16 @@ impl Secrets {
         self.vault.read(&name, current).await?.ok_or_else(|| missing(&name))
     }
 
+    /// The current version, once every version could be read: an old one opens what was sealed under it, so that
+    /// one which others may read or replace is refused as well.
+    pub async fn get_and_check_all(&self, name: &str) -> Result<Secret> {
+        let Versions { current, all } = self.versions(name).await?;
+        for version in all.into_iter().filter(|version| *version != current) {
+            self.get_version(name, version).await?;
+        }
+        self.get_version(name, current).await
+    }
+
     /// One version, which may be an old one that still opens what was sealed under it.
     pub async fn get_version(&self, name: &str, version: u32) -> Result<Secret> {
         let name = Name::parse(name)?;
