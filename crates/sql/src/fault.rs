@@ -123,9 +123,16 @@ pub(crate) fn postgres_commit(error: tokio_postgres::Error) -> Error {
     if said_no(&error) { postgres(error) } else { outcome_unknown(error) }
 }
 
-/// Whatever the reason that no connection is to be had (a password that was changed too), it may pass.
-pub(crate) fn pool(error: deadpool_postgres::PoolError) -> Error {
-    down(error)
+/// Whatever the reason that no connection is to be had (a password that was changed too), it may pass. `server` is
+/// host and port.
+pub(crate) fn pool(error: deadpool_postgres::PoolError, server: &str) -> Error {
+    // As text: a connection that never was is none that was lost.
+    let why = match error {
+        deadpool_postgres::PoolError::Backend(error) => format!("{:#}", anyhow::Error::new(error)),
+        deadpool_postgres::PoolError::Timeout(_) => "no connection in time".to_owned(),
+        other => other.to_string(),
+    };
+    down(anyhow::anyhow!("connecting to {server}: {why}"))
 }
 
 pub(crate) fn sqlite(error: rusqlite::Error) -> Error {

@@ -75,11 +75,11 @@ impl Config {
                 Ok(taken)
             }
             EngineKind::Postgres => {
-                let session = Postgres::new(self, &self.url)?.begin().await.map_err(shown)?;
+                let session = Postgres::new(self, &self.url)?.begin().await?;
                 let done = migrate_postgres(&session, clock, all).await;
                 match &done {
-                    Ok(_) => session.commit().await.map_err(shown)?,
-                    Err(_) => session.rollback().await.map_err(shown)?,
+                    Ok(_) => session.commit().await?,
+                    Err(_) => session.rollback().await?,
                 }
                 done
             }
@@ -94,24 +94,16 @@ async fn migrate_postgres(
 ) -> anyhow::Result<Vec<String>> {
     // One at a time, and the lock goes with the transaction, however that ends. "nsl" in ASCII. A step over a
     // large table may take long, and so may the wait for another process that takes it.
-    session.script("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7238508)").await.map_err(shown)?;
-    session.script(&format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}")).await.map_err(shown)?;
-    session.script(TABLE_POSTGRES).await.map_err(shown)?;
+    session.script("SET LOCAL statement_timeout = 0; SELECT pg_advisory_xact_lock(7238508)").await?;
+    session.script(&format!("CREATE SCHEMA IF NOT EXISTS {SCHEMA}")).await?;
+    session.script(TABLE_POSTGRES).await?;
     let mut taken = Vec::new();
-    for (owner, step) in missing(all, session.query(APPLIED, &[]).await.map_err(shown)?)? {
-        session.script(step.postgres).await.map_err(shown).with_context(|| label(owner, step))?;
-        session.execute(RECORD, &record(owner, step, clock.now())).await.map_err(shown)?;
+    for (owner, step) in missing(all, session.query(APPLIED, &[]).await?)? {
+        session.script(step.postgres).await.with_context(|| label(owner, step))?;
+        session.execute(RECORD, &record(owner, step, clock.now())).await?;
         taken.push(label(owner, step));
     }
     Ok(taken)
-}
-
-// A person runs migrations: the engine's own words help here.
-fn shown(error: nsl_core::Error) -> anyhow::Error {
-    match error.cause() {
-        Some(cause) => anyhow::anyhow!("{error}: {cause:#}"),
-        None => error.into(),
-    }
 }
 
 fn label(owner: &str, step: &Step) -> String {

@@ -13,7 +13,10 @@ use std::{
 use anyhow::Context;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use nsl_core::{Error, Result, Secret};
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{
+    config::Host,
+    types::{ToSql, Type},
+};
 
 use crate::{
     config::Config,
@@ -30,6 +33,8 @@ const GRACE: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub(crate) struct Postgres {
     pool: Pool,
+    /// Host and port, for people.
+    server: Arc<str>,
     pgbouncer: bool,
     timeout_ms: u64,
 }
@@ -50,6 +55,7 @@ impl Postgres {
             );
             server.options(options.trim_start());
         }
+        let name = named(&server);
         let tls = tokio_postgres_rustls::MakeRustlsConnect::new(client_tls(&config.ca_file)?);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(server, tls, recycling))
@@ -58,11 +64,11 @@ impl Postgres {
             .create_timeout(Some(config.connect_timeout()))
             .runtime(Runtime::Tokio1)
             .build()?;
-        Ok(Self { pool, pgbouncer: config.pgbouncer, timeout_ms: config.statement_timeout_ms })
+        Ok(Self { pool, server: name.into(), pgbouncer: config.pgbouncer, timeout_ms: config.statement_timeout_ms })
     }
 
     pub(crate) async fn session(&self) -> Result<Session> {
-        let client = self.pool.get().await.map_err(fault::pool)?;
+        let client = self.pool.get().await.map_err(|error| fault::pool(error, &self.server))?;
         Ok(Session {
             client: Some(client),
             pgbouncer: self.pgbouncer,
@@ -308,6 +314,20 @@ pub(crate) fn row(from: tokio_postgres::Row) -> Result<Row, tokio_postgres::Erro
     (0..from.len()).map(|at| from.try_get(at)).collect::<Result<_, _>>().map(Row)
 }
 
+// Where a URL leads, without who goes there.
+fn named(server: &tokio_postgres::Config) -> String {
+    let ports = server.get_ports();
+    let name = |(at, host): (usize, &Host)| {
+        let port = ports.get(at).or(ports.first()).unwrap_or(&5432);
+        match host {
+            Host::Tcp(host) if host.contains(':') => format!("[{host}]:{port}"),
+            Host::Tcp(host) => format!("{host}:{port}"),
+            Host::Unix(dir) => format!("{}/.s.PGSQL.{port}", dir.display()),
+        }
+    };
+    server.get_hosts().iter().enumerate().map(name).collect::<Vec<_>>().join(", ")
+}
+
 fn client_tls(ca_file: &str) -> anyhow::Result<rustls::ClientConfig> {
     let mut roots = rustls::RootCertStore::empty();
     if ca_file.is_empty() {
@@ -325,4 +345,29 @@ fn client_tls(ca_file: &str) -> anyhow::Result<rustls::ClientConfig> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_named_without_who_goes_there() {
+        for (url, name) in [
+            ("postgres://nsl:hunter2@db/nsl", "db:5432"),
+            ("postgres://nsl:hunter2@a:1,b:2/nsl", "a:1, b:2"),
+            ("postgres://nsl@%2Frun%2Fpg/nsl", "/run/pg/.s.PGSQL.5432"),
+        ] {
+            assert_eq!(named(&url.parse().unwrap()), name);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_away_is_named_once() {
+        let config = Config::postgres("postgres://nsl:hunter2@127.0.0.1:9/nsl");
+        let away = Postgres::new(&config, &config.url).unwrap().session().await.err().unwrap();
+        let said = format!("{:#}", away.cause().unwrap());
+        assert!(said.starts_with("connecting to 127.0.0.1:9: "), "{said}");
+        assert_eq!((said.matches("connecting to server").count(), said.contains("hunter2")), (1, false), "{said}");
+    }
 }
