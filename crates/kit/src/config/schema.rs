@@ -49,15 +49,27 @@ impl Schema {
         Found::Unknown { near: None }
     }
 
-    /// The known path most like `path`, if one is like it at all.
+    /// The known path most like `path`, if one is like it at all; else the section most like its first word. Free
+    /// names are like anything and are never held against the last word alone.
     fn near(&self, path: &str) -> Option<String> {
-        let mut paths = Vec::new();
-        list(&self.root, "", &mut |known, _| paths.push(named_after(known, path)));
+        let (mut fixed, mut free) = (Vec::new(), Vec::new());
+        list(&self.root, "", &mut |known, _| match known.split('.').any(|part| part == ANY) {
+            true => free.push(named_after(known, path)),
+            false => fixed.push(known.to_owned()),
+        });
+        let all = || fixed.iter().chain(&free).map(String::as_str);
+        if let Some(near) = nearest(path, all()) {
+            return Some(near.to_owned());
+        }
+        let (section, rest) = path.split_once('.')?;
+        let sections = self.root.iter().filter(|(_, node)| matches!(node, Node::Table(_))).map(|(name, _)| &**name);
+        if let Some(meant) = nearest(section, sections).filter(|meant| *meant != section) {
+            let within = all().filter_map(|known| known.strip_prefix(meant)?.strip_prefix('.'));
+            return Some(nearest(rest, within).map_or_else(|| format!("[{meant}]"), |rest| join(meant, rest)));
+        }
         let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
-        nearest(path, paths.iter().map(String::as_str)).map(str::to_owned).or_else(|| {
-            let mut same = paths.iter().filter(|known| last(known) == last(path));
-            same.next().filter(|_| same.next().is_none()).cloned()
-        })
+        let mut same = fixed.iter().filter(|known| last(known) == last(path));
+        same.next().filter(|_| same.next().is_none()).cloned()
     }
 
     /// Every setting that has a default, by path; the templates of open tables are left out.
@@ -156,5 +168,24 @@ mod tests {
         assert!(matches!(schema.find("peers.*"), Found::Unknown { .. }));
         assert!(schema.defaults().is_empty());
         assert_eq!(schema.entry_defaults("limits.classes.slow.rate").len(), 2);
+    }
+
+    #[test]
+    fn a_misspelt_section_is_told_by_its_own_name_or_not_at_all() {
+        let text = "[http]\nmax_headers = 5\n[limits]\nper_minute = 5\n[log]\nlevel = \"info\"\n[peers]\n\"*\" = []\n";
+        let schema = Schema::parse(text).unwrap();
+        for (path, near) in [
+            ("lmits.x", Some("[limits]")),
+            ("lmits.per_minute", Some("limits.per_minute")),
+            ("lmits.per_mniute", Some("limits.per_minute")),
+            ("limits.x", None),
+            ("pers.storage", Some("peers.storage")),
+            ("logging.level", Some("log.level")),
+            ("quite.other", None),
+            ("x", None),
+        ] {
+            let Found::Unknown { near: found } = schema.find(path) else { panic!("{path} is known") };
+            assert_eq!(found.as_deref(), near, "{path}");
+        }
     }
 }
