@@ -42,7 +42,7 @@ pub use docs::openapi;
 pub use edge::Parts;
 pub use face::{Class, Face, Rule};
 pub use headers::hardened;
-pub use params::{Path, Query};
+pub use params::{Limit, Path, Query};
 pub use problem::{Problem, ProblemBody};
 pub use serve::Edge;
 pub use strict::Strict;

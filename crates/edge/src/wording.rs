@@ -54,7 +54,7 @@ fn split(rest: &str) -> Option<(&str, &str)> {
 }
 
 // "`x`, expected one of `a`, `b`", "`x`, expected `a` or `b`", "`x`, there are no fields".
-fn known(rest: &str) -> String {
+pub(crate) fn known(rest: &str) -> String {
     let Some((_, known)) = split(rest) else { return String::new() };
     known.split('`').skip(1).step_by(2).collect::<Vec<_>>().join(", ")
 }
@@ -96,6 +96,8 @@ fn wanted(text: &str) -> String {
         "unit" => "null".to_owned(),
         "sequence" => "an array".to_owned(),
         "map" => "an object".to_owned(),
+        // Our own bounds.
+        text if text.starts_with("whole number from ") => format!("a {text}"),
         text if text.starts_with("struct ") => "an object".to_owned(),
         text if text.starts_with("tuple ") => "an array".to_owned(),
         _ => "another form".to_owned(),

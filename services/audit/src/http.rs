@@ -10,9 +10,11 @@ use nsl_api::{
     audit::{AuditClient, AuditEntry, SearchAudit, Verdict, VerifyAudit},
 };
 use nsl_core::{Error, Timestamp};
-use nsl_edge::{Caller, Entry, Face, Problem, Query, Rule};
+use nsl_edge::{Caller, Entry, Face, Limit, Problem, Query, Rule};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
+
+use crate::service::LONGEST_PAGE;
 
 const PROBLEMS: &[Entry] = &[
     Entry::new("audit.time", 400, "a time has a wrong form", "write times as RFC 3339, such as 2026-01-31T12:00:00Z"),
@@ -61,8 +63,9 @@ struct Filter {
     from: Option<String>,
     /// Not after this time, RFC 3339.
     to: Option<String>,
-    /// At most 1,000; 100 when absent.
-    limit: Option<u32>,
+    /// 1 to 1,000; 100 when absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<Limit<LONGEST_PAGE>>,
     /// `next` of the page before.
     after: Option<String>,
 }
@@ -84,7 +87,7 @@ async fn search_audit(
         event_type: filter.event_type,
         subject: filter.subject,
         request_id: filter.request_id,
-        limit: filter.limit.unwrap_or(100),
+        limit: Limit::or(filter.limit, 100),
         after: filter.after,
     };
     Ok(Json(audit.search(&cx, request).await?))

@@ -11,7 +11,7 @@ use nsl_sql::Db;
 use parking_lot::Mutex;
 use serde_json::Value;
 
-const LONGEST_PAGE: u32 = 1_000;
+pub(crate) const LONGEST_PAGE: u32 = 1_000;
 const MOST_REFUSALS: usize = 10_000;
 
 /// How many chains are walked at once in this process: a walk reads all that a tenant ever did.

@@ -9,9 +9,11 @@ use nsl_api::{
     identity::{CreateKey, CreatedKey, IdentityClient, KeyInfo, ListKeys, RevokeKey},
 };
 use nsl_core::PrincipalKind;
-use nsl_edge::{Caller, Class, Entry, Face, Path, Problem, Query, Rule, Strict};
+use nsl_edge::{Caller, Class, Entry, Face, Limit, Path, Problem, Query, Rule, Strict};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
+
+use crate::service::LONGEST_PAGE;
 
 const PROBLEMS: &[Entry] = &[
     Entry::new("identity.name", 400, "the name has a wrong form", "use 1 to 100 visible characters"),
@@ -80,8 +82,9 @@ struct Docs;
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct Paging {
-    /// At most 100; 50 when absent.
-    limit: Option<u32>,
+    /// 1 to 100; 50 when absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
+    limit: Option<Limit<LONGEST_PAGE>>,
     /// `next` of the page before.
     after: Option<String>,
 }
@@ -123,7 +126,7 @@ async fn list_keys(
     Caller(cx): Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<KeyInfo>>, Problem> {
-    let request = ListKeys { limit: paging.limit.unwrap_or(50), after: paging.after };
+    let request = ListKeys { limit: Limit::or(paging.limit, 50), after: paging.after };
     Ok(Json(identity.list_keys(&cx, request).await?))
 }
 

@@ -25,7 +25,7 @@ pub type Revoked = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Most keys whose use is remembered between two writes; of further ones a use is noted next time.
 const MOST_REMEMBERED: usize = 50_000;
-const LONGEST_PAGE: u32 = 100;
+pub(crate) const LONGEST_PAGE: u32 = 100;
 
 pub(crate) struct Service {
     config: Config,

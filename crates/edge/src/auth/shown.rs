@@ -27,7 +27,7 @@ impl<'a> Shown<'a> {
         let credential = match bearer {
             None => text,
             Some(_) => {
-                let (scheme, rest) = text.split_once(' ').ok_or_else(malformed)?;
+                let (scheme, rest) = text.split_once(' ').ok_or_else(no_scheme)?;
                 if !scheme.eq_ignore_ascii_case("bearer") {
                     return Err(malformed());
                 }
@@ -43,6 +43,11 @@ impl<'a> Shown<'a> {
             _ => Err(malformed()),
         }
     }
+}
+
+fn no_scheme() -> Error {
+    let message = "the Authorization header names no scheme: write Bearer and a space before the credential";
+    Error::new(Code::Unauthenticated, "auth.malformed", message)
 }
 
 fn malformed() -> Error {
@@ -89,5 +94,7 @@ mod tests {
         ] {
             assert_eq!(shown(fields).as_ref().map_err(String::as_str), Err(slug), "{fields:?}");
         }
+        let bare = HeaderMap::from_iter([(header::AUTHORIZATION, HeaderValue::from_static("nsl_abc"))]);
+        assert!(Shown::of(&bare).unwrap_err().message.contains("write Bearer"));
     }
 }

@@ -1,5 +1,6 @@
 use nsl_api::storage::{Access, Amend, Chain, Put, Value};
 use nsl_core::{Subject, Timestamp};
+use nsl_edge::Limit;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -157,8 +158,9 @@ pub(super) struct Listing {
     /// What the keys start with.
     #[serde(default)]
     pub(super) prefix: String,
-    /// At most 1,000; 100 when absent.
-    pub(super) limit: Option<u32>,
+    /// 1 to 1,000; 100 when absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<Limit<1_000>>,
     /// `next` of the page before.
     pub(super) after: Option<String>,
     /// How many milliseconds behind the answer may be: allows a replica to give it.
@@ -168,8 +170,20 @@ pub(super) struct Listing {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Paging {
-    /// At most 1,000; 100 when absent.
-    pub(super) limit: Option<u32>,
+    /// 1 to 1,000; 100 when absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<Limit<1_000>>,
+    /// `next` of the page before.
+    pub(super) after: Option<String>,
+}
+
+/// Requests of persons come in shorter pages.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ShortPaging {
+    /// 1 to 100; 100 when absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
+    pub(super) limit: Option<Limit<100>>,
     /// `next` of the page before.
     pub(super) after: Option<String>,
 }

@@ -5,7 +5,7 @@ use nsl_api::{
         Address, AskUsage, Chain, GetMany, History, List, Meta, PutMany, StorageClient, StoredMany, Usage, Version,
     },
 };
-use nsl_edge::{Caller, Path, Problem, Query, Strict};
+use nsl_edge::{Caller, Limit, Path, Problem, Query, Strict};
 
 use super::{
     bodies::{BatchBody, BatchGetBody, ItemsReply, Listing, Paging},
@@ -26,7 +26,7 @@ pub(super) async fn list(
     Query(listing): Query<Listing>,
 ) -> Result<Json<Page<Meta>>, Problem> {
     let Listing { owner, prefix, limit, after, max_stale_ms } = listing;
-    let list = List { chain, owner, prefix, limit: limit.unwrap_or(PAGE), after, max_stale_ms };
+    let list = List { chain, owner, prefix, limit: Limit::or(limit, PAGE), after, max_stale_ms };
     Ok(Json(storage.list(&cx, list).await?))
 }
 
@@ -43,7 +43,7 @@ pub(super) async fn history(
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Version>>, Problem> {
     let at = Address { chain, owner: None, key };
-    let history = History { at, limit: paging.limit.unwrap_or(PAGE), after: paging.after };
+    let history = History { at, limit: Limit::or(paging.limit, PAGE), after: paging.after };
     Ok(Json(storage.history(&cx, history).await?))
 }
 

@@ -30,12 +30,22 @@ fn read(headers: &HeaderMap, name: header::HeaderName) -> Result<Option<Tags>> {
                 return Ok(Some(Tags::Any));
             }
             let tag = tag.strip_prefix("W/").unwrap_or(tag);
-            let number = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).ok_or_else(malformed)?;
+            let quoted = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+            let number =
+                quoted.ok_or_else(|| match tag.bytes().all(|byte| byte.is_ascii_digit()) && !tag.is_empty() {
+                    true => unquoted(&name),
+                    false => malformed(),
+                })?;
             // A tag of another form is nobody's version: it matches nothing.
             versions.push(number.parse().unwrap_or(-1));
         }
     }
     Ok((!versions.is_empty()).then_some(Tags::Of(versions)))
+}
+
+fn unquoted(name: &header::HeaderName) -> Error {
+    let message = format!("the version in the header {name} lacks its quotes: write it as \"1\", not as 1");
+    Error::invalid("storage.etag_malformed", message)
 }
 
 pub(super) fn none_match(headers: &HeaderMap) -> Result<Option<Tags>> {
@@ -99,7 +109,10 @@ mod tests {
         assert_eq!(read("W/\"3\", \"4\"").unwrap(), Some(Tags::Of(vec![3, 4])));
         assert_eq!(read("*").unwrap(), Some(Tags::Any));
         assert_eq!(read("\"abc\"").unwrap(), Some(Tags::Of(vec![-1])));
-        assert_eq!(read("3").unwrap_err().slug, "storage.etag_malformed");
+        for (bare, why) in [("3", "lacks its quotes"), ("W/3", "lacks its quotes"), ("abc", "no entity tag of ours")] {
+            let refused = read(bare).unwrap_err();
+            assert!(refused.slug == "storage.etag_malformed" && refused.message.contains(why), "{bare}: {refused}");
+        }
         assert_eq!(none_match(&HeaderMap::new()).unwrap(), None);
         assert!(Tags::Any.has(9) && Tags::Of(vec![1, 2]).has(2) && !Tags::Of(vec![1]).has(2));
     }

@@ -9,11 +9,11 @@ use nsl_api::{
     storage::{AskPrivacy, FetchExport, FindPrivacy, ListPrivacy, PrivacyRequest, StorageClient},
 };
 use nsl_core::Error;
-use nsl_edge::{Caller, Path, Problem, Query, Strict};
+use nsl_edge::{Caller, Limit, Path, Problem, Query, Strict};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{bodies::Paging, render};
+use super::{bodies::ShortPaging, render};
 
 /// Ask for a copy or for the erasure of a person's data
 ///
@@ -32,13 +32,13 @@ pub(super) async fn ask(
 ///
 /// Newest first; only the caller's own without the scope `privacy:admin`.
 #[utoipa::path(get, path = "/v1/storage/privacy/requests", tag = "storage", operation_id = "list_privacy",
-    params(Paging), responses((status = 200, description = "A page", body = Page<PrivacyRequest>)))]
+    params(ShortPaging), responses((status = 200, description = "A page", body = Page<PrivacyRequest>)))]
 pub(super) async fn list(
     State(storage): State<StorageClient>,
     Caller(cx): Caller,
-    Query(paging): Query<Paging>,
+    Query(paging): Query<ShortPaging>,
 ) -> Result<Json<Page<PrivacyRequest>>, Problem> {
-    let list = ListPrivacy { limit: paging.limit.unwrap_or(100), after: paging.after };
+    let list = ListPrivacy { limit: Limit::or(paging.limit, 100), after: paging.after };
     Ok(Json(storage.list_privacy(&cx, list).await?))
 }
 

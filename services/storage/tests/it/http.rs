@@ -72,6 +72,16 @@ async fn the_seeds_request_works_as_it_is_sent() {
             let refused = ask(&ground, &cx, Method::POST, path, &[], body).await;
             assert_eq!((refused.status.as_u16(), &refused.json()["code"]), (status, &json!(code)), "{body}");
         }
+        let elsewhere = ask(&ground, &cx, Method::POST, "/v1/storage/store/neo-n4", &[], body).await.json();
+        assert_eq!(elsewhere["detail"], "the chain is neither neo-n3 nor neo-x");
+        let of_key = ask(&ground, &cx, Method::GET, "/v1/storage/neo-n4/items/a/versions", &[], "").await.json();
+        assert_eq!(of_key["detail"], "the chain is neither neo-n3 nor neo-x");
+        for limit in ["0", "1001"] {
+            let path = format!("/v1/storage/neo-n3/items?limit={limit}");
+            let refused = ask(&ground, &cx, Method::GET, &path, &[], "").await;
+            let bounds = "limit wants a whole number from 1 to 1000";
+            assert_eq!((refused.status.as_u16(), &refused.json()["detail"]), (400, &json!(bounds)));
+        }
         let large = format!(r#"{{"key":"a","value":"{}"}}"#, "x".repeat(1_048_575));
         let refused = ask(&ground, &cx, Method::POST, "/v1/storage/store/neo-n3", &[], &large).await;
         assert_eq!(refused.json()["code"], "storage.value_too_large");
