@@ -25,7 +25,7 @@ use serde::Serialize;
 pub use call::{Call, Moves, Standard, Then, TokenInfo};
 pub use fault::{Cause, Fault, fault};
 
-use crate::hash::Hash160;
+use crate::{hash::Hash160, tx::Transaction};
 
 /// What a script does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -76,6 +76,12 @@ pub fn explain(script: &[u8], signers: &[Hash160]) -> Explanation {
     explain_with(script, signers, |_| None)
 }
 
+/// Explains what a transaction's script does for its signers.
+pub fn explain_transaction(tx: &Transaction) -> Explanation {
+    let signers: Vec<_> = tx.signers.iter().map(|signer| signer.account).collect();
+    explain(&tx.script, &signers)
+}
+
 /// Explains a script, where the caller knows more tokens. `signers` are the accounts of the transaction's signers;
 /// with none given, nothing is said of who signs.
 pub fn explain_with(script: &[u8], signers: &[Hash160], tokens: impl Fn(&Hash160) -> Option<TokenInfo>) -> Explanation {
@@ -92,6 +98,7 @@ mod tests {
         script::{Builder, CallFlags, Invocation, Opcode, batch, from_text},
         stack::{Param, StackItem},
         token::{nep11, nep17},
+        tx::Signer,
     };
 
     const ALICE: Hash160 = Hash160::from_le([1; 20]);
@@ -115,6 +122,18 @@ mod tests {
         let gas = native::ALL.iter().find(|(_, hash)| *hash == native::GAS).map(|(name, _)| *name);
         assert_eq!((calls[0].name, calls[0].then, calls[1].then), (gas, Then::Assert, Then::Keep));
         assert_eq!((moves[0].text().as_str(), moves[0].from_signs), ("0.00000001 GAS", Some(true)));
+        let tx = Transaction {
+            version: 0,
+            nonce: 0,
+            system_fee: 0,
+            network_fee: 0,
+            valid_until_block: 1,
+            signers: vec![Signer::called_by_entry(ALICE)],
+            attributes: vec![],
+            script: script.clone(),
+            witnesses: vec![],
+        };
+        assert_eq!(explain_transaction(&tx), told);
         assert_eq!((moves[1].text().as_str(), moves[1].from_signs), ("70 of the smallest unit", Some(false)));
         assert_eq!((moves[2].standard, moves[2].id.as_deref()), (Standard::Nep11Divisible, Some(&b"id"[..])));
         assert_eq!((moves[3].standard, moves[3].from, moves[3].to), (Standard::Nep11, None, BOB));

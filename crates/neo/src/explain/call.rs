@@ -58,7 +58,7 @@ pub struct Moves {
     /// Who gives; not said in a transfer of an undivided token, which whoever owns it gives.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<Hash160>,
-    /// Whether the one who gives is among the transaction's signers, if both are known.
+    /// Whether the one who gives is among the transaction's signers, whatever the scope; if both are known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from_signs: Option<bool>,
     /// Who takes.

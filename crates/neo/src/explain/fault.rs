@@ -1,5 +1,7 @@
 //! Why a script faulted, from the text that a node gives.
 
+use std::fmt;
+
 use serde::{Serialize, Serializer};
 
 use crate::script::{Instruction, Opcode, instructions};
@@ -56,6 +58,20 @@ pub fn fault(exception: &str, script: &[u8], pointer: Option<usize>) -> Fault {
     let fits = |one: &Instruction<'_>| Some(one.offset) == offset && opcode.is_none_or(|opcode| opcode == one.opcode);
     let instruction = instructions(script).map_while(Result::ok).find(fits).map(|one| one.to_string());
     Fault { cause: cause(message), message: message.to_owned(), offset, opcode, instruction }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match (self.offset, &self.instruction, self.opcode) {
+            (Some(offset), Some(instruction), _) => write!(f, " (at {offset:04}: {instruction})"),
+            (Some(offset), None, Some(opcode)) => {
+                write!(f, " (at {offset:04}: {opcode}, in a contract that was called)")
+            }
+            (Some(offset), None, None) => write!(f, " (at {offset:04}, in a contract that was called)"),
+            (None, ..) => Ok(()),
+        }
+    }
 }
 
 /// Takes `at instruction 12 (THROW): ` off.
@@ -132,8 +148,12 @@ mod tests {
         assert_eq!((found.cause, found.offset, found.opcode), (Cause::NoMethod, Some(33), Some(Opcode::SYSCALL)));
         assert_eq!(found.message, "System.Contract.Call failed: method not found: nothing/0");
         assert_eq!(found.instruction.as_deref(), Some("SYSCALL System.Contract.Call"));
+        let shown = "System.Contract.Call failed: method not found: nothing/0 (at 0033: SYSCALL System.Contract.Call)";
+        assert_eq!(fault(text, &script, None).to_string(), shown);
         let elsewhere = fault("at instruction 33 (ASSERT): ASSERT failed", &script, None);
         assert_eq!((elsewhere.cause, elsewhere.instruction), (Cause::AssertionFailed(None), None));
+        let shown = fault("at instruction 33 (ASSERT): ASSERT failed", &script, None).to_string();
+        assert_eq!(shown, "ASSERT failed (at 0033: ASSERT, in a contract that was called)");
         let told = fault("GAS limit exceeded", &script, Some(0));
         assert_eq!((told.cause, told.instruction.as_deref()), (Cause::OutOfGas, Some("NEWARRAY0")));
     }
