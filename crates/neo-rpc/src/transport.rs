@@ -3,10 +3,11 @@
 use std::{error::Error as _, time::Duration};
 
 use reqwest::{
-    StatusCode,
+    Certificate, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     redirect::Policy,
 };
+use rustls_pki_types::CertificateDer;
 
 use crate::{
     client::Settings,
@@ -38,6 +39,13 @@ impl Transport {
             .user_agent(concat!("nsl-neo-rpc/", env!("CARGO_PKG_VERSION")));
         if endpoint.is_loopback() {
             http = http.no_proxy();
+        }
+        if !settings.authorities.is_empty() {
+            let read = |der: &CertificateDer<'_>| Certificate::from_der(der);
+            let authorities = settings.authorities.iter().map(read).collect::<Result<Vec<_>, _>>();
+            http = http.tls_certs_merge(
+                authorities.map_err(|error| Error::Settings(format!("a certificate authority: {error}")))?,
+            );
         }
         let http = http.build().map_err(|error| Error::Settings(format!("a client for {endpoint}: {error}")))?;
         Ok(Self { http, endpoint, timeout: settings.timeout, most: settings.most_answer })

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use rustls_pki_types::CertificateDer;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, value::RawValue};
 
@@ -36,6 +37,8 @@ pub struct Settings {
     pub most_answer: usize,
     /// Calls in one batch, at most. neo-go takes 100.
     pub most_batch: usize,
+    /// Certificate authorities to believe besides those of the system, for nodes of one's own.
+    pub authorities: Vec<CertificateDer<'static>>,
 }
 
 impl Default for Settings {
@@ -45,6 +48,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(20),
             most_answer: 32 << 20,
             most_batch: 100,
+            authorities: Vec::new(),
         }
     }
 }
@@ -61,6 +65,7 @@ pub struct Client {
 struct Inner {
     transport: Transport,
     most_batch: usize,
+    authorities: Vec<CertificateDer<'static>>,
     next_id: AtomicU64,
 }
 
@@ -95,13 +100,22 @@ impl Client {
     /// The same with bounds of the caller's choice.
     pub fn with(endpoint: Endpoint, settings: &Settings) -> Result<Self> {
         let transport = Transport::new(endpoint, settings)?;
-        let inner = Inner { transport, most_batch: settings.most_batch.max(1), next_id: AtomicU64::new(1) };
+        let inner = Inner {
+            transport,
+            most_batch: settings.most_batch.max(1),
+            authorities: settings.authorities.clone(),
+            next_id: AtomicU64::new(1),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Where it asks.
     pub fn endpoint(&self) -> &Endpoint {
         &self.inner.transport.endpoint
+    }
+
+    pub(crate) fn authorities(&self) -> &[CertificateDer<'static>] {
+        &self.inner.authorities
     }
 
     /// Calls a method. For those that have a function of their own, use that.

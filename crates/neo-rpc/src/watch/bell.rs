@@ -169,7 +169,10 @@ impl Bell {
 
     fn open(&mut self) {
         self.link = match self.endpoint.clone() {
-            Some(endpoint) => Link::Opening(Socket::open(endpoint, "header_of_added_block", None).boxed()),
+            Some(endpoint) => {
+                let client = self.client.clone();
+                Link::Opening(Socket::open(endpoint, client, "header_of_added_block", None).boxed())
+            }
             None => Link::None,
         };
     }

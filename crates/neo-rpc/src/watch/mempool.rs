@@ -42,12 +42,12 @@ pub struct Mempool {
 impl Mempool {
     /// Subscribes at the websocket beside the calls of a client.
     pub async fn open(client: &Client, filter: &MempoolFilter) -> Result<Self> {
-        Self::open_at(client.endpoint().as_websocket(), filter).await
+        Self::open_at(client, client.endpoint().as_websocket(), filter).await
     }
 
-    /// Subscribes at a websocket.
-    pub async fn open_at(endpoint: Endpoint, filter: &MempoolFilter) -> Result<Self> {
-        let socket = Socket::open(endpoint, "mempool_event", Some(json!(filter))).await?;
+    /// Subscribes at a websocket with a URL of its own.
+    pub async fn open_at(client: &Client, endpoint: Endpoint, filter: &MempoolFilter) -> Result<Self> {
+        let socket = Socket::open(endpoint, client.clone(), "mempool_event", Some(json!(filter))).await?;
         Ok(Self { socket })
     }
 

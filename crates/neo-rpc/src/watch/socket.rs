@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
-use rustls_pki_types::ServerName;
+use rustls_pki_types::{CertificateDer, ServerName};
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::{
@@ -24,6 +24,7 @@ use tokio_tungstenite::{
 };
 
 use crate::{
+    client::Client,
     endpoint::Endpoint,
     error::{Error, NodeError, Result},
 };
@@ -61,39 +62,48 @@ struct Reply {
 
 impl Socket {
     /// Connects, and subscribes to events of this name that pass a filter.
-    pub(crate) async fn open(endpoint: Endpoint, event: &'static str, filter: Option<Value>) -> Result<Self> {
+    pub(crate) async fn open(
+        endpoint: Endpoint,
+        client: Client,
+        event: &'static str,
+        filter: Option<Value>,
+    ) -> Result<Self> {
         let after = CONNECT;
         let late = Error::Timeout { endpoint: endpoint.to_string(), after };
-        timeout(after, Self::subscribed(endpoint, event, filter)).await.map_err(|_| late)?
+        let opening = async {
+            let mut socket = Self::connect(&endpoint, client.authorities()).await?;
+            socket.subscribe(event, filter).await?;
+            Ok(socket)
+        };
+        timeout(after, opening).await.map_err(|_| late)?
     }
 
-    async fn subscribed(endpoint: Endpoint, event: &'static str, filter: Option<Value>) -> Result<Self> {
-        let mut socket = Self::connect(&endpoint).await?;
+    async fn subscribe(&mut self, event: &'static str, filter: Option<Value>) -> Result<()> {
         let mut params = vec![json!(event)];
         params.extend(filter);
         let request = json!({"jsonrpc": "2.0", "id": 1, "method": "subscribe", "params": params}).to_string();
-        let sent = socket.stream.send(Message::text(request)).await;
-        sent.map_err(|error| socket.lost(error.to_string()))?;
+        let sent = self.stream.send(Message::text(request)).await;
+        sent.map_err(|error| self.lost(error.to_string()))?;
         loop {
-            let text = socket.text().await?;
+            let text = self.text().await?;
             // Events of a subscription may come before the answer to it.
             match serde_json::from_str::<Reply>(&text) {
                 Ok(Reply { error: Some(refusal), .. }) => return Err(Error::Node(refusal)),
-                Ok(Reply { id: Some(id), .. }) if id == json!(1) => return Ok(socket),
+                Ok(Reply { id: Some(id), .. }) if id == json!(1) => return Ok(()),
                 Ok(_) => {}
                 Err(error) => return Err(Error::Malformed { method: "subscribe", why: error.to_string() }),
             }
         }
     }
 
-    async fn connect(endpoint: &Endpoint) -> Result<Self> {
+    async fn connect(endpoint: &Endpoint, authorities: &[CertificateDer<'static>]) -> Result<Self> {
         let unreachable = |why: String| Error::Unreachable { endpoint: endpoint.to_string(), why };
         let host = endpoint.host().trim_matches(['[', ']']);
         let tcp = TcpStream::connect((host, endpoint.port())).await.map_err(|error| unreachable(error.to_string()))?;
         tcp.set_nodelay(true).map_err(|error| unreachable(error.to_string()))?;
         let link: Box<dyn Link> = if endpoint.is_secure() {
             let name = ServerName::try_from(host.to_owned()).map_err(|error| unreachable(error.to_string()))?;
-            let tls = TlsConnector::from(tls_config()?).connect(name, tcp).await;
+            let tls = TlsConnector::from(tls_config(authorities)?).connect(name, tcp).await;
             Box::new(tls.map_err(|error| unreachable(error.to_string()))?)
         } else {
             Box::new(tcp)
@@ -139,9 +149,10 @@ impl Socket {
     }
 }
 
-fn tls_config() -> Result<Arc<ClientConfig>> {
+fn tls_config(authorities: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots.add_parsable_certificates(authorities.iter().cloned());
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::Settings(format!("TLS: {error}")))?;

@@ -16,7 +16,10 @@ use neo_rpc::{
 use num_bigint::BigInt;
 use serde_json::json;
 
-use crate::net::{Net, Payer, send_all};
+use crate::{
+    net::{Net, Payer, send_all},
+    proxy::with_tls,
+};
 
 const RECEIVER: Hash160 = Hash160::from_le([7; 20]);
 
@@ -297,4 +300,21 @@ async fn what_a_caller_can_do_about_a_failure_is_told() {
     let gone = net.client.block_count().await.unwrap_err();
     assert!(matches!(gone, Error::Unreachable { .. }), "{gone:?}");
     assert!(gone.is_transient() && !gone.may_have_arrived());
+}
+
+#[tokio::test]
+async fn calls_and_websocket_go_over_tls() {
+    let net = Net::memory().await;
+    let (url, authority, _tasks) = with_tls(&net.node.rpc).await;
+    let stranger = Client::new(&url).unwrap();
+    let refused = stranger.block_count().await.unwrap_err();
+    assert!(matches!(refused, Error::Unreachable { .. }), "{refused:?}");
+    assert!(Mempool::open(&stranger, &MempoolFilter::default()).await.is_err());
+    let settings = Settings { authorities: vec![authority], ..Settings::default() };
+    let client = Client::with(Endpoint::http(&url).unwrap(), &settings).unwrap();
+    assert!(client.block_count().await.unwrap() > 0);
+    let mut pool = Mempool::open(&client, &MempoolFilter::default()).await.unwrap();
+    let transfer = net.payer(0).await.transfer(RECEIVER, 5, 1, net.height().await + 100);
+    client.send_transaction(&transfer).await.unwrap();
+    assert_eq!(pool.next().await.unwrap(), MempoolEvent::Added(Box::new(transfer)));
 }

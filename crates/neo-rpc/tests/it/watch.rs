@@ -340,7 +340,7 @@ async fn runs_that_leave_much_are_read_in_parts() {
     payer.network_fee += 3_000_000;
     payer.system_fee += 5_000_000;
     let from = net.height().await;
-    // 60,000 bytes, and seven times the same again: 640 KB as JSON, for a small fee. And once 144 MB, for the same.
+    // 60,000 bytes, and seven times the same again: 640 KB as JSON, for a small fee. And once 8 MB (it could be 140), for the same.
     let leaving = |copies: usize| {
         let new_buffer_to_byte_string = [0x88, 0xdb, 0x28];
         let size = 60_000_u32.to_le_bytes();
@@ -349,7 +349,7 @@ async fn runs_that_leave_much_are_read_in_parts() {
     let mut sent: Vec<_> = (0..SENT).map(|nonce| payer.signed(leaving(7), nonce, from + 100)).collect();
     let transfer = payer.transfer(RECEIVER, 1, 0, 0).script;
     payer.network_fee += 1_000_000;
-    let huge = payer.signed([transfer, leaving(1800)].concat(), SENT, from + 100);
+    let huge = payer.signed([transfer, leaving(100)].concat(), SENT, from + 100);
     sent.push(huge.clone());
     send_all(&net.client, &sent).await;
     let narrow = Settings { most_answer: 3 << 20, ..Settings::default() };
@@ -380,4 +380,42 @@ async fn runs_that_leave_much_are_read_in_parts() {
     assert_eq!((shown, oversized, told), (SENT as usize, 1, 1));
     let outcome = narrow.wait(huge.hash(), from + 100, &options()).await.unwrap();
     assert!(matches!(outcome, Outcome::Executed { execution: None, .. }) && outcome.succeeded(), "{outcome:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_node_left_out_is_asked_for() {
+    use futures_util::{SinkExt, StreamExt};
+    use tokio_tungstenite::{accept_async, tungstenite::Message};
+    let net = Net::memory().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let websocket = Endpoint::websocket(&format!("ws://{}/ws", listener.local_addr().unwrap())).unwrap();
+    let (tell, mut told) = tokio::sync::mpsc::channel::<&str>(1);
+    // It rings when the test says so, and never on its own.
+    let ringing = async move {
+        let mut stream = accept_async(listener.accept().await.unwrap().0).await.unwrap();
+        let asked = stream.next().await.unwrap().unwrap().into_text().unwrap();
+        assert!(asked.contains("subscribe") && asked.contains("header_of_added_block"), "{asked}");
+        let event = r#"{"jsonrpc":"2.0","method":"header_of_added_block","params":[{"index":1}]}"#;
+        stream.send(Message::text(event)).await.unwrap();
+        stream.send(Message::text(r#"{"jsonrpc":"2.0","id":1,"result":"0"}"#)).await.unwrap();
+        while let Some(text) = told.recv().await {
+            stream.send(Message::text(text)).await.unwrap();
+        }
+    };
+    let seldom = Duration::from_secs(3600);
+    let options = Options { websocket: Websocket::At(websocket), poll: seldom, quiet: seldom, ..Options::default() };
+    let blocks = Interest { headers: vec![Default::default()], ..Interest::default() };
+    let mut watching = Subscription::start(net.client.clone(), blocks, Some(Cursor::before(1)), options).await.unwrap();
+    let reading = async {
+        // What the answer to the subscription brings: all up to then, and nothing more.
+        while let Ok(happened) = timeout(Duration::from_millis(800), watching.next()).await {
+            happened.unwrap();
+        }
+        let before = watching.cursor().height;
+        assert!(net.height().await > before);
+        tell.send(r#"{"jsonrpc":"2.0","method":"event_missed","params":[]}"#).await.unwrap();
+        assert_eq!(timeout(LONG, watching.next()).await.unwrap().unwrap().cursor.height, before + 1);
+        drop(tell);
+    };
+    tokio::join!(ringing, reading);
 }
