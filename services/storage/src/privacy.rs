@@ -43,6 +43,11 @@ impl Service {
         if subject != cx.principal.subject {
             cx.permit(ADMIN)?;
         }
+        // What the platform keeps for a tenant under its own name belongs to no person.
+        if subject.is_reserved() {
+            let message = format!("{subject} is a name of the platform, and no person");
+            return Err(Error::invalid("storage.subject_reserved", message));
+        }
         let now = self.clock.now();
         let seen = PrivacyRequest {
             id: fresh("gdpr"),

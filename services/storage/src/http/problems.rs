@@ -5,6 +5,7 @@ pub(super) const PROBLEMS: &[Entry] = &[
     Entry::new("storage.chain_unknown", 400, "the chain is unknown", "use neo-n3 or neo-x"),
     Entry::new("storage.key_empty", 400, "the key is empty", "use 1 to 256 of a-z A-Z 0-9 : _ -"),
     Entry::new("storage.key_too_long", 400, "the key is too long", "use 1 to 256 of a-z A-Z 0-9 : _ -"),
+    Entry::new("storage.subject_reserved", 400, "the subject is a name of the platform", "name a person or a machine"),
     Entry::new("storage.key_malformed", 400, "the key has wrong characters", "use 1 to 256 of a-z A-Z 0-9 : _ -"),
     Entry::new("storage.value_malformed", 400, "the value is not JSON", "send any JSON value"),
     Entry::new("storage.value_too_large", 413, "the value is too large", "keep values within 1,048,576 bytes of JSON"),

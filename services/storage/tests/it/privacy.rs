@@ -148,6 +148,19 @@ async fn a_restored_backup_does_not_bring_an_erased_person_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_platform_keeps_under_its_own_name_is_no_person_to_erase() {
+    each(async |ground| {
+        let cx = ground.alone();
+        for name in ["platform", "system"] {
+            let subject = Some(nsl_core::Subject::parse(name).unwrap());
+            let asked = AskPrivacy { kind: PrivacyKind::Erasure, subject };
+            assert_eq!(slug(ground.client.ask_privacy(&cx, asked).await), "storage.subject_reserved");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_retention_lock_fails_an_erasure_and_says_why() {
     each(async |ground| {
         let cx = ground.alone();
