@@ -60,8 +60,9 @@ impl Source {
                 Ok(read) => return Ok(read),
                 Err(error) => error,
             };
-            nonsense += u32::from(matches!(error, Error::Malformed { .. }));
-            let again = error.is_transient() || error.code().is_some_and(Code::is_unknown) || nonsense > 0;
+            let is_nonsense = matches!(error, Error::Malformed { .. });
+            nonsense += u32::from(is_nonsense);
+            let again = is_nonsense || error.is_transient() || error.code().is_some_and(Code::is_unknown);
             let patient = self.patience.is_none_or(|patience| start.elapsed() < patience);
             if !again || !patient || nonsense >= MOST_NONSENSE {
                 return Err(error);
