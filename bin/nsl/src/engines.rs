@@ -1,4 +1,4 @@
-use std::{fmt, fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
+use std::{fs::DirBuilder, os::unix::fs::DirBuilderExt, path::Path, sync::Arc};
 
 use anyhow::Context;
 use nsl_core::{Clock, ProcessId, SystemClock};
@@ -53,8 +53,8 @@ pub(crate) struct Engines {
 pub(crate) struct Wrong(Vec<String>);
 
 impl Wrong {
-    pub(crate) fn keep<T, E: fmt::Display>(&mut self, what: &str, result: Result<T, E>) -> Option<T> {
-        result.map_err(|error| self.0.push(format!("{what}: {error:#}"))).ok()
+    pub(crate) fn keep<T, E: Into<anyhow::Error>>(&mut self, what: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.0.push(format!("{what}: {:#}", error.into()))).ok()
     }
 
     pub(crate) fn settle<T>(self, whole: Option<T>) -> anyhow::Result<T> {

@@ -237,10 +237,7 @@ impl Db {
 
 async fn refuse_unbound_role(server: &Postgres) -> anyhow::Result<()> {
     let sql = "SELECT current_user::text, rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = current_user";
-    let mut rows = server.read("*", sql, &[]).await.map_err(|error| match error.cause() {
-        Some(cause) => anyhow::anyhow!("cannot reach PostgreSQL: {cause:#}"),
-        None => anyhow::anyhow!("cannot reach PostgreSQL: {error}"),
-    })?;
+    let mut rows = server.read("*", sql, &[]).await.context("cannot reach PostgreSQL")?;
     let row = rows.first_mut().context("PostgreSQL does not know its own role")?;
     let (name, unbound) = (row.take::<String>(0)?, row.take::<bool>(1)?);
     anyhow::ensure!(

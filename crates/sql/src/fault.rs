@@ -128,7 +128,7 @@ pub(crate) fn postgres_commit(error: tokio_postgres::Error) -> Error {
 pub(crate) fn pool(error: deadpool_postgres::PoolError, server: &str) -> Error {
     // As text: a connection that never was is none that was lost.
     let why = match error {
-        deadpool_postgres::PoolError::Backend(error) => format!("{:#}", anyhow::Error::new(error)),
+        deadpool_postgres::PoolError::Backend(error) => format!("{:#}", anyhow::Error::from(error)),
         deadpool_postgres::PoolError::Timeout(_) => "no connection in time".to_owned(),
         other => other.to_string(),
     };

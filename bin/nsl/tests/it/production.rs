@@ -67,7 +67,10 @@ const MAKE_SECRETS: &str = "umask 077; for name in root audit receipts peer; do 
 
 fn made_secrets(room: &std::path::Path) -> String {
     let guide = include_str!("../../../../docs/OPERATIONS.md");
-    assert!(guide.contains("  mkdir -p secrets/$name\n  openssl rand -hex 32 > secrets/$name/1\n"), "the guide changed");
+    assert!(
+        guide.contains("  mkdir -p secrets/$name\n  openssl rand -hex 32 > secrets/$name/1\n"),
+        "the guide changed"
+    );
     assert!(std::process::Command::new("sh").args(["-c", MAKE_SECRETS]).current_dir(room).status().unwrap().success());
     room.join("secrets").to_str().unwrap().to_owned()
 }
@@ -95,16 +98,17 @@ fn secrets_as_the_guide_makes_them_sign_receipts_of_erasures() {
     let refused = nsl_command(["config", "check"]).unwrap().envs(environment.iter().cloned()).output().unwrap();
     assert!(String::from_utf8(refused.stderr).unwrap().contains("public.tls.mode"));
 
-    let launch = listening(Launch::serve(["serve"], ready(ports)).unwrap(), ports).env("NSL_PUBLIC__TLS__MODE", "upstream");
+    let launch =
+        listening(Launch::serve(["serve"], ready(ports)).unwrap(), ports).env("NSL_PUBLIC__TLS__MODE", "upstream");
     let nsl = environment.iter().fold(launch, |launch, (name, value)| launch.env(name, value)).start().unwrap();
     let key = format!("Authorization: Bearer {}", made["key"]["secret"].as_str().unwrap());
     let headers = [key, "Content-Type: application/json".to_owned()];
     let body = json!({ "key": "k", "value": 1, "encrypted": true }).to_string();
     assert_eq!(http("POST", nsl.public(), "/v1/storage/store/neo-n3", &headers, &body).unwrap().status, 200);
     let body = json!({ "kind": "erasure" }).to_string();
-    let asked = http("POST", nsl.public(), "/v1/storage/privacy", &headers, &body).unwrap();
+    let asked = http("POST", nsl.public(), "/v1/storage/privacy/requests", &headers, &body).unwrap();
     assert_eq!(asked.status, 202, "{}", asked.body);
-    let path = format!("/v1/storage/privacy/{}", asked.json().unwrap()["id"].as_str().unwrap());
+    let path = format!("/v1/storage/privacy/requests/{}", asked.json().unwrap()["id"].as_str().unwrap());
     let mut receipt = Value::Null;
     nsl_sandbox::eventually("the erasure is done", 30, || {
         receipt = http("GET", nsl.public(), &path, &headers, "")?.json()?["receipt"].take();
@@ -158,7 +162,11 @@ fn a_database_that_is_away_is_told_apart_from_a_mistake() {
         let output = command.env("DATABASE_URL", "postgres://nsl:9f2c77aa41d0@127.0.0.1:9/nsl").output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(5), "{args:?}: {said}");
-        assert_eq!((said.matches("127.0.0.1:9").count(), said.matches("connecting to server").count()), (1, 1), "{said}");
+        assert_eq!(
+            (said.matches("127.0.0.1:9").count(), said.matches("connecting to server").count()),
+            (1, 1),
+            "{said}"
+        );
         assert!(!said.contains("9f2c77aa41d0"), "{said}");
     }
 }
