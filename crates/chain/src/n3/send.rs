@@ -12,28 +12,34 @@ use crate::{
 
 /// The error for a refusal; none when the node has the transaction already.
 pub(super) fn refusal(error: NodeError) -> Option<Error> {
-    // The same bytes may be taken when the pool has room, or the sender money.
-    let (slug, code, later) = match NodeCode::from_number(error.code) {
+    // A witness that its network fee did not pay to be checked; neo-go has no code for it.
+    let is_unpaid = error.message.contains("GAS limit exceeded");
+    let conflicts = error.message.to_ascii_lowercase().contains("conflict");
+    let said = NodeCode::from_number(error.code);
+    let slug = match said {
         NodeCode::AlreadyExists | NodeCode::AlreadyInPool => return None,
-        NodeCode::MempoolCapReached => ("chain.pool_full", Code::Exhausted, true),
-        NodeCode::InsufficientFunds => ("chain.insufficient_funds", Code::Conflict, true),
-        NodeCode::InsufficientNetworkFee => ("chain.underpriced", Code::Invalid, false),
-        NodeCode::ExpiredTransaction => ("chain.tx_expired", Code::Conflict, false),
-        NodeCode::PolicyFailed => ("chain.policy_refused", Code::Invalid, false),
-        NodeCode::InvalidAttribute => ("chain.tx_attribute_refused", Code::Conflict, false),
-        NodeCode::InvalidSignature | NodeCode::InvalidContractVerification => {
-            ("chain.signature_invalid", Code::Invalid, false)
-        }
-        // A witness that its network fee did not pay to be checked.
-        NodeCode::VerificationFailed if error.message.contains("GAS limit exceeded") => {
-            ("chain.underpriced", Code::Invalid, false)
-        }
-        _ if error.message.to_ascii_lowercase().contains("conflict") => ("chain.tx_conflict", Code::Conflict, false),
-        NodeCode::InvalidScript => ("chain.script_invalid", Code::Invalid, false),
-        NodeCode::InvalidSize => ("chain.tx_too_large", Code::Invalid, false),
-        NodeCode::InternalError => ("chain.node_error", Code::Unavailable, true),
-        _ => ("chain.node_error", Code::Invalid, false),
+        NodeCode::MempoolCapReached => "chain.pool_full",
+        NodeCode::InsufficientFunds => "chain.insufficient_funds",
+        NodeCode::InsufficientNetworkFee => "chain.underpriced",
+        NodeCode::VerificationFailed if is_unpaid => "chain.underpriced",
+        NodeCode::ExpiredTransaction => "chain.tx_expired",
+        NodeCode::PolicyFailed => "chain.policy_refused",
+        _ if conflicts => "chain.tx_conflict",
+        NodeCode::InvalidAttribute => "chain.tx_attribute_refused",
+        NodeCode::InvalidSignature | NodeCode::InvalidContractVerification => "chain.signature_invalid",
+        NodeCode::InvalidScript => "chain.script_invalid",
+        NodeCode::InvalidSize => "chain.tx_too_large",
+        _ => "chain.node_error",
     };
+    let code = match said {
+        NodeCode::MempoolCapReached => Code::Exhausted,
+        NodeCode::InternalError => Code::Unavailable,
+        NodeCode::InsufficientFunds | NodeCode::ExpiredTransaction | NodeCode::InvalidAttribute => Code::Conflict,
+        _ if conflicts => Code::Conflict,
+        _ => Code::Invalid,
+    };
+    // The same bytes may be taken when the pool has room, or the sender money.
+    let later = matches!(said, NodeCode::MempoolCapReached | NodeCode::InsufficientFunds | NodeCode::InternalError);
     let message = format!("sending a transaction to {}: the node says: {}", ChainKind::NeoN3, shown(&error.message));
     let made = Error::new(code, slug, message)
         .detail("chain", ChainKind::NeoN3.name())

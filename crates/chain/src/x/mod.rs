@@ -226,8 +226,8 @@ impl Chain for NeoX {
         match send::verdict(&error) {
             send::Verdict::Known => Ok(read.id),
             send::Verdict::NonceUsed if self.is_in_a_block(&read.id).await? => Ok(read.id),
-            send::Verdict::NonceUsed => Err(send::refusal("chain.nonce_used", send::Again::Never, error)),
-            send::Verdict::Refused(slug, again) => Err(send::refusal(slug, again, error)),
+            send::Verdict::NonceUsed => Err(send::refusal(send::Why::NonceUsed, error)),
+            send::Verdict::Refused(why) => Err(send::refusal(why, error)),
         }
     }
 

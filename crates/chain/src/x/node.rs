@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     revert,
-    send::{self, Verdict},
+    send::{self, Verdict, Why},
 };
 use crate::{
     error::{NodeError, Trouble},
@@ -135,7 +135,7 @@ pub(super) fn quantity(number: u64) -> String {
 }
 
 fn is_understood(error: &NodeError) -> bool {
-    revert::fault(error).is_some() || !matches!(send::verdict(error), Verdict::Refused("chain.node_error", _))
+    revert::fault(error).is_some() || !matches!(send::verdict(error), Verdict::Refused(Why::NodeFailed | Why::Unclear))
 }
 
 // Blocks and states that a node does not have, or not any more, in the words of the nodes.

@@ -8,7 +8,8 @@ use super::{
     Call, NeoX,
     history::event,
     node::{Simulated, quantity},
-    revert, send,
+    revert,
+    send::{self, Verdict, Why},
 };
 use crate::{
     chain::{Bytes, ChainKind, Fault, Output, Trial},
@@ -97,10 +98,9 @@ fn judge<T>(done: Result<T, Trouble>, what: &str) -> Result<Result<T, Fault>> {
         Ok(found) => Ok(Ok(found)),
         Err(Trouble::Node(error)) => match (revert::fault(&error), send::verdict(&error)) {
             (Some(fault), _) => Ok(Err(fault)),
-            (None, send::Verdict::Refused("chain.node_error", _)) => {
-                Err(Trouble::Node(error).into_error(ChainKind::NeoX, what))
+            (None, Verdict::Refused(why)) if !matches!(why, Why::NodeFailed | Why::Unclear) => {
+                Err(send::refusal(why, error))
             }
-            (None, send::Verdict::Refused(slug, again)) => Err(send::refusal(slug, again, error)),
             (None, _) => Err(Trouble::Node(error).into_error(ChainKind::NeoX, what)),
         },
         Err(trouble) => Err(trouble.into_error(ChainKind::NeoX, what)),

@@ -279,6 +279,8 @@ async fn reasons_of_failure_are_told_in_words() {
     }
     assert_eq!(chain.endpoints()[0].trouble, None);
 
+    let before = chain.height().await.unwrap();
+
     // The same in blocks, where receipts say only that it failed.
     for (method, args, reason) in [
         ("requireThat", vec![json!(false), json!("not yours")], "not yours"),
@@ -292,6 +294,11 @@ async fn reasons_of_failure_are_told_in_words() {
         assert!(found.ends_with(reason), "{method}: {found}");
         assert!(done.events.is_empty());
     }
+    let sent = chain.sent_by(sender.key.address(), before, before + 4).await.unwrap();
+    assert!(sent.iter().map(|one| one.nonce).eq(0..5), "the deployment and what came after it: {sent:?}");
+    assert_eq!(sent[0].fault, None);
+    assert_eq!(sent[1].fault.as_deref(), Some("not yours"));
+    assert_eq!(sent[4].fault.as_deref(), Some("out of gas"));
 }
 
 // What a watcher told: the value of each event, and a minus before what was taken back.
