@@ -13,7 +13,7 @@ fmt: # Format all sources
 	@cargo fmt --all
 
 bench: # Measure, beside the engines' own numbers; writes docs/BENCHMARKS.md
-	@scripts/setup.sh test && cargo run --release --locked -p nsl-bench
+	@scripts/bench.sh
 
 chaos: # Kill -9 under load, N times; prints kills, acknowledged, lost
 	@scripts/chaos.sh $(or $(N),20)
