@@ -92,7 +92,7 @@ impl<'a> Walk<'a> {
         Ok(Some(at))
     }
 
-    // The length of `\uXXXX`, or of a whole pair of them.
+    // The length of `\u` and its four digits, or of a whole surrogate pair.
     fn unicode_escape(&self, at: usize) -> Result<usize, Error> {
         let Some(unit) = hex4(self.text, at + 2) else { return Ok(2) };
         let half = || self.flaw("json.surrogate", "a string holds half of a surrogate pair", at);

@@ -10,7 +10,7 @@ use tokio_postgres::error::{Severity, SqlState as Pg};
 pub(crate) const COLLISION: &str = "sql.collision";
 /// The connection broke while a commit was on its way.
 pub(crate) const OUTCOME_UNKNOWN: &str = "sql.outcome_unknown";
-const DOWN: &str = "sql.unavailable";
+pub(crate) const DOWN: &str = "sql.unavailable";
 
 pub(crate) fn down(source: impl Into<anyhow::Error>) -> Error {
     Error::new(Code::Unavailable, DOWN, "the database does not answer")

@@ -94,7 +94,7 @@ impl Pipeline {
         self.begun = true;
         let given = loop {
             let session = self.session.as_ref().ok_or_else(|| fault::down(anyhow!("the connection broke")))?;
-            let sent = session.within(asked.len(), send(session, &asked)).await;
+            let sent = session.within(send(session, &asked)).await;
             tries -= 1;
             match sent {
                 // Nothing was done yet, so a connection that broke since the last group costs no caller its write.
@@ -102,7 +102,14 @@ impl Pipeline {
                     self.session = None;
                     self.session = Some(self.server.another().await?);
                 }
-                sent => break sent?,
+                Err(error) => {
+                    // A session that does not answer would not answer a ROLLBACK either.
+                    if error.slug == fault::DOWN {
+                        self.session = None;
+                    }
+                    return Err(error);
+                }
+                Ok(given) => break given,
             }
         };
         self.answers.extend(waiting.iter().map(|(number, _)| *number).zip(given));
@@ -111,12 +118,20 @@ impl Pipeline {
 
     /// Sends what still waits together with the COMMIT. An error of the former makes the latter a rollback.
     pub(crate) async fn commit(&mut self) -> Result<()> {
+        // Before the first answer nobody knows that the connection works: without this, one that broke while it
+        // rested would make the outcome of a write unknown which was never sent.
+        if !self.begun
+            && let Err(error) = self.flush().await
+        {
+            self.undo().await;
+            return Err(error);
+        }
         let mut waiting = std::mem::take(&mut self.waiting);
         self.forget();
         let Some(session) = &self.session else { return Ok(()) };
         waiting.push((0, Asked::Text("COMMIT".into())));
         let asked: Vec<&Asked> = waiting.iter().map(|(_, asked)| asked).collect();
-        let ended = session.ending(asked.len(), send(session, &asked)).await;
+        let ended = session.ending(send(session, &asked)).await;
         if !session.is_idle() {
             self.session = None;
         }

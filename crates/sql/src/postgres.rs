@@ -98,7 +98,7 @@ impl Postgres {
     /// A session in an open transaction of the platform's own.
     pub(crate) async fn begin(&self) -> Result<Session> {
         let session = self.session().await?;
-        session.within(1, session.client().batch_execute(&session.begin("*", ""))).await?;
+        session.within(session.client().batch_execute(&session.begin("*", ""))).await?;
         Ok(session)
     }
 
@@ -197,24 +197,16 @@ impl Session {
         self.state.load(Ordering::Relaxed) == IDLE
     }
 
-    /// Waits for what a transaction sent in one piece: so many statements, each with the server's own limit.
-    pub(crate) async fn within<T>(
-        &self,
-        statements: usize,
-        sent: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<T> {
+    /// Waits for what a transaction sent in one piece, no longer than for one statement.
+    pub(crate) async fn within<T>(&self, sent: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T> {
         self.state.store(SPOILED, Ordering::Relaxed);
-        let answer = tokio::time::timeout(self.longest() * statements as u32, sent).await;
+        let answer = tokio::time::timeout(self.longest(), sent).await;
         answer.map_err(|_| fault::down(anyhow::anyhow!("no answer in time")))?.map_err(|error| self.heed(error))
     }
 
     /// As `within`, for a piece that ends in COMMIT.
-    pub(crate) async fn ending<T>(
-        &self,
-        statements: usize,
-        sent: impl Future<Output = Result<T, tokio_postgres::Error>>,
-    ) -> Result<()> {
-        match tokio::time::timeout(self.longest() * statements as u32, sent).await {
+    pub(crate) async fn ending<T>(&self, sent: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<()> {
+        match tokio::time::timeout(self.longest(), sent).await {
             Ok(Ok(_)) => {
                 self.state.store(IDLE, Ordering::Relaxed);
                 Ok(())
@@ -270,7 +262,7 @@ impl Session {
     }
 
     pub(crate) async fn commit(&self) -> Result<()> {
-        self.ending(1, self.client().batch_execute("COMMIT")).await
+        self.ending(self.client().batch_execute("COMMIT")).await
     }
 
     pub(crate) async fn rollback(&self) -> Result<()> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
-use nsl_core::{Clock, Cx, Error, Result, Timestamp};
+use nsl_core::{Clock, Cx, Entry, Error, Result, Timestamp};
 use nsl_sql::Db;
 
 use crate::{
@@ -50,6 +50,8 @@ pub(crate) struct Runner<N> {
     doomed: HashMap<u64, String>,
     /// States to write with the next step.
     became: Vec<Became>,
+    /// What was last written of each request: sending again and again is told once.
+    known: HashMap<Id, (&'static str, Option<String>)>,
 }
 
 impl<N: Node> Runner<N> {
@@ -71,8 +73,8 @@ impl<N: Node> Runner<N> {
             looked = looked.max(node.head().await?);
             lane.skip_to(node.count().await?);
         }
-        let (ready, sent, doomed, became) = Default::default();
-        Ok(Self { db, clock, node, key, fence, looked, lane, pace, raws, ready, sent, doomed, became })
+        let (ready, sent, doomed, became, known) = Default::default();
+        Ok(Self { db, clock, node, key, fence, looked, lane, pace, raws, ready, sent, doomed, became, known })
     }
 
     /// Whether there is nothing left to do.
@@ -264,8 +266,8 @@ impl<N: Node> Runner<N> {
                 .and_then(|slot| slot.tries.iter().rev().find_map(|one| one.request.clone()));
             let Some(request) = request else { continue };
             match verdict {
-                Verdict::Taken => self.became.push(told(request, "sent", None)),
-                Verdict::NotNow(why) => self.became.push(told(request, "signed", Some(why))),
+                Verdict::Taken => self.tell(told(request, "sent", None)),
+                Verdict::NotNow(why) => self.tell(told(request, "signed", Some(why))),
                 Verdict::Never(why) => drop(self.doomed.insert(nonce, why)),
                 // Outbid at the next round.
                 Verdict::Underpriced => at.1 = Timestamp(0),
@@ -273,6 +275,13 @@ impl<N: Node> Runner<N> {
             }
         }
         Ok(())
+    }
+
+    fn tell(&mut self, new: Became) {
+        let known = self.known.get(&new.request).is_some_and(|(state, why)| *state == new.state && *why == new.reason);
+        if !known {
+            self.became.push(new);
+        }
     }
 
     /// Stores a step, and only then goes on from it.
@@ -295,18 +304,33 @@ impl<N: Node> Runner<N> {
         {
             return Ok(());
         }
+        let cx = Cx::system(self.key.tenant.clone(), Duration::from_secs(30));
+        let now = self.clock.now();
+        let settled = |one: &&Became| one.is_end();
+        let entries = became.iter().filter(settled).map(|one| {
+            Entry::new(&cx, "relay.request_settled", "relay", "settle", now)
+                .request("id", &*one.request)
+                .response("state", one.state)
+                .response("tx", one.hash.clone())
+        });
+        let entries = entries.collect();
+        for one in &became {
+            match one.is_end() {
+                true => drop(self.known.remove(&one.request)),
+                false => drop(self.known.insert(one.request.clone(), (one.state, one.reason.clone()))),
+            }
+        }
         let step = Step {
             lane: self.key.clone(),
             fence: self.fence,
-            now: self.clock.now(),
+            now,
             next: lane.next,
             looked: looked as i64,
             tries: tries.clone(),
             spent,
             became,
-            entries: Vec::new(),
+            entries,
         };
-        let cx = Cx::system(self.key.tenant.clone(), Duration::from_secs(30));
         self.db.write(&cx, step).await?;
         self.lane = lane;
         for one in tries {

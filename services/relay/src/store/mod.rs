@@ -43,7 +43,7 @@ pub(crate) struct Became {
 }
 
 impl Became {
-    fn is_end(&self) -> bool {
+    pub(crate) fn is_end(&self) -> bool {
         matches!(self.state, "final" | "failed" | "replaced" | "expired")
     }
 }
