@@ -22,7 +22,8 @@ pub(super) struct Given {
 }
 
 /// Variables that are ours and not settings: what the CLI, the build and the environment secrets engine read.
-const NOT_SETTINGS: &[&str] = &["NSL_URL", "NSL_API_KEY", "NSL_CONFIG", "NSL_TENANT", "NSL_COMMIT", "NSL_BIN"];
+const NOT_SETTINGS: &[&str] =
+    &["NSL_URL", "NSL_API_KEY", "NSL_CONFIG", "NSL_TENANT", "NSL_COMMIT", "NSL_BIN", "NSL_VECTORS", "NSL_CRD_SCHEMAS"];
 const NOT_SETTINGS_PREFIXES: &[&str] = &["NSL_SECRET_", "NSL_TEST_", "NSL_BENCH_", "NSL_SANDBOX_"];
 
 /// `NSL_<SECTION>__<KEY>` and its `_FILE` form.

@@ -222,6 +222,7 @@ fn seed_names_are_understood() {
         ("NEO_N3_RPC_URL", "http://n3".to_owned()),
         ("NSL_SERVICE_HOST", "10.0.0.1".to_owned()),
         ("NSL_URL", "http://x".to_owned()),
+        ("NSL_VECTORS", "/data/of/tests".to_owned()),
     ]
     .into_iter()
     .collect();
