@@ -7,17 +7,49 @@ use utoipa::ToSchema;
 use crate::{Chain, Page, Revealed};
 
 /// What a transaction is to do, in the terms of its chain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Call {
-    /// The account or contract that is called, `0x` and 40 hex digits; absent to deploy on Neo X.
+    /// Neo X: the account or contract that is called, `0x` and 40 hex digits; absent to deploy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<String>,
-    /// Neo X: the data of the call. Neo N3: the script. `0x` and hex.
-    pub data: String,
+    /// Neo X: the data of the call. Neo N3: a script, where no contract is named. `0x` and hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// Neo X: wei that go along, as a decimal string.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value: Option<String>,
+    /// Neo N3: the contract that is called, in place of a script.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
+    /// Neo N3: its method.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// Neo N3: the arguments of the method, each `{"type", "value"}` as nodes take it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub args: Vec<serde_json::Value>,
+    /// Neo N3: whether it may share one transaction with other calls of its account.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub share: bool,
+    /// Neo N3: how far the account's signature reaches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+    /// Neo N3: another account of the tenant, which pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sponsor: Option<String>,
+}
+
+/// How far a signature reaches on Neo N3.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// The narrowest with which a test run does the same as with the widest.
+    #[default]
+    Minimal,
+    /// To pay the fee, and for nothing else.
+    None,
+    CalledByEntry,
+    Global,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,6 +58,12 @@ pub struct Submit {
     /// The sending account, one of the tenant's.
     pub account: String,
     pub call: Call,
+    /// The most it may cost, in the smallest unit of the chain.
+    #[serde(default)]
+    pub max_fee: Option<String>,
+    /// After how many milliseconds it is given up, where no block has it by then.
+    #[serde(default)]
+    pub valid_for_ms: Option<u64>,
 }
 
 /// Where a transaction is on its way.
@@ -34,7 +72,9 @@ pub struct Submit {
 pub enum State {
     /// Stored, and waiting for its turn.
     Accepted,
-    /// Tried out, signed and stored.
+    /// Tried out: the chain would take it as it stands now.
+    Simulated,
+    /// Signed and stored.
     Signed,
     /// Handed to a node.
     Sent,
@@ -64,6 +104,9 @@ pub struct Transaction {
     pub tx: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub height: Option<i64>,
+    /// What the chain took for it, in its smallest unit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fee: Option<String>,
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]

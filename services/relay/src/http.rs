@@ -53,6 +53,24 @@ const PROBLEMS: &[Entry] = &[
         "send at most 131,072 bytes, 65,535 on Neo N3",
     ),
     Entry::new("relay.value_malformed", 400, "the value is not a whole number", "write wei as a decimal string"),
+    Entry::new(
+        "relay.amount_malformed",
+        400,
+        "an amount is not a whole number",
+        "write the smallest unit of the chain as a decimal string: 10^-8 GAS, or wei",
+    ),
+    Entry::new(
+        "relay.argument_malformed",
+        400,
+        "an argument is not a typed parameter of Neo N3",
+        "write each as {\"type\", \"value\"}, as nodes take it",
+    ),
+    Entry::new(
+        "relay.valid_for_malformed",
+        400,
+        "the time for which it is valid is out of bounds",
+        "give 1 to 604,800,000 milliseconds, or leave it out",
+    ),
     Entry::new("relay.request_not_found", 404, "there is no such request", "check its id and the chain in the path"),
 ];
 
@@ -118,12 +136,13 @@ async fn list_accounts(
 struct SubmitBody {
     /// The sending account, one of the tenant's: `0x` and 40 hex digits, or an address of Neo N3.
     account: String,
-    /// The account or contract that is called; absent to deploy on Neo X, and on Neo N3.
-    to: Option<String>,
-    /// Neo X: the data of the call. Neo N3: the script. `0x` and hex.
-    data: String,
-    /// Neo X: wei that go along, as a decimal string.
-    value: Option<String>,
+    /// What it is to do.
+    #[serde(flatten)]
+    call: Call,
+    /// The most it may cost, in the smallest unit of the chain (10^-8 GAS, wei), as a decimal string.
+    max_fee: Option<String>,
+    /// After how many milliseconds it is given up, where no block has it by then; at most seven days.
+    valid_for_ms: Option<u64>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -155,8 +174,8 @@ async fn submit_transaction(
     Path(chain): Path<Chain>,
     Strict(body): Strict<SubmitBody>,
 ) -> Result<(StatusCode, Json<Transaction>), Problem> {
-    let SubmitBody { account, to, data, value } = body;
-    let submit = Submit { chain, account, call: Call { to, data, value } };
+    let SubmitBody { account, call, max_fee, valid_for_ms } = body;
+    let submit = Submit { chain, account, call, max_fee, valid_for_ms };
     Ok((StatusCode::ACCEPTED, Json(relay.submit(&cx, submit).await?)))
 }
 

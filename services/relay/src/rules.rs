@@ -1,11 +1,22 @@
 //! What a request may look like.
 
-use nsl_api::{Chain, relay::Call};
+use std::time::Duration;
+
+use neo::stack::Param;
+use nsl_api::{
+    Chain,
+    relay::{Call, Scope, Submit},
+};
 use nsl_core::{Code, Error, Result};
+use serde::Deserialize;
 
 /// Nodes of Neo X take no larger transaction; scripts of Neo N3 are shorter.
 const MOST_DATA: usize = 128 << 10;
 const MOST_SCRIPT: usize = 65_535;
+/// What one transaction of Neo N3 may hold besides its script leaves room for so much.
+const MOST_ARGS: usize = 48 << 10;
+const LONGEST_METHOD: usize = 256;
+const LONGEST_VALID: u64 = 7 * 24 * 3_600 * 1_000;
 
 pub(crate) fn not_found() -> Error {
     Error::new(Code::NotFound, "relay.request_not_found", "there is no such request")
@@ -23,55 +34,146 @@ pub(crate) fn account(chain: Chain, text: &str) -> Result<String> {
     if fits { Ok(format!("0x{}", digits.to_ascii_lowercase())) } else { Err(refused()) }
 }
 
+/// An amount in the smallest unit of a chain.
+pub(crate) fn amount(what: &str, text: &str) -> Result<u128> {
+    let digits = !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    number.ok_or_else(|| {
+        let message = format!("{what} is not a whole number of the smallest unit as a decimal string");
+        Error::invalid("relay.amount_malformed", message).detail("field", what)
+    })
+}
+
+/// What is asked for, checked, in the form in which it is stored.
+pub(crate) struct Asked {
+    pub(crate) account: String,
+    pub(crate) call: Call,
+    pub(crate) max_fee: Option<u128>,
+    pub(crate) valid_for: Option<Duration>,
+}
+
+/// Checks all of it, and gives each part one form.
+pub(crate) fn asked(submit: &Submit) -> Result<Asked> {
+    let valid_for = match submit.valid_for_ms {
+        Some(0) => Err(Error::invalid("relay.valid_for_malformed", "valid_for_ms is 0")),
+        Some(ms) if ms > LONGEST_VALID => {
+            let message = format!("valid_for_ms is more than {LONGEST_VALID}, which is seven days");
+            Err(Error::invalid("relay.valid_for_malformed", message))
+        }
+        ms => Ok(ms.map(Duration::from_millis)),
+    };
+    Ok(Asked {
+        account: account(submit.chain, &submit.account)?,
+        call: check(submit.chain, &submit.call)?,
+        max_fee: submit.max_fee.as_deref().map(|fee| amount("max_fee", fee)).transpose()?,
+        valid_for: valid_for?,
+    })
+}
+
 /// The call, with all of it in one form.
 pub(crate) fn check(chain: Chain, call: &Call) -> Result<Call> {
-    let digits = call.data.strip_prefix("0x").unwrap_or(&call.data);
-    let data = hex::decode(digits)
+    match chain {
+        Chain::NeoX => check_x(call),
+        Chain::NeoN3 => check_n3(call),
+    }
+}
+
+fn unfit(message: impl Into<String>) -> Error {
+    Error::invalid("relay.call_unfit", message)
+}
+
+fn data(text: &str, most: usize) -> Result<String> {
+    let bytes = hex::decode(text.strip_prefix("0x").unwrap_or(text))
         .map_err(|_| Error::invalid("relay.data_malformed", "the data of the call is not 0x and hex digits"))?;
-    let most = if chain == Chain::NeoN3 { MOST_SCRIPT } else { MOST_DATA };
-    if data.len() > most {
+    if bytes.len() > most {
         let message = format!("the data of the call is larger than {most} bytes");
         return Err(Error::invalid("relay.data_too_large", message).detail("limit_bytes", most));
     }
-    let to = call.to.as_deref().map(|to| account(chain, to)).transpose()?;
+    Ok(format!("0x{}", hex::encode(bytes)))
+}
+
+fn check_x(call: &Call) -> Result<Call> {
+    let strange = [
+        ("contract", call.contract.is_some()),
+        ("method", call.method.is_some()),
+        ("args", !call.args.is_empty()),
+        ("share", call.share),
+        ("scope", call.scope.is_some()),
+        ("sponsor", call.sponsor.is_some()),
+    ];
+    if let Some((name, _)) = strange.iter().find(|(_, there)| *there) {
+        return Err(unfit(format!("a call of Neo X has no `{name}`: it has `to`, `data` and `value`")));
+    }
+    let data = data(call.data.as_deref().unwrap_or("0x"), MOST_DATA)?;
+    let to = call.to.as_deref().map(|to| account(Chain::NeoX, to)).transpose()?;
+    if to.is_none() && data == "0x" {
+        return Err(unfit("the call has neither `to` nor `data`: it would deploy nothing"));
+    }
     let value = call.value.as_deref().unwrap_or("0");
-    let sound = !value.is_empty() && value.len() <= 78 && value.bytes().all(|digit| digit.is_ascii_digit());
+    let sound = !value.is_empty()
+        && value.bytes().all(|digit| digit.is_ascii_digit())
+        && value.parse::<nsl_chain::x::U256>().is_ok();
     if !sound {
         return Err(Error::invalid("relay.value_malformed", "the value is not a whole number of wei"));
     }
-    if chain == Chain::NeoN3 && (value != "0" || to.is_some() || data.is_empty()) {
-        return Err(Error::invalid("relay.call_unfit", "a call of Neo N3 is a script: it has no `to` and no `value`"));
+    Ok(Call { to, data: Some(data), value: Some(value.to_owned()), ..Call::default() })
+}
+
+fn check_n3(call: &Call) -> Result<Call> {
+    for (name, there) in [("to", call.to.is_some()), ("value", call.value.is_some())] {
+        if there {
+            return Err(unfit(format!(
+                "a call of Neo N3 has no `{name}`: it is a script in `data`, or `contract`, `method` and `args`"
+            )));
+        }
     }
-    Ok(Call { to, data: format!("0x{}", hex::encode(data)), value: Some(value.to_owned()) })
+    let sponsor = call.sponsor.as_deref().map(|sponsor| account(Chain::NeoN3, sponsor)).transpose()?;
+    if sponsor.is_some() && call.scope == Some(Scope::None) {
+        return Err(unfit("a call that a sponsor pays needs the account's signature: its scope can't be none"));
+    }
+    let kept = Call { scope: call.scope, sponsor, share: call.share, ..Call::default() };
+    match (call.data.as_deref(), call.contract.as_deref(), call.method.as_deref()) {
+        (Some(script), None, None) if call.args.is_empty() => {
+            if call.share {
+                return Err(unfit("a script can't share a transaction: name `contract` and `method`"));
+            }
+            let script = data(script, MOST_SCRIPT)?;
+            if script == "0x" {
+                return Err(unfit("the script is empty"));
+            }
+            Ok(Call { data: Some(script), ..kept })
+        }
+        (None, Some(contract), Some(method)) => {
+            if method.is_empty() || method.len() > LONGEST_METHOD {
+                return Err(unfit(format!("the name of the method has not 1 to {LONGEST_METHOD} bytes")));
+            }
+            Ok(Call {
+                contract: Some(account(Chain::NeoN3, contract)?),
+                method: Some(method.to_owned()),
+                args: arguments(&call.args)?,
+                ..kept
+            })
+        }
+        _ => Err(unfit("a call of Neo N3 has either `data`, which is a script, or `contract`, `method` and `args`")),
+    }
+}
+
+fn arguments(args: &[serde_json::Value]) -> Result<Vec<serde_json::Value>> {
+    let size: usize = args.iter().map(|one| one.to_string().len()).sum();
+    if size > 2 * MOST_ARGS {
+        let message = format!("the arguments have more than {} characters", 2 * MOST_ARGS);
+        return Err(Error::invalid("relay.data_too_large", message).detail("limit_bytes", 2 * MOST_ARGS));
+    }
+    let checked = args.iter().enumerate().map(|(place, one)| {
+        let param = Param::deserialize(one).map_err(|error| {
+            let message = format!("argument {place} is not a typed parameter: {error}");
+            Error::invalid("relay.argument_malformed", message).detail("argument", place)
+        })?;
+        serde_json::to_value(param).map_err(Error::internal)
+    });
+    checked.collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn call(data: &str, value: Option<&str>) -> Call {
-        Call { to: None, data: data.into(), value: value.map(Into::into) }
-    }
-
-    #[test]
-    fn an_account_has_one_form() {
-        let address = "NMmRQvG4qsPMSmm1gun2LfNAXFAFnTMpxU";
-        let hash = "0xa755f41b43031e7c45b7ca534a5f3759ac665214";
-        assert_eq!(account(Chain::NeoN3, address).unwrap(), hash);
-        assert_eq!(account(Chain::NeoX, &hash.replace("a755", "A755")).unwrap(), hash);
-        for wrong in [address, "", "0x12", &hash[2..]] {
-            assert!(account(Chain::NeoX, wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_call_that_no_node_takes_is_refused() {
-        assert_eq!(check(Chain::NeoX, &call("AB", None)).unwrap(), call("0xab", Some("0")));
-        assert!(check(Chain::NeoX, &call("0xa", None)).is_err());
-        assert!(check(Chain::NeoX, &call("0x", Some("-1"))).is_err());
-        assert!(check(Chain::NeoX, &call("0x", Some("1e18"))).is_err());
-        assert!(check(Chain::NeoX, &call(&"00".repeat(MOST_DATA + 1), None)).is_err());
-        assert!(check(Chain::NeoN3, &call("0x11", Some("1"))).is_err());
-        assert!(check(Chain::NeoN3, &call("0x", None)).is_err());
-    }
-}
+#[path = "rules_tests.rs"]
+mod tests;

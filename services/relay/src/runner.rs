@@ -341,7 +341,7 @@ impl<N: Node> Runner<N> {
 }
 
 fn told(request: Id, state: &'static str, reason: Option<String>) -> Became {
-    Became { request, state, reason, hash: None, height: None }
+    Became { request, state, reason, hash: None, height: None, fee: None }
 }
 
 impl Became {

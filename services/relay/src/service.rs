@@ -45,12 +45,8 @@ impl Relay for Service {
 
     async fn submit(&self, cx: &Cx, submit: Submit) -> Result<Transaction> {
         cx.permit("relay:write")?;
-        let call = rules::check(submit.chain, &submit.call)?;
-        let lane = LaneKey {
-            tenant: cx.tenant.clone(),
-            chain: submit.chain.as_str(),
-            account: rules::account(submit.chain, &submit.account)?.into(),
-        };
+        let asked = rules::asked(&submit)?;
+        let lane = LaneKey { tenant: cx.tenant.clone(), chain: submit.chain.as_str(), account: asked.account.into() };
         // An account that is not the tenant's is refused before anything is stored.
         self.dispatcher.nodes.node(&lane).await?;
         let now = self.clock.now();
@@ -59,11 +55,15 @@ impl Relay for Service {
             chain: lane.chain.to_owned(),
             account: lane.account.to_string(),
             subject: cx.principal.subject.clone(),
-            intent: serde_json::to_value(&call).map_err(Error::internal)?,
+            intent: serde_json::to_value(&asked.call).map_err(Error::internal)?,
             state: "accepted".to_owned(),
             reason: None,
             hash: None,
             height: None,
+            fee: None,
+            max_fee: asked.max_fee.map(|fee| fee.to_string()),
+            expires_at: asked.valid_for.map(|valid| now.plus(valid)),
+            cancelled_at: None,
             created_at: now,
             updated_at: now,
             settled_at: None,
@@ -114,6 +114,7 @@ fn shown(kept: Kept) -> Result<Transaction> {
         reason: kept.reason,
         tx: kept.hash,
         height: kept.height,
+        fee: kept.fee,
         created_at: kept.created_at,
         updated_at: kept.updated_at,
     })

@@ -54,7 +54,8 @@ impl XNode {
         let call = Call::deserialize(intent).map_err(Error::internal)?;
         let broken = |what: &str| Error::internal(anyhow::anyhow!("a stored call has a broken {what}"));
         let to = call.to.as_deref().map(|to| to.parse().map_err(|_| broken("address"))).transpose()?;
-        let data = hex::decode(call.data.trim_start_matches("0x")).map_err(|_| broken("data"))?;
+        let data = hex::decode(call.data.as_deref().unwrap_or_default().trim_start_matches("0x"))
+            .map_err(|_| broken("data"))?;
         let value = call.value.as_deref().unwrap_or("0").parse().map_err(|_| broken("value"))?;
         Ok(x::Call { from: Some(self.signer.address()), to, data, value, gas: None })
     }

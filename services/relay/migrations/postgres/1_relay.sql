@@ -6,11 +6,16 @@ CREATE TABLE relay_requests (
     account text COLLATE "C" NOT NULL,
     subject text COLLATE "C" NOT NULL,
     intent json NOT NULL,
-    -- accepted, signed, sent, seen, final, failed, replaced, expired
+    -- accepted, simulated, signed, sent, seen, final, failed, replaced, expired
     state text COLLATE "C" NOT NULL,
     reason text COLLATE "C",
     hash text COLLATE "C",
     height bigint,
+    -- Amounts are decimal strings of the smallest unit. `fee` is what the chain took, `max_fee` the most it may be.
+    fee text COLLATE "C",
+    max_fee text COLLATE "C",
+    expires_at timestamptz,
+    cancelled_at timestamptz,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     settled_at timestamptz,

@@ -6,11 +6,16 @@ CREATE TABLE relay_requests (
     account TEXT NOT NULL,
     subject TEXT NOT NULL,
     intent TEXT NOT NULL,
-    -- accepted, signed, sent, seen, final, failed, replaced, expired
+    -- accepted, simulated, signed, sent, seen, final, failed, replaced, expired
     state TEXT NOT NULL,
     reason TEXT,
     hash TEXT,
     height INTEGER,
+    -- Amounts are decimal strings of the smallest unit. `fee` is what the chain took, `max_fee` the most it may be.
+    fee TEXT,
+    max_fee TEXT,
+    expires_at INTEGER,
+    cancelled_at INTEGER,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     settled_at INTEGER,

@@ -40,6 +40,8 @@ pub(crate) struct Became {
     pub(crate) reason: Option<String>,
     pub(crate) hash: Option<String>,
     pub(crate) height: Option<i64>,
+    /// What the chain took, in its smallest unit.
+    pub(crate) fee: Option<String>,
 }
 
 impl Became {
@@ -49,15 +51,25 @@ impl Became {
 }
 
 static MARK: Many = Many {
-    one: "UPDATE relay_requests SET state = $3, reason = $4, hash = coalesce($5, hash), height = coalesce($6, height),
-            updated_at = $7, settled_at = $8
+    one: "UPDATE relay_requests SET state = $3, reason = $4, hash = coalesce($5, hash), height = $6,
+            fee = coalesce($7, fee), updated_at = $8, settled_at = $9
           WHERE tenant_id = $1 AND id = $2 AND settled_at IS NULL",
     many: "UPDATE relay_requests r SET state = n.state, reason = n.reason, hash = coalesce(n.hash, r.hash),
-             height = coalesce(n.height, r.height), updated_at = n.at, settled_at = n.settled
-           FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::timestamptz[],
-             $8::timestamptz[]) AS n (tenant_id, id, state, reason, hash, height, at, settled)
+             height = n.height, fee = coalesce(n.fee, r.fee), updated_at = n.at, settled_at = n.settled
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+             $8::timestamptz[], $9::timestamptz[]) AS n (tenant_id, id, state, reason, hash, height, fee, at, settled)
            WHERE r.tenant_id = n.tenant_id AND r.id = n.id AND r.settled_at IS NULL",
-    kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Time, Kind::Time],
+    kinds: &[
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+        Kind::Text,
+        Kind::Int,
+        Kind::Text,
+        Kind::Time,
+        Kind::Time,
+    ],
 };
 
 static STEP: Many = Many {
@@ -75,7 +87,17 @@ static STEP: Many = Many {
 fn mark(tenant: &TenantId, became: &[Became], now: Timestamp, tx: &mut Tx<'_>) -> Result<()> {
     let rows = became.iter().map(|one| {
         let settled = one.is_end().then_some(now);
-        args![tenant, one.request.as_ref(), one.state, one.reason.clone(), one.hash.clone(), one.height, now, settled]
+        args![
+            tenant,
+            one.request.as_ref(),
+            one.state,
+            one.reason.clone(),
+            one.hash.clone(),
+            one.height,
+            one.fee.clone(),
+            now,
+            settled
+        ]
     });
     tx.ask(&MARK, rows.collect())?;
     let rows = became

@@ -18,6 +18,14 @@ pub(crate) struct Kept {
     pub(crate) reason: Option<String>,
     pub(crate) hash: Option<String>,
     pub(crate) height: Option<i64>,
+    /// What the chain took, in its smallest unit.
+    pub(crate) fee: Option<String>,
+    /// The most that it may cost.
+    pub(crate) max_fee: Option<String>,
+    /// When it is given up, where no block has it by then.
+    pub(crate) expires_at: Option<Timestamp>,
+    /// When its caller took it back.
+    pub(crate) cancelled_at: Option<Timestamp>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) settled_at: Option<Timestamp>,
@@ -37,8 +45,9 @@ impl Change for Accept {
         for accept in group {
             let kept = &accept.kept;
             tx.execute(
-                "INSERT INTO relay_requests (tenant_id, id, chain, account, subject, intent, state, created_at, updated_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, 'accepted', $7, $7)",
+                "INSERT INTO relay_requests (tenant_id, id, chain, account, subject, intent, state, created_at, updated_at,
+                   max_fee, expires_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, 'accepted', $7, $7, $8, $9)",
                 args![
                     &accept.tenant,
                     kept.id.as_str(),
@@ -46,12 +55,14 @@ impl Change for Accept {
                     kept.account.as_str(),
                     &kept.subject,
                     Value::json(kept.intent.to_string()),
-                    kept.created_at
+                    kept.created_at,
+                    kept.max_fee.clone(),
+                    kept.expires_at
                 ],
             )
             .await?;
             let became =
-                Became { request: kept.id.as_str().into(), state: "accepted", reason: None, hash: None, height: None };
+                Became { request: kept.id.as_str().into(), state: "accepted", reason: None, hash: None, height: None, fee: None };
             mark(&accept.tenant, &[became], kept.created_at, tx)?;
             tx.note(accept.entry.clone());
         }
@@ -61,7 +72,8 @@ impl Change for Accept {
 
 macro_rules! columns {
     () => {
-        "id, chain, account, subject, intent, state, reason, hash, height, created_at, updated_at, settled_at"
+        "id, chain, account, subject, intent, state, reason, hash, height, fee, max_fee, expires_at, \
+         cancelled_at, created_at, updated_at, settled_at"
     };
 }
 
@@ -122,8 +134,12 @@ fn read(mut row: Row) -> Result<Kept> {
         reason: row.take(6)?,
         hash: row.take(7)?,
         height: row.take(8)?,
-        created_at: row.take(9)?,
-        updated_at: row.take(10)?,
-        settled_at: row.take(11)?,
+        fee: row.take(9)?,
+        max_fee: row.take(10)?,
+        expires_at: row.take(11)?,
+        cancelled_at: row.take(12)?,
+        created_at: row.take(13)?,
+        updated_at: row.take(14)?,
+        settled_at: row.take(15)?,
     })
 }

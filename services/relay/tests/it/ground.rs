@@ -97,10 +97,12 @@ impl Ground {
     }
 
     pub(crate) async fn submit(&self, once: &str, to: Address, wei: u64, data: &str) -> Result<Transaction> {
-        let call = Call { to: Some(format!("{to:#x}")), data: data.into(), value: Some(wei.to_string()) };
+        let to = Some(format!("{to:#x}"));
+        let call = Call { to, data: Some(data.into()), value: Some(wei.to_string()), ..Call::default() };
         let mut cx = self.cx.clone();
         cx.once = Some(Once { key: once.into(), fingerprint: format!("{call:?}").into() });
-        self.relay.submit(&cx, Submit { chain: Name::NeoX, account: self.account(), call }).await
+        let (chain, account) = (Name::NeoX, self.account());
+        self.relay.submit(&cx, Submit { chain, account, call, max_fee: None, valid_for_ms: None }).await
     }
 
     pub(crate) async fn find(&self, id: &str) -> Transaction {
