@@ -5,6 +5,7 @@
 
 pub mod audit;
 mod chain;
+pub mod contracts;
 pub mod identity;
 mod page;
 pub mod relay;
