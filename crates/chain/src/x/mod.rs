@@ -17,7 +17,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use abi::{Abi, Artefact, Named};
 use alloy_primitives::U64;
-pub use alloy_primitives::{Address, B256, U256};
+pub use alloy_primitives::{Address, B256, U256, keccak256};
 use async_trait::async_trait;
 pub use fee::{FeePolicy, Fees};
 pub use key::Key;
@@ -125,6 +125,16 @@ impl NeoX {
             })
             .await?;
         Ok(code.to_vec())
+    }
+
+    /// What a contract holds in a slot of its storage after the last block.
+    pub async fn storage(&self, contract: Address, slot: B256) -> Result<B256> {
+        let held: U256 = self
+            .ask("the storage of a contract", move |node| async move {
+                node.call("eth_getStorageAt", json!([contract, slot, As::Latest.tag()])).await
+            })
+            .await?;
+        Ok(held.into())
     }
 
     /// What every endpoint that answers says of an account's nonce, the greatest; nodes that have just restarted say
