@@ -6,6 +6,12 @@ CREATE TABLE relay_requests (
     account text COLLATE "C" NOT NULL,
     subject text COLLATE "C" NOT NULL,
     intent json NOT NULL,
+    -- the most it may cost, in the smallest unit of its chain
+    max_fee text COLLATE "C",
+    -- when it is given up, where no block has it by then
+    valid_until timestamptz,
+    -- its owner wants it to end
+    cancelled boolean NOT NULL DEFAULT false,
     -- accepted, simulated, signed, sent, seen, final, failed, replaced, expired
     state text COLLATE "C" NOT NULL,
     reason text COLLATE "C",
@@ -35,8 +41,7 @@ CREATE TABLE relay_steps (
     PRIMARY KEY (tenant_id, request_id, number)
 );
 
--- Signed transactions, stored before they are first sent. `place` is the nonce on Neo X, and the last block that
--- may have it on Neo N3.
+-- Signed transactions of Neo X, stored before they are first sent. `place` is the nonce.
 CREATE TABLE relay_tries (
     tenant_id text COLLATE "C" NOT NULL,
     chain text COLLATE "C" NOT NULL,
@@ -50,6 +55,25 @@ CREATE TABLE relay_tries (
     raw bytea NOT NULL,
     made_at timestamptz NOT NULL,
     PRIMARY KEY (chain, account, place, number)
+);
+
+-- Signed transactions of Neo N3, stored before they are first sent. Those of one parcel carry the same requests and
+-- exclude each other; a void one carries nothing and only keeps the others out.
+CREATE TABLE relay_parcels (
+    tenant_id text COLLATE "C" NOT NULL,
+    chain text COLLATE "C" NOT NULL,
+    account text COLLATE "C" NOT NULL,
+    parcel bigint NOT NULL,
+    number bigint NOT NULL,
+    hash bytea NOT NULL,
+    requests json NOT NULL,
+    is_void boolean NOT NULL,
+    -- the last block that may have it
+    valid_until bigint NOT NULL,
+    network_fee bigint NOT NULL,
+    raw bytea NOT NULL,
+    made_at timestamptz NOT NULL,
+    PRIMARY KEY (chain, account, parcel, number)
 );
 
 -- One for each account that sends. Whoever holds it signs for it; the fence grows with each holder, and a write
@@ -68,6 +92,7 @@ CREATE TABLE relay_lanes (
 SELECT nsl_protect('relay_requests');
 SELECT nsl_protect('relay_steps');
 SELECT nsl_protect('relay_tries');
+SELECT nsl_protect('relay_parcels');
 SELECT nsl_protect('relay_lanes');
 
 -- Accounts whose keys are kept here: sealed under a data key of the tenant that no person's erasure reaches.

@@ -6,6 +6,12 @@ CREATE TABLE relay_requests (
     account TEXT NOT NULL,
     subject TEXT NOT NULL,
     intent TEXT NOT NULL,
+    -- the most it may cost, in the smallest unit of its chain
+    max_fee TEXT,
+    -- when it is given up, where no block has it by then
+    valid_until INTEGER,
+    -- its owner wants it to end
+    cancelled INTEGER NOT NULL DEFAULT 0,
     -- accepted, simulated, signed, sent, seen, final, failed, replaced, expired
     state TEXT NOT NULL,
     reason TEXT,
@@ -35,8 +41,7 @@ CREATE TABLE relay_steps (
     PRIMARY KEY (tenant_id, request_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- Signed transactions, stored before they are first sent. `place` is the nonce on Neo X, and the last block that
--- may have it on Neo N3.
+-- Signed transactions of Neo X, stored before they are first sent. `place` is the nonce.
 CREATE TABLE relay_tries (
     tenant_id TEXT NOT NULL,
     chain TEXT NOT NULL,
@@ -50,6 +55,25 @@ CREATE TABLE relay_tries (
     raw BLOB NOT NULL,
     made_at INTEGER NOT NULL,
     PRIMARY KEY (chain, account, place, number)
+) STRICT;
+
+-- Signed transactions of Neo N3, stored before they are first sent. Those of one parcel carry the same requests and
+-- exclude each other; a void one carries nothing and only keeps the others out.
+CREATE TABLE relay_parcels (
+    tenant_id TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    account TEXT NOT NULL,
+    parcel INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    hash BLOB NOT NULL,
+    requests TEXT NOT NULL,
+    is_void INTEGER NOT NULL,
+    -- the last block that may have it
+    valid_until INTEGER NOT NULL,
+    network_fee INTEGER NOT NULL,
+    raw BLOB NOT NULL,
+    made_at INTEGER NOT NULL,
+    PRIMARY KEY (chain, account, parcel, number)
 ) STRICT;
 
 -- One for each account that sends. Whoever holds it signs for it; the fence grows with each holder, and a write
