@@ -1,4 +1,4 @@
-.PHONY: run test check fmt bench chaos coverage
+.PHONY: run test check fmt bench chaos chaos-relayer coverage
 
 run: # Build nsl and run it on embedded engines, with nodes of both chains beside it where they can be downloaded
 	@scripts/run.sh $(ARGS)
@@ -17,6 +17,9 @@ bench: # Measure, beside the engines' own numbers; writes docs/BENCHMARKS.md
 
 chaos: # Kill -9 under load, N times; prints kills, acknowledged, lost
 	@scripts/chaos.sh $(or $(N),20)
+
+chaos-relayer: # Transactions of one account while everything fails: N=5000 CHAIN=neo-x SECONDS=3 unless said otherwise
+	@scripts/chaos-relayer.sh $(or $(N),5000) $(or $(CHAIN),neo-x) $(or $(SECONDS),3)
 
 coverage: # Line coverage of all tests; fails under 80 %
 	@cargo xtask coverage

@@ -25,6 +25,7 @@ mod postgres;
 mod process;
 mod rabbitmq;
 mod redis;
+mod relayer;
 mod s3;
 mod shared;
 
@@ -40,4 +41,5 @@ pub use postgres::{Postgres, PostgresOptions};
 pub use process::{Process, Signal, eventually};
 pub use rabbitmq::{RabbitMq, Vhost};
 pub use redis::{Redis, Sentinel};
+pub use relayer::{Befallen, Chain, Storm, Tally};
 pub use s3::S3;
