@@ -94,7 +94,7 @@ fn ended(outcome: Result<(), Failure>, as_json: bool) -> ExitCode {
 
 /// Runs a command that waits for a server or a database.
 fn ask(command: impl Future<Output = Result<Done, Failure>>) -> Result<Done, Failure> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     runtime.map_err(anyhow::Error::from)?.block_on(command)
 }
 

@@ -74,7 +74,12 @@ impl Reach {
         Ok(Client { http: self.http(&base)?, base, key })
     }
 
-    fn data_dir(&self, environment: &Environment) -> PathBuf {
+    /// Whether a server was named, beside what `nsl dev` left.
+    pub(crate) fn is_named(&self, environment: &Environment) -> bool {
+        self.url.is_some() || environment.get("NSL_URL").is_some_and(|url| !url.is_empty())
+    }
+
+    pub(crate) fn data_dir(&self, environment: &Environment) -> PathBuf {
         data_dir(self.data_dir.as_deref(), environment)
     }
 

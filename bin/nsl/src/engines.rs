@@ -9,16 +9,17 @@ use nsl_ledger::{ChainKey, Ledger};
 use nsl_rpc::Problems;
 use nsl_sql::{Db, Migrations};
 
-use crate::settings::Settings;
+use crate::{chains::Chains, settings::Settings};
 
 /// The tables of all that the platform consists of, in the order in which they build on each other.
-pub(crate) static MIGRATIONS: [&Migrations; 6] = [
+pub(crate) static MIGRATIONS: [&Migrations; 7] = [
     &nsl_sql::BASE,
     &nsl_engine::queue::MIGRATIONS,
     &nsl_keyring::MIGRATIONS,
     &nsl_ledger::MIGRATIONS,
     &nsl_identity::MIGRATIONS,
     &nsl_storage::MIGRATIONS,
+    &nsl_relay::MIGRATIONS,
 ];
 
 const SECRET_BYTES: usize = 32;
@@ -46,6 +47,8 @@ pub(crate) struct Engines {
     pub(crate) cache: Cache,
     pub(crate) limits: Limits,
     pub(crate) queue: Queue,
+    pub(crate) chains: Chains,
+    pub(crate) process: ProcessId,
 }
 
 /// Gathers what is wrong, so that an operator hears of all of it.
@@ -115,19 +118,21 @@ impl Engines {
             Some(key) => wrong.keep("opening SQL", database(settings, &clock, key, schema).await),
             None => None,
         };
+        let chains = wrong.keep("opening the chains", Chains::open(&settings.chain));
         let all = (redis, blobs, secrets, root, chain_key, db);
         let whole = match all {
             (Some(redis), Some(blobs), Some(secrets), Some(root), Some(chain_key), Some(db)) => {
                 let keyring = Keyring::new(db.clone(), Arc::new(root), Arc::clone(&clock));
                 let process = ProcessId::fresh();
-                let ledger = Ledger::new(db.clone(), keyring.clone(), Arc::clone(&clock), chain_key.clone(), process);
+                let ledger =
+                    Ledger::new(db.clone(), keyring.clone(), Arc::clone(&clock), chain_key.clone(), process.clone());
                 let cache = Cache::build(&settings.cache, redis.as_ref(), Arc::clone(&clock));
                 let limits = Limits::build(&settings.limits.engine, redis.as_ref(), Arc::clone(&clock));
                 let queue = Queue::build(&settings.queue, db.clone(), Arc::clone(&clock));
                 let cache = wrong.keep("opening the cache", cache);
                 let limits = wrong.keep("opening the limits", limits);
                 let queue = wrong.keep("opening the queue", queue);
-                cache.zip(limits).zip(queue).map(|((cache, limits), queue)| Self {
+                cache.zip(limits).zip(queue).zip(chains).map(|(((cache, limits), queue), chains)| Self {
                     clock,
                     secrets,
                     redis,
@@ -139,6 +144,8 @@ impl Engines {
                     cache,
                     limits,
                     queue,
+                    chains,
+                    process,
                 })
             }
             _ => None,
@@ -165,6 +172,7 @@ impl Engines {
                 Ok(())
             }
         });
+        self.chains.run(tasks);
         let queue = self.queue.clone();
         tasks.supervise("queue", move |stop| {
             let queue = queue.clone();

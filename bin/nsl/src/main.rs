@@ -3,9 +3,12 @@
 //! Holds: only this crate knows which services exist; everything that can fail at a start fails before a
 //! port opens, and all of it is said at once; a key is never an argument, since arguments are seen by all.
 
+mod chain_problems;
+mod chains;
 mod cli;
 mod client;
 mod commands;
+mod desk;
 mod dev;
 mod engines;
 mod exit;
@@ -15,6 +18,7 @@ mod migrate;
 mod openapi;
 mod process;
 mod serve;
+mod server;
 mod settings;
 mod show;
 #[cfg(test)]

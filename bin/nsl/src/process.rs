@@ -44,6 +44,7 @@ pub(crate) struct Process {
 pub(crate) struct Parts {
     pub(crate) engines: Engines,
     pub(crate) identity: nsl_rpc::Handle<nsl_api::identity::IdentityClient>,
+    pub(crate) relay: nsl_rpc::Handle<nsl_api::relay::RelayClient>,
     pub(crate) public: Serving,
     pub(crate) internal: Serving,
     pub(crate) ops: Serving,
@@ -78,9 +79,14 @@ impl Process {
         }
     }
 
-    /// Runs until a stop signal, then ends: what is in flight finishes, what was promised is on disk.
+    /// Runs until a stop signal, then ends.
     pub(crate) async fn run(self) -> anyhow::Result<()> {
         stop_signal().await?;
+        self.end().await
+    }
+
+    /// What is in flight finishes, what was promised is on disk.
+    pub(crate) async fn end(self) -> anyhow::Result<()> {
         let signal = Instant::now();
         stop::end_at_the_latest(signal)?;
         let budget = Budget::new(signal, &self.parts.shutdown);
@@ -141,7 +147,7 @@ impl Parts {
             move |stop| keep_numbers(metrics.clone(), db.clone(), stop)
         });
         health.run(&tasks).await;
-        let Wired { public: open, internal: calls, identity, storage, here, .. } = wired;
+        let Wired { public: open, internal: calls, identity, relay, storage, here, .. } = wired;
         let ops = ops.serve(ops::router(&health, &metrics, info.clone()));
         let internal = internal.serve(calls);
         let redirect = redirect.map(|listener: Listener| {
@@ -156,7 +162,7 @@ impl Parts {
         health.started();
         tracing::info!(profile = %loaded.profile, services = here.join(", "), public = public.url(), "ready");
         let shutdown = settings.shutdown.clone();
-        Ok(Self { engines, identity, public, internal, ops, redirect, edge, storage, health, tasks, shutdown })
+        Ok(Self { engines, identity, relay, public, internal, ops, redirect, edge, storage, health, tasks, shutdown })
     }
 
     /// Hands on what changes in the configuration while running.
@@ -219,6 +225,7 @@ fn watch_engines(health: &Health, settings: &Settings, engines: &Engines, wired:
             async move { up.then_some(()).context("RabbitMQ does not answer") }
         });
     }
+    engines.chains.watch(health);
     for channel in wired.channels.iter().cloned().map(Arc::new) {
         health.check(&format!("peer {}", channel.service()), Kind::Supporting, move || {
             let reached = channel.state().iter().any(|address| address.circuit != Circuit::Open);

@@ -22,8 +22,10 @@ use nsl_kit::{
 };
 use serde::Deserialize;
 
+use crate::chains::ChainSettings;
+
 /// The names that a configuration may use for services, in the order in which they depend on each other.
-pub(crate) const SERVICES: [&str; 3] = ["audit", "identity", "storage"];
+pub(crate) const SERVICES: [&str; 4] = ["audit", "identity", "storage", "relay"];
 
 /// Settings that take effect while running; the others need a restart.
 pub(crate) const RELOADABLE: &[&str] = &[
@@ -46,6 +48,7 @@ pub(crate) struct Settings {
     pub(crate) auth: AuthSettings,
     pub(crate) blobs: BlobsConfig,
     pub(crate) cache: CacheConfig,
+    pub(crate) chain: ChainSettings,
     pub(crate) cors: CorsSettings,
     pub(crate) edge: EdgeSettings,
     pub(crate) http: HttpSettings,
@@ -160,11 +163,11 @@ impl Settings {
         for Mistake { key, why } in engines.into_iter().flatten() {
             mistakes.add(key, why);
         }
-        for wrong in self.sql.check() {
+        for wrong in self.sql.check().into_iter().chain(self.chain.check()) {
             // A sentence there begins with the setting that it is about.
-            let (path, why) =
-                wrong.split_once(' ').filter(|(path, _)| path.starts_with("sql.")).unwrap_or(("", &wrong));
-            mistakes.add(path, why);
+            let about = |path: &str| path.starts_with("sql.") || path.starts_with("chain.");
+            let (path, why) = wrong.split_once(' ').filter(|(path, _)| about(path)).unwrap_or(("", &wrong));
+            mistakes.add(path.trim_end_matches(':'), why);
         }
         if self.needs_redis() && self.redis.url.is_empty() {
             mistakes.add("redis.url", "must be set: cache.engine or limits.engine is \"redis\"");

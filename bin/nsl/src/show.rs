@@ -44,7 +44,11 @@ fn cell(value: &Value) -> String {
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
         other => other.to_string(),
     };
-    // What others wrote must not steer the terminal.
+    clean(&text)
+}
+
+/// Text on one line: what others wrote must not steer the terminal.
+pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -12,7 +12,8 @@ use crate::openapi;
 
 /// These end a start-up, a command or a worker's try, or are said between a queue and its consumer: never an answer
 /// to a request.
-const INNER: [&str; 9] = [
+const INNER: [&str; 10] = [
+    "relay.lane_lost",
     "storage.request_taken",
     "peer.key_missing",
     "peer.key_short",

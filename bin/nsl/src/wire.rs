@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::Router;
-use nsl_api::{audit::AuditClient, identity::IdentityClient, storage::StorageClient};
+use nsl_api::{audit::AuditClient, identity::IdentityClient, relay::RelayClient, storage::StorageClient};
 use nsl_core::Secret;
 use nsl_edge::{Edge, Face, Parts};
 use nsl_engine::secrets::Secrets;
@@ -22,6 +22,7 @@ pub(crate) struct Wired {
     pub(crate) internal: Router,
     pub(crate) edge: Edge,
     pub(crate) identity: Handle<IdentityClient>,
+    pub(crate) relay: Handle<RelayClient>,
     /// When it runs here.
     pub(crate) storage: Option<nsl_storage::Built>,
     /// The services that run here.
@@ -89,7 +90,22 @@ pub(crate) async fn wire(
         })
         .await;
 
-    let faces = faces(audit.get(), identity.get(), storage.get());
+    let relay: Handle<RelayClient> = wire
+        .add(async || {
+            let (keyring, x) = (engines.keyring.clone(), engines.chains.x.clone());
+            let accounts = nsl_relay::Accounts::new(db.clone(), keyring, ledger.clone(), Arc::clone(&clock), x);
+            let parts = nsl_relay::Parts {
+                db: db.clone(),
+                ledger: ledger.clone(),
+                clock: Arc::clone(&clock),
+                accounts: Arc::new(accounts),
+                process: engines.process.clone(),
+            };
+            Ok(nsl_relay::build(pace(), parts, tasks))
+        })
+        .await;
+
+    let faces = faces(audit.get(), identity.get(), storage.get(), relay.get());
     let (here, channels) = (wire.here().to_vec(), wire.channels().cloned().collect());
     let made = make_edge(settings, engines, &identity, &audit, trace);
     if let Err(error) = &made {
@@ -99,12 +115,22 @@ pub(crate) async fn wire(
     let made = made?;
     let public = made.serve(faces);
     let made = edge.get_or_init(|| made).clone();
-    Ok(Wired { public, internal, edge: made, identity, storage: built, here, channels })
+    Ok(Wired { public, internal, edge: made, identity, relay, storage: built, here, channels })
+}
+
+fn pace() -> nsl_relay::Pace {
+    nsl_relay::Pace {
+        most: 64,
+        together: 16,
+        resend: std::time::Duration::from_secs(3),
+        raise: std::time::Duration::from_secs(30),
+        most_price: 1_000_000_000_000,
+    }
 }
 
 /// Every scope that a service of this program asks for, wherever it runs: what API keys can be given.
 pub(crate) fn scopes() -> Vec<&'static str> {
-    [nsl_storage::SCOPES, nsl_identity::SCOPES, nsl_audit::SCOPES].concat()
+    [nsl_storage::SCOPES, nsl_identity::SCOPES, nsl_audit::SCOPES, nsl_relay::SCOPES].concat()
 }
 
 /// What this process shows to the public: each service that it has a client of.
@@ -112,8 +138,15 @@ pub(crate) fn faces(
     audit: Option<AuditClient>,
     identity: Option<IdentityClient>,
     storage: Option<StorageClient>,
+    relay: Option<RelayClient>,
 ) -> Vec<Face> {
-    let faces = [storage.map(nsl_storage::face), identity.map(nsl_identity::face), audit.map(nsl_audit::face)];
+    let faces = [
+        storage.map(nsl_storage::face),
+        relay.map(nsl_relay::face),
+        identity.map(nsl_identity::face),
+        audit.map(nsl_audit::face),
+        Some(crate::chain_problems::face()),
+    ];
     faces.into_iter().flatten().collect()
 }
 

@@ -25,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "nsl",
         &[
             "core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "edge", "neo", "neo-rpc", "chain",
-            "devnet", "identity", "storage", "audit",
+            "devnet", "identity", "storage", "audit", "relay", "contracts",
         ],
     ),
     ("bench", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "edge", "sandbox"]),

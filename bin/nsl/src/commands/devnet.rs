@@ -127,7 +127,9 @@ impl Devnet {
                     cache: None,
                 };
                 let up = Nodes::up(&dir, given).await.map_err(failure)?;
-                Ok(Done { json: described(&up.devnet).to_string(), shown: shown(&up) })
+                let words = shown(&up);
+                let found = Found { n3: Some(up.devnet.n3), x: Some(up.devnet.x) };
+                Ok(Done { json: found.described().unwrap_or_default().to_string(), shown: words })
             }
             Command::Down { forget, place } => {
                 let dir = place.dir(environment);
@@ -149,41 +151,76 @@ impl Devnet {
     }
 }
 
+/// The nodes of a data directory, as far as they run.
+#[derive(Default)]
+pub(crate) struct Found {
+    n3: Option<N3>,
+    x: Option<X>,
+}
+
 /// Starts or finds the devnet of a data directory, with everything as it was.
-pub(crate) async fn up(data_dir: &Path) -> Result<Nodes, Failure> {
-    Nodes::up(&below(data_dir), Given::default()).await.map(|up| up.devnet).map_err(failure)
+pub(crate) async fn up(data_dir: &Path) -> Result<Found, Failure> {
+    let up = Nodes::up(&below(data_dir), Given::default()).await.map_err(failure)?;
+    Ok(Found { n3: Some(up.devnet.n3), x: Some(up.devnet.x) })
+}
+
+/// Finds what of it runs.
+pub(crate) async fn find(data_dir: &Path) -> Result<Found, Failure> {
+    let dir = below(data_dir);
+    if !dir.exists() {
+        return Ok(Found::default());
+    }
+    let (n3, x) = Nodes::find(&dir).await.map_err(failure)?;
+    Ok(Found { n3, x })
 }
 
 /// The settings by which services reach these nodes.
-pub(crate) fn settings(nodes: &Nodes) -> Vec<String> {
-    // Sections that this program does not have yet would be refused.
-    let known = |section: &str| nsl_kit::config::DEFAULTS.lines().any(|line| line == section);
+pub(crate) fn settings(nodes: &Found) -> Vec<(&'static str, String)> {
     let mut settings = Vec::new();
-    if known("[chain.neo_n3]") {
-        settings.push(format!("chain.neo_n3.endpoints={}", nodes.n3.rpc));
-        settings.push(format!("chain.neo_n3.magic={}", nodes.n3.magic));
+    if let Some(n3) = &nodes.n3 {
+        settings.push(("chain.neo_n3.endpoints", n3.rpc.clone()));
+        settings.push(("chain.neo_n3.magic", n3.magic.to_string()));
     }
-    if known("[chain.neo_x]") {
-        settings.push(format!("chain.neo_x.endpoints={}", nodes.x.rpc));
-        settings.push(format!("chain.neo_x.chain_id={}", nodes.x.chain_id));
+    if let Some(x) = &nodes.x {
+        settings.push(("chain.neo_x.endpoints", x.rpc.clone()));
+        settings.push(("chain.neo_x.chain_id", x.chain_id.to_string()));
     }
     settings
 }
 
-/// Two more lines of what `nsl dev` says.
-pub(crate) fn line(described: &Value) -> String {
-    let text = |node: &str, field: &str| described[node][field].as_str().unwrap_or_default().to_owned();
-    format!("\n  neo-n3  {}\n  neo-x   {}   nsl devnet status, fund, down", text("n3", "rpc"), text("x", "rpc"))
-}
+impl Found {
+    pub(crate) fn n3_account(&self) -> Option<&Account> {
+        self.n3.as_ref()?.accounts.first()
+    }
 
-/// What programs are told about running nodes.
-pub(crate) fn described(nodes: &Nodes) -> Value {
-    json!({
-        "n3": describe_n3(&nodes.n3),
-        "x": describe_x(&nodes.x),
-        "accounts": nodes.accounts(),
-        "warning": WARNING,
-    })
+    pub(crate) fn x_account(&self) -> Option<&Account> {
+        self.x.as_ref()?.accounts.first()
+    }
+
+    pub(crate) fn is_any(&self) -> bool {
+        self.n3.is_some() || self.x.is_some()
+    }
+
+    /// What programs are told of them.
+    pub(crate) fn described(&self) -> Option<Value> {
+        let accounts = self.n3.iter().flat_map(|n3| &n3.accounts).chain(self.x.iter().flat_map(|x| &x.accounts));
+        self.is_any().then(|| {
+            json!({
+                "n3": self.n3.as_ref().map(describe_n3),
+                "x": self.x.as_ref().map(describe_x),
+                "accounts": accounts.collect::<Vec<_>>(),
+                "warning": WARNING,
+            })
+        })
+    }
+
+    /// Two more lines of what `nsl dev` says.
+    pub(crate) fn lines(&self) -> String {
+        let n3 = self.n3.as_ref().map(|n3| format!("\n  neo-n3  {}", n3.rpc)).unwrap_or_default();
+        let x = self.x.as_ref().map(|x| format!("\n  neo-x   {}", x.rpc)).unwrap_or_default();
+        let hint = if self.is_any() { "   nsl devnet status, fund, down" } else { "" };
+        format!("{n3}{x}{hint}")
+    }
 }
 
 fn describe_n3(node: &N3) -> Value {

@@ -24,10 +24,28 @@ pub(super) fn shown(path: &str, value: &Value) -> Value {
         return Value::String(HIDDEN.to_owned());
     }
     match value {
+        Value::String(text) if is_endpoint(path) => Value::String(host_of(text)),
         Value::String(text) => Value::String(without_passwords(text)),
-        Value::Array(items) => Value::Array(items.iter().map(|item| shown("", item)).collect()),
+        Value::Array(items) => {
+            let path = if is_endpoint(path) { path } else { "" };
+            Value::Array(items.iter().map(|item| shown(path, item)).collect())
+        }
         other => other.clone(),
     }
+}
+
+/// URLs of nodes: providers put a customer's key into the path or the name of the user.
+fn is_endpoint(path: &str) -> bool {
+    path.rsplit('.').next() == Some("endpoints")
+}
+
+/// A URL without what may be secret in it.
+fn host_of(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return HIDDEN.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let whole = format!("{scheme}://{host}");
+    if text.trim_end_matches('/') == whole { whole } else { format!("{whole}/{HIDDEN}") }
 }
 
 /// Hides the password of a URL or of a `key=value` connection text, and whatever a query says of one.
@@ -84,6 +102,15 @@ mod tests {
         ] {
             assert_eq!(without_passwords(given), expected);
         }
+    }
+
+    #[test]
+    fn of_endpoints_only_the_host_is_shown() {
+        let given = ["http://127.0.0.1:20332/", "https://u:hunter2@n3.example/v1/hunter3?k=hunter4", "hunter5"];
+        let given = Value::Array(given.iter().map(|url| Value::String((*url).to_owned())).collect());
+        let expected = ["http://127.0.0.1:20332", "https://n3.example/[secret]", "[secret]"];
+        let said = shown("chain.neo_n3.endpoints", &given);
+        assert_eq!(said, Value::Array(expected.iter().map(|url| Value::String((*url).to_owned())).collect()));
     }
 
     #[test]

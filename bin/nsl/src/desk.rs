@@ -1,0 +1,149 @@
+//! nsl on a desk: embedded engines in one directory, a tenant and a key of its own, and the nodes that run beside.
+
+use std::{fs::File, path::Path, time::Duration};
+
+use anyhow::{Context, bail};
+use aws_lc_rs::digest;
+use nsl_api::{
+    Chain, Revealed,
+    identity::{Authenticate, CreateTenant},
+    relay::{AddAccount, ListAccounts},
+};
+use nsl_core::{Code, Cx, Subject, TenantId};
+use nsl_kit::{Environment, Loader};
+
+use crate::{
+    commands::devnet::{self, Found},
+    engines::{self, Schema},
+    exit::Failure,
+    left::Left,
+    process::{Parts, Process},
+    settings::Settings,
+};
+
+pub(crate) const BY: &str = "nsl dev";
+const BUDGET: Duration = Duration::from_secs(20);
+
+/// One `nsl dev`, or a command in its place, at a time on a directory; the lock ends with the process, however that
+/// ends.
+pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
+
+/// A process that answers, and what a developer needs to talk to it.
+pub(crate) struct Desk {
+    pub(crate) process: Process,
+    pub(crate) left: Left,
+    /// The tenant and the key are new.
+    pub(crate) fresh: bool,
+    pub(crate) nodes: Found,
+}
+
+/// Whether nodes of both chains are started, or only found where they run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Nodes {
+    Start,
+    Find,
+}
+
+/// As for `serve`, with defaults for a desk: embedded engines, loopback, secrets made when missing.
+pub(crate) fn loader(loader: Loader, ports: [u16; 3], log: (&str, &str)) -> Loader {
+    let loopback = |port: u16| format!("127.0.0.1:{port}");
+    loader
+        .preset("profile", "development", BY)
+        .preset("data_dir", crate::client::DEFAULT_DATA_DIR, BY)
+        .preset("log.format", log.0, BY)
+        .preset("log.level", log.1, BY)
+        .preset("http.exempt_loopback", "true", BY)
+        .preset("public.address", loopback(ports[0]), BY)
+        .preset("internal.address", loopback(ports[1]), BY)
+        .preset("ops.address", loopback(ports[2]), BY)
+}
+
+/// None when another process has it.
+pub(crate) fn lock(dir: &Path) -> anyhow::Result<Option<Lock>> {
+    engines::prepare(dir)?;
+    let file = dir.join("dev.lock");
+    let lock = File::create(&file).with_context(|| format!("opening {}", file.display()))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(Lock(lock))),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", file.display())),
+    }
+}
+
+pub(crate) fn locked(dir: &Path) -> anyhow::Error {
+    anyhow::anyhow!(
+        "another nsl dev runs on {}: stop it first, also to see its API key by --show-key; the key is in {} as well, \
+         where the command line finds it",
+        dir.display(),
+        Left::file(dir).display()
+    )
+}
+
+impl Desk {
+    /// Starts a process on a directory that is locked.
+    pub(crate) async fn open(
+        mut loader: Loader,
+        environment: &Environment,
+        dir: &Path,
+        nodes: Nodes,
+    ) -> Result<Self, Failure> {
+        let nodes = match nodes {
+            Nodes::Start => devnet::up(dir).await?,
+            Nodes::Find => devnet::find(dir).await?,
+        };
+        for (setting, value) in devnet::settings(&nodes) {
+            loader = loader.preset(setting, value, "nsl devnet");
+        }
+        let loaded = loader.load::<Settings>()?;
+        let process = Process::start(loader, loaded, environment, Schema::Migrate).await?;
+        let (left, fresh) = first_key(&process.parts, dir).await?;
+        adopt(&process.parts, &left, &nodes).await?;
+        Ok(Self { process, left, fresh, nodes })
+    }
+}
+
+/// The tenant and key of the first start, which later starts find again. The flag says that they are new.
+async fn first_key(parts: &Parts, dir: &Path) -> anyhow::Result<(Left, bool)> {
+    let identity = parts.identity.need()?;
+    let url = parts.public.url().to_owned();
+    if let Some(left) = Left::read(dir)? {
+        let cx = Cx::system(TenantId::parse(&left.tenant)?, BUDGET);
+        let digest = hex::encode(digest::digest(&digest::SHA256, left.api_key.0.as_bytes()));
+        if let Err(error) = identity.authenticate(&cx, Authenticate { digest }).await {
+            anyhow::ensure!(error.code == Code::Unauthenticated, error);
+            let file = Left::file(dir);
+            tracing::warn!(file = %file.display(), "the API key in this file works no longer: delete it to get a new tenant and key");
+        }
+        let left = Left { url, ..left };
+        left.write(dir)?;
+        return Ok((left, false));
+    }
+    let cx = Cx::system(TenantId::parse(nsl_ledger::PLATFORM)?, BUDGET);
+    let request = CreateTenant { name: "development".to_owned(), subject: Subject::parse("developer")? };
+    let made = identity.create_tenant(&cx, request).await?;
+    let Revealed(key) = made.key.secret;
+    let left = Left { url, tenant: made.tenant.to_string(), api_key: Revealed(key) };
+    left.write(dir)?;
+    Ok((left, true))
+}
+
+/// Gives the tenant an account with money on each chain where it has none: the devnet's first one.
+async fn adopt(parts: &Parts, left: &Left, nodes: &Found) -> anyhow::Result<()> {
+    let relay = parts.relay.need()?;
+    let cx = Cx::system(TenantId::parse(&left.tenant)?, BUDGET);
+    for (chain, account) in [(Chain::NeoN3, nodes.n3_account()), (Chain::NeoX, nodes.x_account())] {
+        let Some(account) = account else { continue };
+        if !relay.list_accounts(&cx, ListAccounts { chain }).await?.items.is_empty() {
+            continue;
+        }
+        let key = Some(Revealed(account.key.clone()));
+        let add = AddAccount { chain, label: "devnet".to_owned(), key, wallet: None };
+        match relay.add_account(&cx, add).await {
+            Ok(_) => {}
+            // Another tenant of this directory has it.
+            Err(error) if error.slug == "relay.account_taken" => {}
+            Err(error) => bail!(error),
+        }
+    }
+    Ok(())
+}

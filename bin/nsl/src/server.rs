@@ -1,0 +1,47 @@
+//! The server that a command talks to: the one that runs, or else one in this process for as long as the command takes.
+
+use nsl_kit::Environment;
+
+use crate::{
+    client::{Client, Reach},
+    commands::{config::Configure, devnet},
+    desk::{self, Desk, Lock, Nodes},
+    exit::Failure,
+    left::Left,
+    process::Process,
+};
+
+pub(crate) struct Server {
+    client: Client,
+    here: Option<(Process, Lock)>,
+}
+
+impl Server {
+    /// Without a server that is named or running, the data directory is worked on directly, if it has been used: what
+    /// the command leaves undone is gone on with by the next process that works on it.
+    pub(crate) async fn reach(reach: &Reach, environment: &Environment) -> Result<Self, Failure> {
+        let dir = reach.data_dir(environment);
+        let used = || -> anyhow::Result<bool> { Ok(dir.is_dir() && Left::read(&dir)?.is_some()) };
+        if reach.is_named(environment) || !(used()? || devnet::find(&dir).await?.is_any()) {
+            return Ok(Self { client: reach.client(environment)?, here: None });
+        }
+        let Some(lock) = desk::lock(&dir)? else {
+            return Ok(Self { client: reach.client(environment)?, here: None });
+        };
+        let configure = Configure { data_dir: Some(dir.clone()), ..Configure::default() };
+        let loader = desk::loader(configure.loader(environment.clone()), [0, 0, 0], ("text", "error"));
+        let Desk { process, .. } = Desk::open(loader, environment, &dir, Nodes::Find).await?;
+        Ok(Self { client: reach.client(environment)?, here: Some((process, lock)) })
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) async fn end(self) -> Result<(), Failure> {
+        if let Some((process, _lock)) = self.here {
+            process.end().await?;
+        }
+        Ok(())
+    }
+}
