@@ -9,12 +9,25 @@ pub enum Error {
     Trailing(usize),
     /// A count or a length is beyond what the protocol allows.
     #[error("{what} is {size}, and {most} is the most")]
-    TooLarge { what: &'static str, size: u64, most: u64 },
+    TooLarge {
+        /// What was read or made.
+        what: &'static str,
+        /// How large it is.
+        size: u64,
+        /// How large it may be.
+        most: u64,
+    },
     /// Something has a form that the protocol does not know or forbids.
     #[error("{what}: {why}")]
-    Malformed { what: &'static str, why: String },
+    Malformed {
+        /// What was read or made.
+        what: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
+/// What the functions of this library return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Shorthand for [`Error::Malformed`].

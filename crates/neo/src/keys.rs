@@ -28,6 +28,7 @@ impl PrivateKey {
             .map_err(|_| malformed("private key", "not a number within the curve's order"))
     }
 
+    /// The number of 32 bytes, big-endian.
     pub fn to_bytes(&self) -> Zeroizing<[u8; 32]> {
         Zeroizing::new(self.0.to_bytes().into())
     }
@@ -45,6 +46,7 @@ impl PrivateKey {
         }
     }
 
+    /// Writes the wallet import format. Whoever has it has the key.
     pub fn to_wif(&self) -> Zeroizing<String> {
         let mut bytes = Zeroizing::new([0x80; 34]);
         bytes[1..33].copy_from_slice(self.to_bytes().as_slice());
@@ -52,6 +54,7 @@ impl PrivateKey {
         Zeroizing::new(base58check(bytes.as_slice()))
     }
 
+    /// The public key that belongs to it.
     pub fn public(&self) -> PublicKey {
         PublicKey(*self.0.verifying_key())
     }
@@ -102,6 +105,7 @@ impl PublicKey {
         Hash160::of_script(&self.verification_script())
     }
 
+    /// The address of that account.
     pub fn address(&self) -> String {
         self.script_hash().address()
     }

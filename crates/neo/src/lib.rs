@@ -7,6 +7,8 @@
 //! - Input of strangers never panics and never costs more memory than a small multiple of its own size.
 //! - Secrets are wiped from memory when they are dropped, and never appear in `Debug` or an error.
 
+#![deny(missing_docs)]
+
 pub mod account;
 pub mod block;
 pub mod context;

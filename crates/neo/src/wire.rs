@@ -4,9 +4,12 @@ use crate::error::{Error, Result};
 
 /// Something with a binary form.
 pub trait Wire: Sized {
+    /// Appends its binary form.
     fn write(&self, out: &mut Vec<u8>);
+    /// Reads one from the front of what is left, and refuses what nodes refuse.
     fn read(from: &mut Reader<'_>) -> Result<Self>;
 
+    /// Its binary form.
     fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.write(&mut out);
@@ -29,34 +32,48 @@ pub struct Reader<'a> {
 }
 
 macro_rules! number {
-    ($($name:ident: $type:ty;)*) => {
-        $(pub fn $name(&mut self, what: &'static str) -> Result<$type> {
+    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {
+        $($(#[$doc])* pub fn $name(&mut self, what: &'static str) -> Result<$type> {
             self.array(what).map(<$type>::from_le_bytes)
         })*
     };
 }
 
 impl<'a> Reader<'a> {
+    /// At the beginning of these.
     pub fn new(data: &'a [u8]) -> Self {
         Self { data, at: 0 }
     }
 
-    number! { u8: u8; u16: u16; u32: u32; u64: u64; i64: i64; }
+    number! {
+        /// A byte; `what` names the thing in errors, here and below.
+        u8: u8;
+        /// A little-endian number of two bytes.
+        u16: u16;
+        /// A little-endian number of four bytes.
+        u32: u32;
+        /// A little-endian number of eight bytes.
+        u64: u64;
+        /// A little-endian number of eight bytes in two's complement.
+        i64: i64;
+    }
 
     /// How many bytes were read.
     pub fn position(&self) -> usize {
         self.at
     }
 
+    /// How many bytes are left.
     pub fn remaining(&self) -> usize {
         self.data.len() - self.at
     }
 
-    /// The bytes read since `start`.
+    /// The bytes read since [`Reader::position`] was `start`.
     pub fn since(&self, start: usize) -> &'a [u8] {
-        &self.data[start..self.at]
+        self.data.get(start..self.at).unwrap_or_default()
     }
 
+    /// So many bytes.
     pub fn bytes(&mut self, count: usize, what: &'static str) -> Result<&'a [u8]> {
         if count > self.remaining() {
             return Err(Error::Short(what));
@@ -65,6 +82,7 @@ impl<'a> Reader<'a> {
         Ok(&self.data[self.at - count..self.at])
     }
 
+    /// As many bytes as the type says.
     pub fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N]> {
         self.bytes(N, what)?.try_into().map_err(|_| Error::Short(what))
     }
@@ -80,9 +98,10 @@ impl<'a> Reader<'a> {
         if size > most { Err(Error::TooLarge { what, size, most }) } else { Ok(size) }
     }
 
+    /// A length of at most `most`, and so many bytes.
     pub fn var_bytes(&mut self, most: u64, what: &'static str) -> Result<&'a [u8]> {
         let size = self.var_uint(most, what)?;
-        self.bytes(size as usize, what)
+        self.bytes(usize::try_from(size).unwrap_or(usize::MAX), what)
     }
 
     /// A count of at most `most`, and so many things.
@@ -101,6 +120,7 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Appends a length or count in its shortest form.
 pub fn write_var_uint(value: u64, out: &mut Vec<u8>) {
     match value {
         0..0xfd => out.push(value as u8),
@@ -129,11 +149,13 @@ pub fn var_uint_size(value: u64) -> usize {
     }
 }
 
+/// Appends bytes after their length.
 pub fn write_var_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     write_var_uint(bytes.len() as u64, out);
     out.extend_from_slice(bytes);
 }
 
+/// Appends things after their count.
 pub fn write_list<T: Wire>(items: &[T], out: &mut Vec<u8>) {
     write_var_uint(items.len() as u64, out);
     items.iter().for_each(|item| item.write(out));

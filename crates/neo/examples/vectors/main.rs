@@ -72,7 +72,7 @@ fn mpt_verify(asked: &Value) -> Answer {
     let expected = [("storage_key_hex", Some(&key)), ("value_hex", Some(&value)), ("contract", contract.as_ref())];
     for (name, proven) in expected {
         if let (Some(expected), Some(proven)) = (asked[name].as_str(), proven)
-            && expected != proven
+            && !digits(expected).eq_ignore_ascii_case(digits(proven))
         {
             return Err(format!("{name}: the proof is of {proven}").into());
         }
@@ -94,9 +94,19 @@ fn text<'a>(asked: &'a Value, name: &str) -> Result<&'a str, Box<dyn std::error:
     asked[name].as_str().ok_or_else(|| format!("{name}: text is needed").into())
 }
 
-/// A field that is bytes in hex.
+/// A field that is a number, or a number written as text.
+fn number(asked: &Value, name: &str) -> Result<u64, Box<dyn std::error::Error>> {
+    let number = asked[name].as_u64().or_else(|| asked[name].as_str()?.parse().ok());
+    number.ok_or_else(|| format!("{name}: a number is needed").into())
+}
+
+/// A field that is bytes in hex, with `0x` before it or without.
 fn bytes(asked: &Value, name: &str) -> Result<Vec<u8>, Box<dyn std::error::Error>> {
-    hex::decode(text(asked, name)?).map_err(|error| format!("{name}: {error}").into())
+    hex::decode(digits(text(asked, name)?)).map_err(|error| format!("{name}: {error}").into())
+}
+
+fn digits(text: &str) -> &str {
+    text.strip_prefix("0x").unwrap_or(text)
 }
 
 /// A hash as the test data has it: big-endian without `0x`.

@@ -10,15 +10,21 @@ use neo::{
 };
 use serde_json::{Value, json};
 
-use crate::{Answer, bare, bytes, keys::private_key, text};
+use crate::{Answer, bare, bytes, keys::private_key, number, text};
 
-/// From `signed_hex`, `unsigned_hex` or `json`, the first that is there.
+/// From `signed_hex`, `unsigned_hex` (with the witnesses that `json` has, if it is there too) or `json`, the first that
+/// is there.
 fn transaction(asked: &Value) -> Result<Transaction, Box<dyn std::error::Error>> {
     if asked["signed_hex"].is_string() {
         return Ok(Transaction::from_bytes(&bytes(asked, "signed_hex")?)?);
     }
     if asked["unsigned_hex"].is_string() {
-        return Ok(Transaction::from_unsigned_bytes(&bytes(asked, "unsigned_hex")?)?);
+        let mut tx = Transaction::from_unsigned_bytes(&bytes(asked, "unsigned_hex")?)?;
+        if let Some(witnesses) = asked["json"]["witnesses"].as_array() {
+            tx.witnesses = witnesses.iter().map(witness).collect::<Result<_, _>>()?;
+            tx.check()?;
+        }
+        return Ok(tx);
     }
     match &asked["json"] {
         Value::Null => Err("signed_hex, unsigned_hex or json is needed".into()),
@@ -26,10 +32,18 @@ fn transaction(asked: &Value) -> Result<Transaction, Box<dyn std::error::Error>>
     }
 }
 
+/// As neon-js writes it, or as nodes do.
+fn witness(given: &Value) -> Result<Witness, Box<dyn std::error::Error>> {
+    if given["invocation"].is_string() {
+        return Ok(serde_json::from_value(given.clone())?);
+    }
+    Ok(Witness { invocation: bytes(given, "invocationScript")?, verification: bytes(given, "verificationScript")? })
+}
+
 fn magic(asked: &Value) -> Result<Option<u32>, Box<dyn std::error::Error>> {
     match &asked["magic"] {
         Value::Null => Ok(None),
-        given => Ok(Some(u32::try_from(given.as_u64().ok_or("magic: a number is needed")?)?)),
+        _ => Ok(Some(u32::try_from(number(asked, "magic")?)?)),
     }
 }
 
@@ -98,8 +112,13 @@ pub(crate) fn decode(asked: &Value) -> Answer {
 pub(crate) fn sign(asked: &Value) -> Answer {
     let mut tx = transaction(asked)?;
     let magic = magic(asked)?.ok_or("magic: a number is needed")?;
-    tx.sign(magic, &private_key(asked)?)?;
-    Ok(shown(&tx, Some(magic)))
+    let key = private_key(asked)?;
+    tx.sign(magic, &key)?;
+    let mut shown = shown(&tx, Some(magic));
+    let at = tx.signers.iter().position(|signer| signer.account == key.public().script_hash());
+    let signature = at.and_then(|at| tx.witnesses[at].signatures()).and_then(|all| all.first().copied());
+    shown["signature"] = signature.map(hex::encode).into();
+    Ok(shown)
 }
 
 /// A call of a contract, or, when `script` alone is given, what a script says.
@@ -108,10 +127,13 @@ pub(crate) fn script(asked: &Value) -> Answer {
         let contract: Hash160 = text(asked, "contract_be")?.parse()?;
         let flags = match &asked["call_flags"] {
             Value::Null => CallFlags::ALL,
-            given => CallFlags::try_from(u8::try_from(given.as_u64().ok_or("call_flags: a number is needed")?)?)?,
+            _ => CallFlags::try_from(u8::try_from(number(asked, "call_flags")?)?)?,
         };
         let none = Vec::new();
-        let args = asked["args"].as_array().unwrap_or(&none);
+        let args = match &asked["args"] {
+            Value::Null => &none,
+            given => given.as_array().ok_or("args: a list is needed")?,
+        };
         let args = args.iter().map(Param::from_json).collect::<neo::Result<Vec<_>>>()?;
         Builder::new().call(&contract, text(asked, "operation")?, flags, &args).finish()?
     } else {

@@ -55,6 +55,11 @@ impl Item {
         matches!(self, Self::Keys { keys, .. } if keys.contains(key))
     }
 
+    /// Of how many keys it is.
+    pub(super) fn keys(&self) -> usize {
+        if let Self::Keys { keys, .. } = self { keys.len() } else { 0 }
+    }
+
     pub(super) fn add(&mut self, key: &PublicKey, signature: [u8; 64], message: &[u8]) -> Result<()> {
         let Self::Keys { keys, signatures, .. } = self else {
             return Err(malformed("signing context", "the account takes other than signatures"));

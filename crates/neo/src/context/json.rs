@@ -146,6 +146,10 @@ impl ItemForm {
         for (key, signature) in signatures(self.signatures)? {
             item.add(&key, signature, message)?;
         }
+        // Each is tried with each key: more of them than keys would only cost time.
+        if self.parameters.len() > item.keys() {
+            return Err(malformed("signing context", format!("more signatures than keys of {}", account.address())));
+        }
         // neo-go notes the signature of an account of one key here only.
         for slot in self.parameters {
             if let Some(Param::Signature(signature)) = slot.value {

@@ -83,7 +83,10 @@ fn what_does_not_belong_is_refused() {
     let good = serde_json::to_value(&context).unwrap();
     let account = Hash160::of_script(&script).to_string();
     type Spoil = fn(&mut Value, &str);
-    let wrong: [(&str, Spoil); 7] = [
+    let wrong: [(&str, Spoil); 8] = [
+        ("more signatures than keys", |json, account| {
+            json["items"][account]["parameters"] = json!(vec![json!({"type": "Signature"}); 4]);
+        }),
         ("type", |json, _| json["type"] = "Neo.Network.P2P.Payloads.Header".into()),
         ("hash", |json, _| json["hash"] = json!(crate::Hash256::ZERO)),
         ("data", |json, _| json["data"] = "AAAA".into()),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Account, Contract, MOST_BYTES, Wallet, is_of_legacy};
 use crate::{
+    account,
     error::{Error, Result, malformed},
     hash::Hash160,
     manifest::ParameterType,
@@ -46,7 +47,7 @@ struct ContractForm {
     #[serde(default)]
     script: Option<String>,
     #[serde(default)]
-    parameters: Option<Vec<ParameterForm>>,
+    parameters: Option<Vec<Option<ParameterForm>>>,
     #[serde(default)]
     deployed: Option<bool>,
 }
@@ -97,12 +98,16 @@ fn read_account(form: AccountForm) -> Result<Account> {
 fn read_contract(form: ContractForm) -> Result<Contract> {
     let script = form.script.unwrap_or_default();
     let script = BASE64.decode(script).map_err(|_| malformed("wallet", "the script of an account is not base64"))?;
-    let parameters = form.parameters.unwrap_or_default();
-    Ok(Contract {
-        script,
-        parameters: parameters.into_iter().map(|parameter| (parameter.name, parameter.kind)).collect(),
-        deployed: form.deployed.unwrap_or_default(),
-    })
+    let of_keys = account::read_multi(&script).is_some();
+    let parameter = |(at, given): (usize, Option<ParameterForm>)| match given {
+        Some(parameter) => Ok((parameter.name, parameter.kind)),
+        // neon-js writes nulls for the parameters of an account of several keys: each is a signature.
+        None if of_keys => Ok((format!("parameter{at}"), ParameterType::Signature)),
+        None => Err(malformed("wallet", "a parameter of an account's script is null")),
+    };
+    let parameters = form.parameters.unwrap_or_default().into_iter().enumerate();
+    let parameters = parameters.map(parameter).collect::<Result<_>>()?;
+    Ok(Contract { script, parameters, deployed: form.deployed.unwrap_or_default() })
 }
 
 pub(super) fn write(wallet: &Wallet) -> String {
@@ -129,7 +134,7 @@ fn write_account(account: &Account) -> AccountForm {
                 contract
                     .parameters
                     .iter()
-                    .map(|(name, kind)| ParameterForm { name: name.clone(), kind: *kind })
+                    .map(|(name, kind)| Some(ParameterForm { name: name.clone(), kind: *kind }))
                     .collect(),
             ),
             deployed: Some(contract.deployed),

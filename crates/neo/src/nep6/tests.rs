@@ -94,6 +94,17 @@ fn what_programs_leave_out_is_not_missed() {
 }
 
 #[test]
+fn parameters_that_neon_js_leaves_null_are_signatures() {
+    let nulls = |at: usize| {
+        let mut json: Value = serde_json::from_str(&wallet().to_json()).unwrap();
+        json["accounts"][at]["contract"]["parameters"] = json!([null, null]);
+        Wallet::from_json(json.to_string().as_bytes())
+    };
+    assert_eq!(nulls(1).unwrap(), wallet(), "what is written then is what others write");
+    assert!(nulls(0).unwrap_err().to_string().contains("null"), "of one key, or of a script that nobody knows");
+}
+
+#[test]
 fn what_is_no_wallet_of_n3_is_told_so() {
     assert!(refusal(|w| w["accounts"][0]["address"] = json!("AKkkumHbBipZ46UMZJoFynJMXzSRnBvKcs")).contains("Legacy"));
     assert!(refusal(|w| w["accounts"][3]["address"] = w["accounts"][0]["address"].clone()).contains("twice"));

@@ -23,6 +23,9 @@ use super::{
 };
 use crate::error::{Result, malformed};
 
+/// Characters of an integer of 256 bits with its sign, and some zeros before it.
+const MOST_DIGITS: usize = 100;
+
 /// Writes a script as text.
 pub fn to_text(script: &[u8]) -> Result<String, Flaw> {
     let mut text = String::new();
@@ -50,10 +53,10 @@ impl fmt::Display for Instruction<'_> {
             }),
             Shape::Syscall => self.syscall().map_or(Ok(()), |call| write!(f, " {call}")),
             Shape::Token => write!(f, " {}", signed(self.operand) & 0xffff),
-            Shape::Type => match type_name(self.operand[0]) {
+            Shape::Type => self.operand.iter().try_for_each(|number| match type_name(*number) {
                 Some(name) => write!(f, " {name}"),
-                None => write!(f, " {:#04x}", self.operand[0]),
-            },
+                None => write!(f, " {number:#04x}"),
+            }),
             Shape::Slots(_) => self.operand.iter().try_for_each(|count| write!(f, " {count}")),
         }
     }
@@ -148,6 +151,10 @@ fn assemble(opcode: Opcode, operands: &[Word<'_>], script: &mut Vec<u8>) -> Resu
     match (opcode.shape(), operands) {
         (Shape::Bare, []) => {}
         (Shape::Int(size), [Word::Plain(number)]) => {
+            // Long text would cost quadratic time.
+            if number.len() > MOST_DIGITS {
+                return Err(format!("{} characters are too many for an integer", number.len()));
+            }
             let number: BigInt = number.parse().map_err(|_| format!("{number} is no integer"))?;
             script.extend_from_slice(&fixed(&number, size).ok_or_else(|| format!("{number} is too large"))?);
         }
@@ -283,6 +290,8 @@ mod tests {
             let error = from_text(text).unwrap_err().to_string();
             assert!(error.contains(told), "{text:?}: {error}");
         }
+        let long = format!("PUSHINT256 {}", "9".repeat(1_000_000));
+        assert!(from_text(&long).unwrap_err().to_string().contains("1000000 characters are too many"));
         let long = format!("PUSHDATA1 0x{}", "00".repeat(256));
         assert!(from_text(&long).unwrap_err().to_string().contains("256 bytes are too many"));
     }

@@ -75,6 +75,10 @@ fn answers_are_those_of_other_implementations() {
     all.extend(put("nep2.decrypt", &fresh["nep2"], &["nep2", "passphrase", "scrypt"], &["private_key", "address"]));
     all.extend(put("tx.decode", &fresh["transactions"], &["signed_hex", "magic"], &tx));
     all.extend(put("tx.sign", &fresh["transactions"], &["signed_hex", "magic", "private_key"], &tx));
+    // The witnesses of other signers stand in the JSON only.
+    all.extend(put("tx.sign", &fresh["transactions"], &["unsigned_hex", "json", "magic", "private_key"], &tx));
+    all.extend(put("address", &fresh["accounts"], &["verification_script"], &account[2..]));
+    all.extend(put("address", &fresh["multisig"], &["verification_script"], &["threshold", "address"]));
     all.extend(put("script", &fresh["scripts"], &["contract_be", "operation", "call_flags", "args"], &["script"]));
     all.extend(put("nep6.open", &fresh["wallets"], &["nep6", "password"], &["private_keys"]));
     all.extend(put(
@@ -106,7 +110,7 @@ fn answers_are_those_of_other_implementations() {
         }
     }
     println!("{} answers", all.len());
-    assert_eq!(all.len(), 238);
+    assert_eq!(all.len(), 308);
 }
 
 #[test]
@@ -116,7 +120,11 @@ fn no_line_stops_the_answers() {
         r#"{{"op":"nep2.encrypt","private_key":"{}","passphrase":"p","scrypt":{{"n":4294967295,"r":8,"p":8}}}}"#,
         "01".repeat(32)
     );
-    let lines: [&[u8]; 12] = [
+    let two_keys = format!(
+        r#"{{"op":"address","private_key":"{}","wif":"L1aS3HBJPfc8G7vhoEtkHoHWMCoz1kD7TmiiCt3QRhxsUUv49BiB"}}"#,
+        "01".repeat(32)
+    );
+    let lines: [&[u8]; 14] = [
         b"{}",
         b"null",
         b"\xff\xfe",
@@ -129,6 +137,8 @@ fn no_line_stops_the_answers() {
         b"{\"op\":\"tx.decode\",\"json\":{\"version\":0}}",
         deep.as_bytes(),
         scrypt.as_bytes(),
+        two_keys.as_bytes(),
+        b"{\"op\":\"script\",\"contract_be\":\"d2a4cff31913016155e38e474a2c06d08be276cf\",\"operation\":\"x\",\"args\":{}}",
     ];
     let mut questions = lines.join(&b'\n');
     questions

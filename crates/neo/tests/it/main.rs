@@ -11,6 +11,7 @@ mod examples;
 mod proofs;
 mod properties;
 mod scripts;
+mod strangers;
 mod transactions;
 mod vectors;
 mod wallets;

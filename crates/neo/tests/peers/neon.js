@@ -106,11 +106,7 @@ async function make_wallet({ name, scrypt, passphrase, private_keys, threshold, 
   const made = new wallet.Wallet({ name, scrypt, accounts: [] });
   private_keys.forEach((key) => made.addAccount(new wallet.Account(key)));
   await made.encryptAll(passphrase);
-  const shared = wallet.Account.createMultiSig(threshold, public_keys);
-  // It makes a list of nothing where it meant names and types.
-  const parameter = (_, at) => ({ name: `signature${at}`, type: "Signature" });
-  shared.contract.parameters = Array.from(shared.contract.parameters, parameter);
-  made.addAccount(shared);
+  made.addAccount(wallet.Account.createMultiSig(threshold, public_keys));
   return made.export();
 }
 
