@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read, Seek, SeekFrom},
+    io::{self, Read, Seek, SeekFrom, Write as _},
     os::unix::process::CommandExt,
     path::Path,
     process::{Child, Command, Stdio},
@@ -99,18 +99,34 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts a program whose output goes to `log`, which begins anew.
-    pub(crate) async fn start(command: Command, log: &Path, life: Life) -> Result<Self> {
+    /// Starts a program whose output goes to `log`, which begins anew. It begins only once `noted` has written down
+    /// which process it is: where that fails, or this program is killed before, nothing runs that nobody knows of.
+    pub(crate) async fn start(
+        command: Command,
+        log: &Path,
+        life: Life,
+        noted: impl FnOnce(&Identity) -> Result<()>,
+    ) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
-        let mut command = match life {
-            Life::OnItsOwn => command,
-            Life::WithUs => bound(&command),
-        };
+        let mut command = gated(&command, life);
         let output = File::create(log).with_context(|| format!("making {}", log.display()))?;
         // A group of its own: the Ctrl-C of a terminal is not meant for it.
-        command.process_group(0).stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-        let child = spawn(command).await.with_context(|| format!("starting {name}"))?;
-        let identity = Identity::of(child.id())?;
+        command.process_group(0).stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
+        let mut child = spawn(command).await.with_context(|| format!("starting {name}"))?;
+        let begin = child.stdin.take();
+        let noted = Identity::of(child.id()).and_then(|identity| noted(&identity).map(|()| identity));
+        let identity = match noted {
+            Ok(identity) => identity,
+            Err(error) => {
+                drop(begin);
+                let _ = child.wait();
+                return Err(error);
+            }
+        };
+        if let Some(mut begin) = begin {
+            // One that has ended already is seen by whoever waits for it.
+            let _ = begin.write_all(b"\n");
+        }
         Ok(Self { identity, child: Mutex::new(Some(child)), life })
     }
 
@@ -159,15 +175,17 @@ impl Drop for Running {
     }
 }
 
-// Through setpriv, so that the kernel ends the node when this program is killed. Without setpriv the handle does.
-fn bound(command: &Command) -> Command {
-    let Some(setpriv) = ["/usr/bin/setpriv", "/bin/setpriv"].map(Path::new).into_iter().find(|path| path.exists())
-    else {
-        return copy(command, Command::new(command.get_program()));
-    };
-    let mut guarded = Command::new(setpriv);
-    guarded.args(["--pdeathsig", "KILL", "--"]).arg(command.get_program());
-    copy(command, guarded)
+// Through a shell that waits for a line and then becomes the program: with the end of its input instead, it ends.
+// What is to end with this program goes through setpriv as well, so that the kernel ends it when this program is
+// killed; without setpriv the handle does.
+fn gated(command: &Command, life: Life) -> Command {
+    const GATE: [&str; 4] = ["/bin/sh", "-c", "read -r _ && exec \"$@\" </dev/null", "sh"];
+    let setpriv = ["/usr/bin/setpriv", "/bin/setpriv"].into_iter().find(|path| Path::new(path).exists());
+    let bound = setpriv.filter(|_| life == Life::WithUs);
+    let mut words = bound.into_iter().flat_map(|path| [path, "--pdeathsig", "KILL", "--"]).chain(GATE);
+    let mut gated = Command::new(words.next().unwrap_or_default());
+    gated.args(words).arg(command.get_program());
+    copy(command, gated)
 }
 
 fn copy(from: &Command, mut to: Command) -> Command {
@@ -194,19 +212,7 @@ async fn spawn(command: Command) -> Result<Child> {
         let (sender, orders) = channel::<Order>();
         thread::spawn(move || {
             for (mut command, answer) in orders {
-                // A program that was written a moment ago counts as busy while a child forked meanwhile still has
-                // its file open.
-                let mut left = 100;
-                let child = loop {
-                    match command.spawn() {
-                        Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && left > 0 => {
-                            left -= 1;
-                            thread::park_timeout(TICK);
-                        }
-                        other => break other,
-                    }
-                };
-                let _ = answer.send(child);
+                let _ = answer.send(command.spawn());
             }
         });
         sender
@@ -253,10 +259,32 @@ mod tests {
         command
     }
 
+    fn known(_: &Identity) -> Result<()> {
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_down_never_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let begun = dir.path().join("begun");
+        for life in [Life::WithUs, Life::OnItsOwn] {
+            let mut command = Command::new("touch");
+            command.arg(&begun);
+            let mut seen = None;
+            let noted = |identity: &Identity| {
+                seen = Some(identity.clone());
+                bail!("the disk is full")
+            };
+            let error = Running::start(command, &dir.path().join("log"), life, noted).await.unwrap_err();
+            assert_eq!(error.to_string(), "the disk is full");
+            assert!(!seen.unwrap().runs() && !begun.exists());
+        }
+    }
+
     #[tokio::test]
     async fn a_process_is_known_again_and_ended() {
         let dir = tempfile::tempdir().unwrap();
-        let running = Running::start(sleeper(), &dir.path().join("log"), Life::WithUs).await.unwrap();
+        let running = Running::start(sleeper(), &dir.path().join("log"), Life::WithUs, known).await.unwrap();
         let text = serde_json::to_string(&running.identity).unwrap();
         let again: Identity = serde_json::from_str(&text).unwrap();
         assert!(again.runs() && running.runs());
@@ -268,7 +296,7 @@ mod tests {
     #[tokio::test]
     async fn another_process_with_the_same_number_is_left_alone() {
         let dir = tempfile::tempdir().unwrap();
-        let running = Running::start(sleeper(), &dir.path().join("log"), Life::WithUs).await.unwrap();
+        let running = Running::start(sleeper(), &dir.path().join("log"), Life::WithUs, known).await.unwrap();
         let earlier = Identity { started: running.identity.started - 1, ..running.identity.clone() };
         let other_boot = Identity { boot: "another".to_owned(), ..running.identity.clone() };
         for stranger in [earlier, other_boot] {
@@ -281,8 +309,8 @@ mod tests {
     #[tokio::test]
     async fn a_dropped_handle_ends_its_own_and_leaves_the_others() {
         let dir = tempfile::tempdir().unwrap();
-        let bound = Running::start(sleeper(), &dir.path().join("a"), Life::WithUs).await.unwrap();
-        let free = Running::start(sleeper(), &dir.path().join("b"), Life::OnItsOwn).await.unwrap();
+        let bound = Running::start(sleeper(), &dir.path().join("a"), Life::WithUs, known).await.unwrap();
+        let free = Running::start(sleeper(), &dir.path().join("b"), Life::OnItsOwn, known).await.unwrap();
         let (first, second) = (bound.identity.clone(), free.identity.clone());
         drop((bound, free));
         assert!(!first.runs());

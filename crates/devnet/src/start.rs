@@ -24,6 +24,7 @@ const RECORD: &str = "process.json";
 const PORTS: Range<u16> = 20_000..32_000;
 
 const TRIES: u32 = 5;
+const MOST_BUSY: u32 = 100;
 const PATIENCE: Duration = Duration::from_secs(30);
 const TICK: Duration = Duration::from_millis(20);
 
@@ -65,19 +66,27 @@ impl Start<'_> {
     {
         let log = self.dir.join(LOG);
         let mut last = Record::read(self.dir).map(|record| record.port).filter(|port| is_free(*port));
-        for _ in 0..TRIES {
-            let port = match self.port.or(last.take()) {
+        let (mut ports_left, mut busy_left) = (TRIES, MOST_BUSY);
+        while ports_left > 0 {
+            let port = match self.port.or(last) {
                 Some(port) if !is_free(port) => bail!("port {port} is taken by another program"),
                 Some(port) => port,
                 None => free_port()?,
             };
-            let running = Running::start(command(port)?, &log, self.life).await?;
-            // At once, so that a node whose starter is killed now is found by the next one.
-            Record { identity: running.identity.clone(), port }.write(self.dir)?;
+            let noted = |identity: &Identity| Record { identity: identity.clone(), port }.write(self.dir);
+            let running = Running::start(command(port)?, &log, self.life, noted).await?;
             let Err(failed) = wait(&running, &log, || ready(port)).await else { return Ok((running, port)) };
             running.kill();
-            let taken = fs::read_to_string(&log).is_ok_and(|log| log.to_lowercase().contains("address already in use"));
-            if !taken || self.port.is_some() {
+            let told = fs::read_to_string(&log).unwrap_or_default().to_lowercase();
+            if told.contains("text file busy") && busy_left > 0 {
+                // A program that was written a moment ago counts as busy while a child forked meanwhile still has its
+                // file open.
+                busy_left -= 1;
+                sleep(TICK).await;
+            } else if told.contains("address already in use") && self.port.is_none() {
+                last = None;
+                ports_left -= 1;
+            } else {
                 return Err(failed);
             }
         }
@@ -125,6 +134,7 @@ fn free_port() -> Result<u16> {
 /// The program to run: the one that was named, or the pinned one.
 pub(crate) async fn program(named: Option<&PathBuf>, cache: Option<&Cache>, pinned: &Program) -> Result<PathBuf> {
     match (named, cache) {
+        (Some(named), _) if !named.is_file() => bail!("there is no program {}", named.display()),
         (Some(named), _) => Ok(std::path::absolute(named)?),
         (None, Some(cache)) => cache.program(pinned).await,
         (None, None) => Cache::of_user()?.program(pinned).await,
