@@ -1,9 +1,12 @@
 //! JSON-RPC 2.0 over HTTP to one endpoint.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    collections::HashMap,
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
+
+use futures_util::{StreamExt, stream};
 
 use nsl_core::{Code, Error, Result, Secret};
 use reqwest::{StatusCode, Url, header};
@@ -26,7 +29,12 @@ pub(crate) struct Line {
     meter: Meter,
     most: usize,
     next: AtomicU64,
+    // It takes no more than one question in a request.
+    one_by_one: AtomicBool,
 }
+
+/// Questions that go at the same time where they can't go in one request.
+const TOGETHER: usize = 8;
 
 #[derive(Serialize)]
 struct Request<'a, P> {
@@ -80,6 +88,7 @@ impl Line {
             meter: Meter::new(chain, index, config),
             most: config.answer_bytes,
             next: AtomicU64::new(1),
+            one_by_one: AtomicBool::new(false),
         })
     }
 
@@ -98,21 +107,79 @@ impl Line {
         method: &'static str,
         params: impl Serialize,
     ) -> Result<T, Trouble> {
-        let done = match self.answer(method, params).await {
-            Ok((id, body)) => read(method, id, &body),
-            Err(trouble) => Err(trouble),
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        let asked = async {
+            self.meter.enter().await?;
+            self.answer(&Request { jsonrpc: "2.0", id, method, params }).await
         };
+        let done = asked.await.and_then(|body| read(method, id, &body));
         self.meter.count(method, &done);
         done
     }
 
-    // The id of the request and the body of the answer, whatever it holds.
-    async fn answer(&self, method: &str, params: impl Serialize) -> Result<(u64, Vec<u8>), Trouble> {
-        self.meter.enter().await?;
-        let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let request = Request { jsonrpc: "2.0", id, method, params };
+    /// Asks for many things of one kind in one request, and gives the answers in order. What befalls the request
+    /// befalls each of them.
+    pub(crate) async fn many<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &[Value],
+    ) -> Vec<Result<T, Trouble>> {
+        if params.len() > 1 && !self.one_by_one.load(Ordering::Relaxed) {
+            match self.batch(method, params).await {
+                Ok(Some(all)) => return all,
+                Ok(None) => self.one_by_one.store(true, Ordering::Relaxed),
+                Err(trouble) => {
+                    let all: Vec<_> = params.iter().map(|_| Err(trouble.clone())).collect();
+                    all.iter().for_each(|done| self.meter.count(method, done));
+                    return all;
+                }
+            }
+        }
+        let calls: Vec<_> = params.iter().map(|params| self.call(method, params)).collect();
+        stream::iter(calls).buffered(TOGETHER).collect().await
+    }
 
-        let mut response = self.http.post(self.url.clone()).json(&request).send().await.map_err(broken)?;
+    // None where the node does not take several questions at once.
+    async fn batch<T: DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &[Value],
+    ) -> Result<Option<Vec<Result<T, Trouble>>>, Trouble> {
+        // Whoever limits requests counts the questions.
+        for _ in params {
+            self.meter.enter().await?;
+        }
+        let first = self.next.fetch_add(params.len() as u64, Ordering::Relaxed);
+        let ids = (first..).take(params.len());
+        let requests: Vec<_> =
+            ids.clone().zip(params).map(|(id, params)| Request { jsonrpc: "2.0", id, method, params }).collect();
+        let body = match self.answer(&requests).await {
+            Err(Trouble::Unreachable(why)) if why.starts_with(REFUSED) => return Ok(None),
+            body => body?,
+        };
+        let Ok(answers) = serde_json::from_slice::<Vec<&RawValue>>(&body) else {
+            return match read::<serde::de::IgnoredAny>(method, first, &body) {
+                Err(Trouble::Node(error)) if !error.is_endpoints_own() => Ok(None),
+                Err(trouble) => Err(trouble),
+                Ok(_) => Err(Trouble::Garbled(format!("{method}: one answer to many questions"))),
+            };
+        };
+        let mut found: HashMap<u64, Result<T, Trouble>> = HashMap::with_capacity(answers.len());
+        for answer in answers {
+            let id = serde_json::from_str::<Answer<'_>>(answer.get()).ok().and_then(|answer| answer.id.as_u64());
+            if let Some(id) = id {
+                found.insert(id, read(method, id, answer.get().as_bytes()));
+            }
+        }
+        let missing = || Err(Trouble::Garbled(format!("{method}: no answer to one of many questions")));
+        let all: Vec<_> = ids.map(|id| found.remove(&id).unwrap_or_else(missing)).collect();
+        all.iter().for_each(|done| self.meter.count(method, done));
+        Ok(Some(all))
+    }
+
+    // The body of the answer, whatever it holds.
+    async fn answer(&self, request: &impl Serialize) -> Result<Vec<u8>, Trouble> {
+        let mut response = self.http.post(self.url.clone()).json(request).send().await.map_err(broken)?;
         let status = response.status();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             let asked = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
@@ -131,11 +198,15 @@ impl Line {
         // Some nodes say their errors with a status of 4xx or 5xx, and a proper body.
         let is_refusal = || serde_json::from_slice::<Answer<'_>>(&body).is_ok_and(|answer| answer.error.is_some());
         if !status.is_success() && !is_refusal() {
-            return Err(Trouble::Unreachable(format!("HTTP status {}", status.as_u16())));
+            let what = if status.is_client_error() { REFUSED } else { "HTTP status" };
+            return Err(Trouble::Unreachable(format!("{what} {}", status.as_u16())));
         }
-        Ok((id, body))
+        Ok(body)
     }
 }
+
+/// A node that refuses the request itself, and not what was asked.
+const REFUSED: &str = "refused with HTTP status";
 
 fn read<T: DeserializeOwned>(method: &str, id: u64, body: &[u8]) -> Result<T, Trouble> {
     let garbled = |why: String| Trouble::Garbled(format!("{method}: {why}"));

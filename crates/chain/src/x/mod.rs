@@ -60,6 +60,8 @@ pub enum As {
     Pending,
 }
 
+const SEND: &str = "eth_sendRawTransaction";
+
 /// The network Neo X.
 pub struct NeoX {
     pool: Pool<Node>,
@@ -162,6 +164,51 @@ impl NeoX {
         self.pool.run(ask).await.map_err(|trouble| trouble.into_error(ChainKind::NeoX, what))
     }
 
+    /// Sends many signed transactions in one request, in order; each has an outcome of its own, as by `send`.
+    pub async fn send_all(&self, signed: &[&[u8]]) -> Vec<Result<TxId>> {
+        let ids: Vec<Result<TxId>> = signed.iter().map(|signed| self.sendable(signed)).collect();
+        let fit = signed.iter().zip(&ids).filter(|(_, id)| id.is_ok());
+        let params: Vec<_> = fit.map(|(signed, _)| json!([alloy_primitives::hex::encode_prefixed(signed)])).collect();
+        let params = &params;
+        let sent = self.pool.run(|node| async move { node.many::<B256>(SEND, params).await }).await;
+        let mut sent = match sent {
+            Ok(sent) => sent.into_iter(),
+            Err(trouble) => vec![Err(trouble); params.len()].into_iter(),
+        };
+        let mut all = Vec::with_capacity(ids.len());
+        for id in ids {
+            all.push(match id {
+                Ok(id) => {
+                    let missing = || Err(Trouble::Garbled("fewer answers than questions".to_owned()));
+                    self.sent(id, sent.next().unwrap_or_else(missing)).await
+                }
+                Err(error) => Err(error),
+            });
+        }
+        all
+    }
+
+    // The hash follows from the bytes; what a node says of it changes nothing.
+    fn sendable(&self, signed: &[u8]) -> Result<TxId> {
+        let read = tx::read(signed)?;
+        self.check(&read)?;
+        Ok(read.id)
+    }
+
+    async fn sent(&self, id: TxId, done: Result<B256, Trouble>) -> Result<TxId> {
+        let error = match done {
+            Ok(_) => return Ok(id),
+            Err(Trouble::Node(error)) => error,
+            Err(trouble) => return Err(trouble.into_error(ChainKind::NeoX, "taking a transaction")),
+        };
+        match send::verdict(&error) {
+            send::Verdict::Known => Ok(id),
+            send::Verdict::NonceUsed if self.is_in_a_block(&id).await? => Ok(id),
+            send::Verdict::NonceUsed => Err(send::refusal(send::Why::NonceUsed, error)),
+            send::Verdict::Refused(why) => Err(send::refusal(why, error)),
+        }
+    }
+
     fn check(&self, read: &Read) -> Result<()> {
         if read.draft.chain_id != self.config.chain_id {
             return Err(Error::invalid(
@@ -217,28 +264,13 @@ impl Chain for NeoX {
     }
 
     async fn send(&self, signed: &[u8]) -> Result<TxId> {
-        let read = tx::read(signed)?;
-        self.check(&read)?;
-        let raw = alloy_primitives::hex::encode_prefixed(signed);
-        let sent = self
-            .pool
-            .run(|node| {
-                let raw = raw.clone();
-                async move { node.call::<B256>("eth_sendRawTransaction", json!([raw])).await }
-            })
-            .await;
-        let error = match sent {
-            // The hash follows from the bytes; what the node says of it changes nothing.
-            Ok(_) => return Ok(read.id),
-            Err(Trouble::Node(error)) => error,
-            Err(trouble) => return Err(trouble.into_error(ChainKind::NeoX, "taking a transaction")),
-        };
-        match send::verdict(&error) {
-            send::Verdict::Known => Ok(read.id),
-            send::Verdict::NonceUsed if self.is_in_a_block(&read.id).await? => Ok(read.id),
-            send::Verdict::NonceUsed => Err(send::refusal(send::Why::NonceUsed, error)),
-            send::Verdict::Refused(why) => Err(send::refusal(why, error)),
-        }
+        let id = self.sendable(signed)?;
+        let params = json!([alloy_primitives::hex::encode_prefixed(signed)]);
+        let sent = self.pool.run(|node| {
+            let params = params.clone();
+            async move { node.call::<B256>(SEND, params).await }
+        });
+        self.sent(id, sent.await).await
     }
 
     async fn receipt(&self, id: &TxId) -> Result<Receipt> {

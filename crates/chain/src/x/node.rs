@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// "Server error": what nodes say no with for reasons of their protocol.
-const SERVER_ERROR: i64 = -32000;
+pub(super) const SERVER_ERROR: i64 = -32000;
 
 /// An endpoint of Neo X.
 pub struct Node(pub(super) Line);
@@ -105,14 +105,22 @@ impl Node {
         method: &'static str,
         params: Value,
     ) -> Result<T, Trouble> {
-        self.0.call(method, params).await.map_err(|trouble| match trouble {
-            Trouble::Node(error) if lacks(&error) => Trouble::Behind(error.message),
-            // Some nodes number as a failure of their own what is one of the code or of the transaction.
-            Trouble::Node(error) if error.is_endpoints_own() && is_understood(&error) => {
-                Trouble::Node(NodeError { code: SERVER_ERROR, ..error })
-            }
-            other => other,
-        })
+        self.0.call(method, params).await.map_err(understood)
+    }
+
+    /// As `call`, for many of one kind in one request; an error is the endpoint's alone, and then nothing was done well.
+    pub(super) async fn many<T: serde::de::DeserializeOwned>(
+        &self,
+        method: &'static str,
+        params: &[Value],
+    ) -> Result<Vec<Result<T, Trouble>>, Trouble> {
+        let all = self.0.many(method, params).await.into_iter().map(|done| done.map_err(understood));
+        let mut all: Vec<Result<T, Trouble>> = all.collect();
+        let is_lost = all.iter().all(|done| done.as_ref().is_err_and(Trouble::is_endpoints));
+        match all.pop() {
+            Some(Err(trouble)) if is_lost => Err(trouble),
+            last => Ok(all.into_iter().chain(last).collect()),
+        }
     }
 
     pub(super) async fn height(&self) -> Result<u64, Trouble> {
@@ -126,6 +134,17 @@ impl Node {
 
     pub(super) async fn latest(&self) -> Result<Header, Trouble> {
         self.call("eth_getBlockByNumber", json!(["latest", false])).await
+    }
+}
+
+fn understood(trouble: Trouble) -> Trouble {
+    match trouble {
+        Trouble::Node(error) if lacks(&error) => Trouble::Behind(error.message),
+        // Some nodes number as a failure of their own what is one of the code or of the transaction.
+        Trouble::Node(error) if error.is_endpoints_own() && is_understood(&error) => {
+            Trouble::Node(NodeError { code: SERVER_ERROR, ..error })
+        }
+        other => other,
     }
 }
 

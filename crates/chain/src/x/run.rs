@@ -1,13 +1,14 @@
 //! Running calls without changing anything.
 
-use alloy_primitives::{U64, hex};
+use alloy_primitives::{U64, U256, hex};
+use futures_util::{FutureExt, StreamExt, stream};
 use nsl_core::Result;
 use serde_json::{Value, json};
 
 use super::{
     Call, NeoX,
     history::event,
-    node::{Simulated, quantity},
+    node::{SERVER_ERROR, Simulated, quantity},
     revert,
     send::{self, Verdict, Why},
 };
@@ -19,6 +20,10 @@ use crate::{
 
 /// "Invalid params": what nodes say that know a method by its name only.
 const INVALID_PARAMS: i64 = -32602;
+const GAS: &str = "the gas of a call";
+/// Calls that are worked out in one request, and such requests at once.
+const TOGETHER: usize = 16;
+const SIDE_BY_SIDE: usize = 4;
 
 impl NeoX {
     /// What a call gives back, or why it fails, as of a block or now.
@@ -35,7 +40,8 @@ impl NeoX {
         judge(done, "a call").map(|done| done.map(|bytes| Output::X(Bytes(bytes.to_vec()))))
     }
 
-    pub(super) async fn trial(&self, call: &Call) -> Result<Trial> {
+    /// The gas limit that a call needs now, or why it fails.
+    pub async fn gas(&self, call: &Call) -> Result<Result<u64, Fault>> {
         let params = json!([form(call)]);
         let estimated = self
             .pool
@@ -44,8 +50,46 @@ impl NeoX {
                 async move { node.call::<U64>("eth_estimateGas", params).await }
             })
             .await;
-        let gas: u64 = match judge(estimated, "the gas of a call")? {
-            Ok(gas) => gas.to(),
+        judge(estimated, GAS).map(|done| done.map(|gas| gas.to()))
+    }
+
+    /// As `gas`, for each of these calls of one account by itself, on the state as it is now; with one that moves more
+    /// than the account holds refused, which not every node tells by the gas.
+    pub async fn gas_of(&self, calls: &[Call]) -> Result<Vec<Result<Result<u64, Fault>>>> {
+        let parts: Vec<_> = calls.chunks(TOGETHER).map(|part| self.gas_of_part(part).boxed()).collect();
+        let mut all = stream::iter(parts).buffered(SIDE_BY_SIDE).concat().await;
+        if let Some(from) = calls.iter().filter(|call| !call.value.is_zero()).find_map(|call| call.from) {
+            let balance = self.balance(from).await?;
+            for (call, done) in calls.iter().zip(&mut all).filter(|(call, _)| call.value > balance) {
+                *done = Err(poor(call, balance));
+            }
+        }
+        Ok(all)
+    }
+
+    // Few enough that they can be worked out in the time of one.
+    async fn gas_of_part(&self, calls: &[Call]) -> Vec<Result<Result<u64, Fault>>> {
+        let params: Vec<Value> = calls.iter().map(|call| json!([form(call)])).collect();
+        let params = &params;
+        let estimated =
+            self.pool.run_heavy(|node| async move { node.many::<U64>("eth_estimateGas", params).await }).await;
+        let Ok(estimated) = estimated else {
+            // One of them may be what takes so long.
+            return stream::iter(calls).then(|call| self.gas(call)).collect().await;
+        };
+        let mut all = Vec::with_capacity(calls.len());
+        for (call, done) in calls.iter().zip(estimated) {
+            all.push(match done {
+                Err(trouble) if trouble.is_endpoints() => self.gas(call).await,
+                done => judge(done, GAS).map(|done| done.map(|gas| gas.to())),
+            });
+        }
+        all
+    }
+
+    pub(super) async fn trial(&self, call: &Call) -> Result<Trial> {
+        let gas = match self.gas(call).await? {
+            Ok(gas) => gas,
             Err(fault) => return Ok(Trial { output: Err(fault), gas: 0, events: Some(Vec::new()) }),
         };
         let bounded = Call { gas: Some(gas), ..call.clone() };
@@ -90,6 +134,11 @@ impl NeoX {
         let events = events.collect::<Option<Vec<_>>>();
         Ok(Some(Trial { output: Ok(Output::X(Bytes(run.return_data.to_vec()))), gas, events }))
     }
+}
+
+fn poor(call: &Call, balance: U256) -> nsl_core::Error {
+    let message = format!("insufficient funds: the call moves {} wei, and the account holds {balance}", call.value);
+    send::refusal(Why::InsufficientFunds, NodeError { code: SERVER_ERROR, message, data: None })
 }
 
 // Apart from the failure of the code, which is a result, a refusal is an error.

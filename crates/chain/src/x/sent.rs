@@ -4,7 +4,7 @@ use alloy_primitives::{Address, B256, U64};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nsl_core::Result;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     NeoX,
@@ -23,10 +23,13 @@ pub struct Sent {
     pub id: TxId,
     /// Why it was undone; none when it did what it was to do.
     pub fault: Option<String>,
+    /// What it took, in wei, where the node tells.
+    pub fee: Option<u128>,
 }
 
-/// Blocks that are read at the same time.
-const TOGETHER: usize = 8;
+/// Blocks that are read in one request, and such requests at once.
+const TOGETHER: usize = 16;
+const SIDE_BY_SIDE: usize = 2;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -49,30 +52,50 @@ struct Tx {
 struct Status {
     transaction_hash: B256,
     status: Option<U64>,
+    gas_used: U64,
+    effective_gas_price: Option<U64>,
+}
+
+/// How a transaction ended.
+struct Ended {
+    hash: B256,
+    undone: bool,
+    fee: Option<u128>,
+}
+
+impl From<Status> for Ended {
+    fn from(status: Status) -> Self {
+        let fee = status.effective_gas_price.map(|price| price.to::<u128>() * status.gas_used.to::<u128>());
+        Self { hash: status.transaction_hash, undone: status.status.is_some_and(|status| status.is_zero()), fee }
+    }
 }
 
 impl NeoX {
     /// The transactions of an account in these blocks, in order. All blocks were read and follow each other, or it is
     /// an error.
     pub async fn sent_by(&self, account: Address, from: u64, to: u64) -> Result<Vec<Sent>> {
-        let blocks: Vec<(Block, Vec<B256>)> = stream::iter(from..=to)
-            .map(|height| self.ask("a block", move |node| async move { read(&node, account, height).await }))
-            .buffered(TOGETHER)
-            .try_collect()
+        let heights: Vec<u64> = (from..=to).collect();
+        let parts: Vec<_> = heights.chunks(TOGETHER).collect();
+        let blocks: Vec<(Block, Vec<Ended>)> = stream::iter(parts)
+            .map(|part| self.ask("blocks", move |node| async move { read(&node, account, part).await }))
+            .buffered(SIDE_BY_SIDE)
+            .try_concat()
             .await?;
         if let Some(pair) = blocks.windows(2).find(|pair| pair[1].0.parent_hash != pair[0].0.hash) {
             let broken = Trouble::Garbled(format!("block {} does not follow the one before", pair[1].0.number));
             return Err(broken.into_error(crate::chain::ChainKind::NeoX, "reading blocks"));
         }
         let mut all = Vec::new();
-        for (block, failed) in blocks {
+        for (block, ended) in blocks {
             for tx in block.transactions.iter().filter(|tx| tx.from == account) {
                 let id: TxId = tx.hash.to_string().parse()?;
-                let fault = match failed.contains(&tx.hash) {
+                let end = ended.iter().find(|end| end.hash == tx.hash);
+                let fault = match end.is_some_and(|end| end.undone) {
                     true => Some(self.why(&id).await?),
                     false => None,
                 };
-                all.push(Sent { height: block.number.to(), nonce: tx.nonce.to(), id, fault });
+                let fee = end.and_then(|end| end.fee);
+                all.push(Sent { height: block.number.to(), nonce: tx.nonce.to(), id, fault, fee });
             }
         }
         Ok(all)
@@ -87,21 +110,32 @@ impl NeoX {
     }
 }
 
-// The block, and which of the account's transactions in it failed.
-async fn read(node: &Node, account: Address, height: u64) -> Result<(Block, Vec<B256>), Trouble> {
-    let block: Option<Block> = node.call("eth_getBlockByNumber", json!([quantity(height), true])).await?;
-    let block = block.ok_or_else(|| Trouble::Behind(format!("block {height}")))?;
-    if block.number.to::<u64>() != height {
-        return Err(Trouble::Garbled(format!("another block than {height}")));
+// The blocks, and how the transactions in each ended that has one of the account.
+async fn read(node: &Node, account: Address, heights: &[u64]) -> Result<Vec<(Block, Vec<Ended>)>, Trouble> {
+    let places: Vec<Value> = heights.iter().map(|height| json!([quantity(*height), true])).collect();
+    let found: Vec<_> = node.many::<Option<Block>>("eth_getBlockByNumber", &places).await?;
+    let mut blocks = Vec::with_capacity(heights.len());
+    for (height, block) in heights.iter().zip(found) {
+        let block = block?.ok_or_else(|| Trouble::Behind(format!("block {height}")))?;
+        if block.number.to::<u64>() != *height {
+            return Err(Trouble::Garbled(format!("another block than {height}")));
+        }
+        blocks.push((block, Vec::new()));
     }
-    if !block.transactions.iter().any(|tx| tx.from == account) {
-        return Ok((block, Vec::new()));
+    let ours = |(block, _): &&mut (Block, Vec<Ended>)| block.transactions.iter().any(|tx| tx.from == account);
+    let mut ours: Vec<_> = blocks.iter_mut().filter(ours).collect();
+    let places: Vec<Value> = ours.iter().map(|(block, _)| json!([quantity(block.number.to())])).collect();
+    let receipts = match places.is_empty() {
+        true => Vec::new(),
+        false => node.many::<Vec<Status>>("eth_getBlockReceipts", &places).await?,
+    };
+    for ((block, ended), receipts) in ours.iter_mut().zip(receipts) {
+        let receipts = receipts?;
+        let told = |tx: &Tx| receipts.iter().any(|receipt| receipt.transaction_hash == tx.hash);
+        if !block.transactions.iter().all(told) {
+            return Err(Trouble::Garbled(format!("receipts of another block than {}", block.number)));
+        }
+        *ended = receipts.into_iter().map(Ended::from).collect();
     }
-    let receipts: Vec<Status> = node.call("eth_getBlockReceipts", json!([quantity(height)])).await?;
-    let told = |tx: &Tx| receipts.iter().any(|receipt| receipt.transaction_hash == tx.hash);
-    if !block.transactions.iter().all(told) {
-        return Err(Trouble::Garbled(format!("receipts of another block than {height}")));
-    }
-    let failed = receipts.into_iter().filter(|receipt| receipt.status.is_some_and(|status| status.is_zero()));
-    Ok((block, failed.map(|receipt| receipt.transaction_hash).collect()))
+    Ok(blocks)
 }

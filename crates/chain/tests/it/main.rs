@@ -7,6 +7,7 @@
 )]
 
 mod faults;
+mod many;
 mod n3;
 mod proxy;
 mod x;
