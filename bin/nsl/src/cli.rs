@@ -6,8 +6,8 @@ use nsl_kit::Environment;
 
 use crate::{
     commands::{
-        Done, apikey::Apikey, audit::Audit, config::Config, devnet::Devnet, health::Health, secrets::Secrets,
-        storage::Storage,
+        Done, account::Account, apikey::Apikey, audit::Audit, config::Config, contract::Contract, devnet::Devnet,
+        health::Health, n3::N3, secrets::Secrets, storage::Storage, tx::Tx,
     },
     dev::Dev,
     exit::{EXIT_CODES, Failure},
@@ -40,6 +40,14 @@ enum Command {
     Config(Config),
     /// Keep values: put, get, list, history and more
     Storage(Storage),
+    /// Send transactions, and follow them until the chain has decided
+    Tx(Tx),
+    /// Deploy, update, call and read contracts
+    Contract(Contract),
+    /// Accounts that can send, and what they may spend
+    Account(Account),
+    /// Neo N3 without a node: addresses, scripts, transactions, proofs, wallets
+    N3(N3),
     /// Search the audit trail, or verify that nobody changed it
     Audit(Audit),
     /// Make, list and revoke API keys
@@ -67,6 +75,10 @@ impl Cli {
             Command::Migrate(migrate) => ask(migrate.run(environment)),
             Command::Config(config) => return config.run(environment, self.json),
             Command::Storage(storage) => ask(storage.run(&environment)),
+            Command::Tx(tx) => ask(tx.run(&environment)),
+            Command::Contract(contract) => ask(contract.run(&environment)),
+            Command::Account(account) => ask(account.run(&environment)),
+            Command::N3(n3) => ask(n3.run(&environment)),
             Command::Audit(audit) => ask(audit.run(environment)),
             Command::Apikey(apikey) => ask(apikey.run(&environment)),
             Command::Devnet(devnet) => ask(devnet.run(&environment)),

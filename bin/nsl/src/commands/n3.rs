@@ -9,6 +9,7 @@ mod script;
 mod secrets;
 mod wallet;
 
+pub(crate) use address::private_key;
 use clap::{Args, Subcommand};
 use nsl_kit::Environment;
 

@@ -55,9 +55,9 @@ impl Address {
             return Ok(Known::of_script(key.public().verification_script()));
         }
         if self.threshold.is_some() || self.what.len() > 1 {
-            let threshold = self
-                .threshold
-                .ok_or_else(|| Failure::usage("several keys make one account: say by --threshold how many of them sign"))?;
+            let threshold = self.threshold.ok_or_else(|| {
+                Failure::usage("several keys make one account: say by --threshold how many of them sign")
+            })?;
             let keys: Vec<PublicKey> = self.what.iter().map(|text| public_key(text)).collect::<Result<_, _>>()?;
             return account::multi(threshold, &keys).map(Known::of_script).map_err(refused);
         }
@@ -68,14 +68,17 @@ impl Address {
 
 fn one(text: &str, little_endian: bool) -> Result<Known, Failure> {
     if text.starts_with("6P") || (text.len() == 52 && text.starts_with(['K', 'L'])) {
-        return Err(Failure::usage("this looks like a key: a secret is never an argument, see --wif-file and `nsl n3 nep2`"));
+        return Err(Failure::usage(
+            "this looks like a key: a secret is never an argument, see --wif-file and `nsl n3 nep2`",
+        ));
     }
     if text.starts_with('N') {
         return Hash160::from_address(text).map(Known::of_hash).map_err(refused);
     }
     let digits = text.strip_prefix("0x").unwrap_or(text);
-    let bytes = hex::decode(digits)
-        .map_err(|_| Failure::usage("neither an address nor hex of a script hash, public key or verification script"))?;
+    let bytes = hex::decode(digits).map_err(|_| {
+        Failure::usage("neither an address nor hex of a script hash, public key or verification script")
+    })?;
     match bytes.len() {
         20 => {
             let mut bytes: [u8; 20] = bytes.try_into().map_err(|_| Failure::usage("not 20 bytes"))?;

@@ -158,7 +158,8 @@ impl Decode {
         json["network"] = context.network().into();
         json["message"] = hex::encode(context.message()).into();
         json["missing"] = json!(missing);
-        let lacks = if missing.is_empty() { "complete".to_owned() } else { format!("missing of {}", missing.join(" ")) };
+        let lacks =
+            if missing.is_empty() { "complete".to_owned() } else { format!("missing of {}", missing.join(" ")) };
         shown.insert_str(0, &format!("signing context for network {}: {lacks}\n", context.network()));
         if missing.is_empty() {
             json["signed_transaction"] = json!(context.complete().map_err(refused)?);
@@ -183,8 +184,11 @@ fn signer(signer: &neo::tx::Signer) -> String {
 
 fn nef_file(nef: &Nef) -> (Value, String) {
     let json = json!({ "as": "nef", "nef": nef, "checksum": nef.checksum() });
-    let tokens: String =
-        nef.tokens.iter().map(|token| format!("calls      {} of {} with {}\n", token.method, token.hash, token.call_flags)).collect();
+    let tokens: String = nef
+        .tokens
+        .iter()
+        .map(|token| format!("calls      {} of {} with {}\n", token.method, token.hash, token.call_flags))
+        .collect();
     let shown = format!(
         "nef        checksum {}, {} bytes of script\ncompiler   {}\nsource     {}\n{tokens}instructions\n{}",
         nef.checksum(),
@@ -206,7 +210,8 @@ fn contract(manifest: &Manifest) -> (Value, String) {
     };
     let mut shown = format!("manifest   {}\n", show::clean(&manifest.name));
     let standards: Vec<String> = manifest.standards.iter().map(|standard| show::clean(standard)).collect();
-    shown.push_str(&format!("standards  {}\n", if standards.is_empty() { "-".to_owned() } else { standards.join(" ") }));
+    shown
+        .push_str(&format!("standards  {}\n", if standards.is_empty() { "-".to_owned() } else { standards.join(" ") }));
     lacks.iter().for_each(|what| shown.push_str(&format!("lacks      {}\n", show::clean(what))));
     for method in &manifest.abi.methods {
         let safe = if method.safe { ", changes nothing" } else { "" };

@@ -90,8 +90,8 @@ impl Proof {
         if told["jsonrpc"].is_string() {
             told = told["result"].take();
         }
-        let root: StateRoot = serde_json::from_value(told)
-            .map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
+        let root: StateRoot =
+            serde_json::from_value(told).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))?;
         let validators: Vec<PublicKey> = self.validator.iter().map(|key| public_key(key)).collect::<Result<_, _>>()?;
         let magic = self.magic.ok_or_else(|| Failure::usage("--state-root needs --magic"))?;
         root.verify(magic, &validators).map_err(nothing)?;

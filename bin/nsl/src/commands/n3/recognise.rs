@@ -1,15 +1,7 @@
 //! What kind of thing some bytes or some JSON are.
 
 use clap::ValueEnum;
-use neo::{
-    block::Block,
-    context::Context,
-    manifest::Manifest,
-    nef::Nef,
-    script,
-    tx::Transaction,
-    wire::Wire as _,
-};
+use neo::{block::Block, context::Context, manifest::Manifest, nef::Nef, script, tx::Transaction, wire::Wire as _};
 use serde_json::Value;
 
 use super::refused;
@@ -91,9 +83,7 @@ fn of_bytes(bytes: &[u8], kind: Option<Kind>) -> Result<Thing, Failure> {
         Some(Kind::Nef) => Nef::from_bytes(bytes).map(Thing::Nef).map_err(refused),
         // Also one that nodes would refuse is shown, as far as it reads.
         Some(Kind::Script) => Ok(Thing::Script(bytes.to_vec())),
-        Some(Kind::Manifest) => {
-            Manifest::from_json(bytes).map(Box::new).map(Thing::Manifest).map_err(refused)
-        }
+        Some(Kind::Manifest) => Manifest::from_json(bytes).map(Box::new).map(Thing::Manifest).map_err(refused),
         Some(Kind::Context) => Err(Failure::usage("a signing context is JSON")),
         None if bytes.starts_with(b"NEF3") => Nef::from_bytes(bytes).map(Thing::Nef).map_err(refused),
         None => {

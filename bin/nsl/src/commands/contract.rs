@@ -1,0 +1,185 @@
+//! Contracts of both chains, through the server.
+
+mod artefact;
+mod calls;
+mod changes;
+mod deploy;
+
+use clap::{Args, Subcommand};
+use nsl_kit::Environment;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Done, IDEMPOTENCY_KEY, chain::Chain, page};
+use crate::{
+    client::{Client, Reach},
+    exit::Failure,
+    show,
+};
+
+#[derive(Args)]
+pub(crate) struct Contract {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Deploy a contract
+    Deploy(Box<deploy::Deploy>),
+    /// Show what an update changes, and make it
+    Update(Box<changes::Update>),
+    /// Show what an update would change
+    Diff(changes::Diff),
+    /// Ask a contract, without a transaction
+    Call(calls::Call),
+    /// Call a contract by a transaction
+    Invoke(Box<calls::Invoke>),
+    /// Try an invocation out: what it gives, tells and takes; exits 1 when it would come to nothing
+    Simulate(Box<calls::Invoke>),
+    /// What the transaction of an invocation would take
+    Estimate(Box<calls::Invoke>),
+    /// List the contracts of the tenant, newest first
+    List {
+        chain: Chain,
+        #[command(flatten)]
+        page: page::Paging,
+    },
+    /// Show what is recorded of a contract, and what the chain says
+    Show { chain: Chain, hash: String },
+    /// What a contract told, oldest first
+    Events(Events),
+    /// Make the ABI of a contract known that others deployed on Neo X
+    Add(artefact::Add),
+}
+
+#[derive(Args)]
+struct Events {
+    chain: Chain,
+    hash: String,
+    /// Only events of this name
+    #[arg(long)]
+    name: Option<String>,
+    /// The first block
+    #[arg(long, value_name = "HEIGHT")]
+    from: Option<u64>,
+    /// The last block
+    #[arg(long, value_name = "HEIGHT")]
+    to: Option<u64>,
+    #[command(flatten)]
+    page: page::Paging,
+}
+
+impl Contract {
+    pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
+        let client = self.reach.client(environment)?;
+        self.with(&client).await
+    }
+
+    pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {
+        match self.command {
+            Command::Deploy(deploy) => deploy.run(client).await,
+            Command::Update(update) => update.run(client).await,
+            Command::Diff(diff) => diff.run(client).await,
+            Command::Call(call) => call.run(client).await,
+            Command::Invoke(invoke) => invoke.send(client).await,
+            Command::Simulate(invoke) => invoke.simulate(client).await,
+            Command::Estimate(invoke) => invoke.estimate(client).await,
+            Command::List { chain, page } => {
+                let columns =
+                    [("HASH", "hash"), ("NAME", "name"), ("STATE", "state"), ("HEIGHT", "height"), ("TX", "tx")];
+                page.run(|| client.ask(Method::GET, &["v1", "contracts", chain.name()]), &columns).await
+            }
+            Command::Show { chain, hash } => {
+                let hash = chain.contract(&hash)?;
+                let reply = client.ask(Method::GET, &["v1", "contracts", chain.name(), &hash]).send().await?;
+                Ok(Done::one(reply, described))
+            }
+            Command::Events(events) => events.run(client).await,
+            Command::Add(add) => add.run(client).await,
+        }
+    }
+}
+
+impl Events {
+    async fn run(self, client: &Client) -> Result<Done, Failure> {
+        let Self { chain, hash, name, from, to, page } = self;
+        let hash = chain.contract(&hash)?;
+        let columns = [("HEIGHT", "height"), ("EVENT", "name"), ("VALUES", "values"), ("TX", "tx")];
+        let ask = || {
+            client
+                .ask(Method::GET, &["v1", "contracts", chain.name(), &hash, "events"])
+                .query("name", name.as_ref())
+                .query("from", from)
+                .query("to", to)
+        };
+        page.run_showing(ask, &columns, ready).await
+    }
+}
+
+/// An event that the ABI does not know shows what it carries.
+fn ready(event: &Value) -> Value {
+    let mut shown = event.clone();
+    let values = event["values"].as_object().map(|values| {
+        let each: Vec<String> = values.iter().map(|(name, value)| format!("{name}={}", calls::shown(value))).collect();
+        each.join(" ")
+    });
+    shown["values"] = values.unwrap_or_else(|| json!([event["state"], event["topics"], event["data"]]).to_string()).into();
+    shown
+}
+
+/// A contract for people: what is known of it, and what can be asked of it.
+fn described(contract: &Value) -> String {
+    let mut ready = contract.clone();
+    for field in ["code_bytes", "id", "update_counter", "compiler", "code_hash", "implementation"] {
+        ready[field] = contract["live"][field].clone();
+    }
+    ready["on_chain"] = contract["live"]["checksum"].clone();
+    if let Some(update) = contract["update"].as_object() {
+        let text = |field: &str| update.get(field).and_then(Value::as_str).unwrap_or_default();
+        ready["update"] = format!("{} {} {}", text("state"), text("request"), text("reason")).trim_end().into();
+    }
+    let fields = [
+        ("contract", "hash"),
+        ("name", "name"),
+        ("state", "state"),
+        ("reason", "reason"),
+        ("account", "account"),
+        ("request", "request"),
+        ("transaction", "tx"),
+        ("block", "height"),
+        ("checksum", "checksum"),
+        ("id", "id"),
+        ("updates", "update_counter"),
+        ("checksum now", "on_chain"),
+        ("code hash now", "code_hash"),
+        ("bytes of code", "code_bytes"),
+        ("compiler", "compiler"),
+        ("implementation", "implementation"),
+        ("last update", "update"),
+    ];
+    let mut shown = show::pairs(&fields, &ready);
+    let methods = contract["manifest"]["abi"]["methods"].as_array().or(contract["abi"].as_array());
+    for method in methods.into_iter().flatten() {
+        let kind = method["type"].as_str().unwrap_or("function");
+        if kind != "function" {
+            continue;
+        }
+        let takes = method["parameters"].as_array().or(method["inputs"].as_array());
+        let takes: Vec<String> = takes.into_iter().flatten().map(parameter).collect();
+        let reads = method["safe"] == true || matches!(method["stateMutability"].as_str(), Some("view" | "pure"));
+        let name = show::clean(method["name"].as_str().unwrap_or_default());
+        shown.push_str(&format!("method          {name}({}){}\n", takes.join(", "), if reads { ", changes nothing" } else { "" }));
+    }
+    shown
+}
+
+fn parameter(parameter: &Value) -> String {
+    let text = |field: &str| show::clean(parameter[field].as_str().unwrap_or_default());
+    match text("name").as_str() {
+        "" => text("type"),
+        name => format!("{name}: {}", text("type")),
+    }
+}

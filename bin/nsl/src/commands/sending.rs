@@ -1,0 +1,303 @@
+//! What every command has in common that sends something to a chain: who, for how much, and the way until it is decided.
+
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::Method;
+use serde_json::{Map, Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::{IDEMPOTENCY_KEY, chain::Chain};
+use crate::{
+    client::Client,
+    exit::{Exit, Failure},
+    show,
+};
+
+/// Who sends, and what it may cost.
+#[derive(Args)]
+#[command(next_help_heading = "Sending")]
+pub(crate) struct Sending {
+    /// The account that sends, by hash, address or label; not needed where the tenant has one only
+    #[arg(long, value_name = "ACCOUNT")]
+    pub(crate) account: Option<String>,
+    /// The most it may cost: in the smallest unit, or such as 0.5gas
+    #[arg(long, value_name = "AMOUNT")]
+    max_fee: Option<String>,
+    /// Give it up after so many seconds, where no block has it by then
+    #[arg(long, value_name = "SECONDS")]
+    valid_for: Option<u64>,
+    /// A word of your own: sent again with the same request, nothing is done twice
+    #[arg(long, value_name = "WORD")]
+    idempotency_key: Option<String>,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// How long to stay.
+#[derive(Args)]
+#[command(next_help_heading = "Sending")]
+pub(crate) struct Waiting {
+    /// Stay until the chain has decided; exits 0 only when it is final
+    #[arg(long)]
+    pub(crate) wait: bool,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Sending")]
+pub(crate) struct Patience {
+    /// Stay no longer than so many seconds; what was sent stays on its way
+    #[arg(long, value_name = "SECONDS", default_value_t = 120)]
+    pub(crate) timeout: u64,
+}
+
+impl Sending {
+    /// Puts in who sends, and what it may cost.
+    pub(crate) async fn fill(
+        &self,
+        client: &Client,
+        chain: Chain,
+        body: &mut Map<String, Value>,
+    ) -> Result<(), Failure> {
+        body.insert("account".to_owned(), account(client, chain, self.account.as_deref()).await?.into());
+        if let Some(most) = &self.max_fee {
+            body.insert("max_fee".to_owned(), chain.amount(most)?.into());
+        }
+        if let Some(seconds) = self.valid_for {
+            body.insert("valid_for_ms".to_owned(), seconds.saturating_mul(1000).into());
+        }
+        Ok(())
+    }
+
+    /// Sends it under a key, so that it can be sent again without being done twice.
+    pub(crate) async fn post(
+        &self,
+        client: &Client,
+        path: &[&str],
+        body: &Map<String, Value>,
+    ) -> Result<Value, Failure> {
+        let key = self.idempotency_key.clone().unwrap_or_else(|| nsl_core::fresh("cli"));
+        let sent = client.ask(Method::POST, path).header(IDEMPOTENCY_KEY, Some(&key)).body(body).send().await;
+        match sent {
+            Ok(reply) => reply.read(),
+            Err(mut failure) if failure.exit == Exit::Unavailable => {
+                // Nobody knows whether it arrived.
+                failure.message.push_str(&format!("; the same with --idempotency-key {key} does nothing twice"));
+                Err(failure)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Stays with a transaction if that was asked for.
+    pub(crate) async fn follow(&self, client: &Client, chain: Chain, transaction: Value) -> Result<Value, Failure> {
+        match self.waiting.wait {
+            true => until_decided(client, chain, transaction, self.waiting.patience.until()).await,
+            false => Ok(transaction),
+        }
+    }
+
+    pub(crate) fn waits(&self) -> bool {
+        self.waiting.wait
+    }
+
+    pub(crate) fn until(&self) -> Instant {
+        self.waiting.patience.until()
+    }
+}
+
+impl Patience {
+    pub(crate) fn until(&self) -> Instant {
+        Instant::now() + Duration::from_secs(self.timeout.min(30 * 24 * 3600))
+    }
+}
+
+/// The account that is meant: by hash, address or label, or the only one.
+pub(crate) async fn account(client: &Client, chain: Chain, named: Option<&str>) -> Result<String, Failure> {
+    let address = |text: &str| text.starts_with("0x") || neo::Hash160::from_address(text).is_ok();
+    if let Some(named) = named.filter(|named| address(named)) {
+        return Ok(named.to_owned());
+    }
+    let reply: Value = client.ask(Method::GET, &["v1", "accounts", chain.name()]).send().await?.read()?;
+    choose(chain, named, reply["items"].as_array().map(Vec::as_slice).unwrap_or_default())
+}
+
+fn choose(chain: Chain, named: Option<&str>, accounts: &[Value]) -> Result<String, Failure> {
+    let name = chain.name();
+    let fits = |account: &&Value| named.is_none_or(|label| account["label"] == label);
+    let found: Vec<&Value> = accounts.iter().filter(fits).collect();
+    let listed = |accounts: &[&Value]| {
+        let line = |account: &&Value| {
+            let text = |field: &str| show::clean(account[field].as_str().unwrap_or_default());
+            format!("\n  {}  {}", text("address"), text("label"))
+        };
+        accounts.iter().map(line).collect::<String>()
+    };
+    match (found.as_slice(), named) {
+        ([one], _) => one["account"].as_str().map(str::to_owned).ok_or_else(|| {
+            Failure::new(Exit::Failed, "the server's answer does not read: an account without its hash")
+        }),
+        ([], Some(label)) => Err(Failure::usage(format!("no account on {name} has the label {label:?}"))),
+        ([], None) => {
+            Err(Failure::usage(format!("there is no account on {name} yet: nsl account add {name} makes one")))
+        }
+        (several, Some(label)) => Err(Failure::usage(format!(
+            "{} accounts on {name} have the label {label:?}, say by --account which one sends:{}",
+            several.len(),
+            listed(several)
+        ))),
+        (several, None) => Err(Failure::usage(format!(
+            "there are {} accounts on {name}, say by --account which one sends:{}",
+            several.len(),
+            listed(several)
+        ))),
+    }
+}
+
+/// Stays with a transaction until the chain has decided; anything but final is a failure.
+pub(crate) async fn until_decided(
+    client: &Client,
+    chain: Chain,
+    mut transaction: Value,
+    until: Instant,
+) -> Result<Value, Failure> {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(1);
+    let id = transaction["id"].as_str().unwrap_or_default().to_owned();
+    let mut pause = FIRST;
+    loop {
+        match transaction["state"].as_str() {
+            Some("final") => return Ok(transaction),
+            Some("failed" | "replaced" | "expired") => return Err(ended(client, chain, &transaction).await),
+            _ => {}
+        }
+        if Instant::now() >= until {
+            let state = transaction["state"].as_str().unwrap_or("unknown");
+            let name = chain.name();
+            return Err(Failure {
+                exit: Exit::Unavailable,
+                message: format!("{id} is {state} and not decided yet: nsl tx wait {name} {id} stays with it"),
+                problem: Some(told(&transaction, "not decided within the time")),
+            });
+        }
+        sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
+        pause = (pause * 5 / 4).min(LONGEST);
+        match client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await {
+            Ok(reply) => transaction = reply.read()?,
+            // It goes on without us, and the server may come back.
+            Err(failure) if failure.exit == Exit::Unavailable && Instant::now() < until => {}
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+/// Why a transaction ended otherwise than final, as well as the server can tell.
+async fn ended(client: &Client, chain: Chain, transaction: &Value) -> Failure {
+    let id = transaction["id"].as_str().unwrap_or_default();
+    let state = transaction["state"].as_str().unwrap_or_default();
+    let asked = client.ask(Method::GET, &["v1", "tx", chain.name(), id, "explain"]).send().await;
+    let explained: Value = asked.and_then(|reply| reply.read()).unwrap_or(Value::Null);
+    let reason = [&explained["fault"]["text"], &transaction["reason"]].into_iter().find_map(Value::as_str);
+    let mut message = format!("{id} {}", if state == "failed" { "failed" } else { state });
+    if let Some(reason) = reason {
+        message.push_str(&format!(": {}", show::clean(reason)));
+    }
+    if let Some(place) = place(&explained) {
+        message.push_str(&format!("\n     at {place}"));
+    }
+    let mut problem = told(transaction, reason.unwrap_or(state));
+    if !explained.is_null() {
+        problem["explained"] = explained;
+    }
+    Failure { exit: Exit::Failed, message, problem: Some(problem) }
+}
+
+/// The instruction by which code came to nothing, with its contract and method.
+pub(crate) fn place(explained: &Value) -> Option<String> {
+    let fault = &explained["fault"];
+    let text = |value: &Value| value.as_str().map(show::clean);
+    let instruction = &fault["instruction"];
+    let step = text(&instruction["opcode"]).map(|opcode| {
+        let operand = text(&instruction["operand"]).map(|operand| format!(" {operand}")).unwrap_or_default();
+        format!("offset {}: {opcode}{operand}", instruction["offset"])
+    });
+    let contract = text(&fault["contract"]).map(|contract| format!("of {contract}"));
+    let method = text(&fault["method"]).map(|method| format!("method {method}"));
+    let parts: Vec<String> = [step, method, contract].into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+fn told(transaction: &Value, detail: &str) -> Value {
+    let mut told = json!({ "detail": detail });
+    for field in ["id", "tx", "state", "reason", "height", "fee"] {
+        if !transaction[field].is_null() {
+            told[field] = transaction[field].clone();
+        }
+    }
+    told
+}
+
+/// A transaction as scripts read it.
+pub(crate) fn brief(transaction: &Value) -> Value {
+    let mut brief = json!({ "tx": transaction["tx"], "state": transaction["state"], "id": transaction["id"] });
+    for field in ["height", "fee"] {
+        if !transaction[field].is_null() {
+            brief[field] = transaction[field].clone();
+        }
+    }
+    brief
+}
+
+/// A transaction in one line.
+pub(crate) fn line(chain: Chain, transaction: &Value) -> String {
+    let text = |field: &str| transaction[field].as_str().map(show::clean);
+    let mut line = format!("{} {}", text("id").unwrap_or_default(), text("state").unwrap_or_default());
+    if let Some(height) = transaction["height"].as_i64() {
+        line.push_str(&format!(" in block {height}"));
+    }
+    if let Some(tx) = text("tx") {
+        line.push_str(&format!(" as {tx}"));
+    }
+    if let Some(fee) = text("fee") {
+        line.push_str(&format!(" for {}", chain.gas(&fee)));
+    }
+    line + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_only_account_needs_no_name_and_several_are_listed() {
+        let account =
+            |hash: &str, label: &str| json!({ "account": hash, "address": format!("N{hash}"), "label": label });
+        let (a, b, c) = (account("0xa", "main"), account("0xb", "main"), account("0xc", "other"));
+        let choose = |named, accounts: &[&Value]| {
+            choose(Chain::NeoN3, named, &accounts.iter().map(|&one| one.clone()).collect::<Vec<_>>())
+        };
+        assert_eq!(choose(None, &[&a]).unwrap(), "0xa");
+        assert_eq!(choose(Some("other"), &[&a, &b, &c]).unwrap(), "0xc");
+        for (named, accounts, said) in [
+            (None, vec![], "nsl account add neo-n3"),
+            (None, vec![&a, &c], "N0xa  main\n  N0xc  other"),
+            (Some("main"), vec![&a, &b, &c], "2 accounts"),
+            (Some("none"), vec![&a], "\"none\""),
+        ] {
+            let failure = choose(named, &accounts).unwrap_err();
+            assert_eq!(failure.exit, Exit::Usage);
+            assert!(failure.message.contains(said), "{}", failure.message);
+        }
+    }
+
+    #[test]
+    fn a_fault_is_placed_by_its_instruction() {
+        let explained = json!({ "fault": {
+            "text": "x", "contract": "0xab", "method": "fail", "instruction": { "offset": 7, "opcode": "ABORT" },
+        }});
+        assert_eq!(place(&explained).unwrap(), "offset 7: ABORT method fail of 0xab");
+        assert_eq!(place(&json!({ "fault": { "text": "x" } })), None);
+    }
+}

@@ -1,0 +1,311 @@
+use clap::{Args, Subcommand, ValueEnum};
+use nsl_kit::Environment;
+use reqwest::Method;
+use serde_json::{Map, Value};
+
+use super::{
+    Done, IDEMPOTENCY_KEY,
+    chain::Chain,
+    input, page,
+    sending::{self, Patience, Sending},
+};
+use crate::{
+    client::{Client, Reach},
+    exit::Failure,
+    show,
+};
+
+#[derive(Args)]
+pub(crate) struct Tx {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Send a transaction as it is; `nsl contract invoke` knows the types of a contract's arguments
+    Send {
+        chain: Chain,
+        #[command(flatten)]
+        call: Box<Call>,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// What sending it would take; sends nothing
+    Estimate {
+        chain: Chain,
+        #[command(flatten)]
+        call: Box<Call>,
+        #[command(flatten)]
+        sending: Sending,
+    },
+    /// Show a transaction as it stands
+    Get { chain: Chain, id: String },
+    /// List transactions, newest first
+    List {
+        chain: Chain,
+        #[command(flatten)]
+        page: page::Paging,
+    },
+    /// Stay with a transaction until the chain has decided; exits 0 only when it is final
+    Wait {
+        chain: Chain,
+        id: String,
+        #[command(flatten)]
+        patience: Patience,
+    },
+    /// Take a transaction back, if the chain has not taken it yet
+    Cancel { chain: Chain, id: String },
+    /// Why a transaction is where it is: the fault or revert, and by which instruction
+    Explain { chain: Chain, id: String },
+    /// The states that a transaction passed, oldest first
+    States {
+        chain: Chain,
+        id: String,
+        /// Only those after the state of this number
+        #[arg(long, value_name = "NUMBER")]
+        after: Option<u64>,
+    },
+}
+
+/// What to send.
+#[derive(Args)]
+struct Call {
+    /// Neo X: the account or contract that is called; absent to deploy
+    #[arg(long, value_name = "ADDRESS")]
+    to: Option<String>,
+    /// Neo X: wei that go along, or such as 1.5gas
+    #[arg(long, value_name = "AMOUNT")]
+    value: Option<String>,
+    /// The data of the call on Neo X, the script on Neo N3: hex or base64, or a file with it, - for standard input
+    #[arg(long, value_name = "DATA", conflicts_with = "contract")]
+    data: Option<String>,
+    /// Neo N3: the contract that is called, in place of a script
+    #[arg(long, value_name = "HASH", requires = "method")]
+    contract: Option<String>,
+    /// Neo N3: its method
+    #[arg(long, value_name = "NAME", requires = "contract")]
+    method: Option<String>,
+    /// Neo N3: an argument as nodes take it, {"type":"Integer","value":"5"}; in the method's order
+    #[arg(long = "arg", value_name = "JSON", requires = "contract")]
+    args: Vec<String>,
+    #[command(flatten)]
+    terms: Terms,
+}
+
+/// How a call on Neo N3 goes.
+#[derive(Args)]
+#[command(next_help_heading = "Neo N3")]
+pub(crate) struct Terms {
+    /// It may share one transaction with other calls of its account
+    #[arg(long)]
+    share: bool,
+    /// How far the account's signature reaches; by itself as far as the call needs
+    #[arg(long)]
+    scope: Option<Scope>,
+    /// Another account of the tenant that pays
+    #[arg(long, value_name = "ACCOUNT")]
+    sponsor: Option<String>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scope {
+    Minimal,
+    None,
+    CalledByEntry,
+    Global,
+}
+
+impl Terms {
+    pub(crate) fn fill(&self, body: &mut Map<String, Value>) {
+        if self.share {
+            body.insert("share".to_owned(), true.into());
+        }
+        if let Some(scope) = self.scope {
+            let name = match scope {
+                Scope::Minimal => "minimal",
+                Scope::None => "none",
+                Scope::CalledByEntry => "called_by_entry",
+                Scope::Global => "global",
+            };
+            body.insert("scope".to_owned(), name.into());
+        }
+        if let Some(sponsor) = &self.sponsor {
+            body.insert("sponsor".to_owned(), sponsor.as_str().into());
+        }
+    }
+}
+
+impl Call {
+    fn body(&self, chain: Chain) -> Result<Map<String, Value>, Failure> {
+        let mut body = Map::new();
+        let mut set = |name: &str, value: Option<Value>| value.map(|value| body.insert(name.to_owned(), value));
+        set("to", self.to.as_deref().map(Value::from));
+        set("value", self.value.as_deref().map(|value| chain.amount(value)).transpose()?.map(Value::from));
+        let data = self.data.as_deref().map(|data| match data {
+            "0x" => Ok(Vec::new()),
+            _ => input::bytes(data, false),
+        });
+        set("data", data.transpose()?.map(|bytes| format!("0x{}", hex::encode(bytes)).into()));
+        set("contract", self.contract.as_deref().map(|hash| chain.contract(hash)).transpose()?.map(Value::from));
+        set("method", self.method.as_deref().map(Value::from));
+        let args: Vec<Value> = self.args.iter().map(|arg| argument(arg)).collect::<Result<_, _>>()?;
+        set("args", (!args.is_empty()).then(|| args.into()));
+        self.terms.fill(&mut body);
+        Ok(body)
+    }
+}
+
+fn argument(text: &str) -> Result<Value, Failure> {
+    serde_json::from_str(text).ok().filter(|value: &Value| value["type"].is_string()).ok_or_else(|| {
+        Failure::usage(format!(
+            "{text:?} is not {{\"type\":…,\"value\":…}}; `nsl contract invoke` knows types by itself"
+        ))
+    })
+}
+
+impl Tx {
+    pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
+        let client = self.reach.client(environment)?;
+        self.with(&client).await
+    }
+
+    pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {
+        match self.command {
+            Command::Send { chain, call, sending } => {
+                let mut body = call.body(chain)?;
+                sending.fill(client, chain, &mut body).await?;
+                let sent = sending.post(client, &["v1", "tx", chain.name()], &body).await?;
+                let stands = sending.follow(client, chain, sent).await?;
+                Ok(Done { json: stands.to_string(), shown: sending::line(chain, &stands) })
+            }
+            Command::Estimate { chain, call, sending } => {
+                let mut body = call.body(chain)?;
+                sending.fill(client, chain, &mut body).await?;
+                let ask = client.ask(Method::POST, &["v1", "tx", chain.name(), "estimate"]).body(&body);
+                Ok(Done::one(ask.send().await?, |reply| estimate(chain, reply)))
+            }
+            Command::Get { chain, id } => {
+                let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await?;
+                Ok(Done::one(reply, |reply| transaction(chain, reply)))
+            }
+            Command::List { chain, page } => {
+                let columns = [
+                    ("REQUEST", "id"),
+                    ("STATE", "state"),
+                    ("ACCOUNT", "account"),
+                    ("HEIGHT", "height"),
+                    ("TX", "tx"),
+                    ("UPDATED", "updated_at"),
+                ];
+                page.run(|| client.ask(Method::GET, &["v1", "tx", chain.name()]), &columns).await
+            }
+            Command::Wait { chain, id, patience } => {
+                let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await?;
+                let stands = sending::until_decided(client, chain, reply.read()?, patience.until()).await?;
+                Ok(Done { json: stands.to_string(), shown: sending::line(chain, &stands) })
+            }
+            Command::Cancel { chain, id } => {
+                let ask = client.ask(Method::DELETE, &["v1", "tx", chain.name(), &id]);
+                let reply = ask.header(IDEMPOTENCY_KEY, Some(nsl_core::fresh("cli"))).send().await?;
+                Ok(Done::one(reply, |reply| sending::line(chain, reply)))
+            }
+            Command::Explain { chain, id } => {
+                let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id, "explain"]).send().await?;
+                Ok(Done::one(reply, explanation))
+            }
+            Command::States { chain, id, after } => {
+                let ask = client.ask(Method::GET, &["v1", "tx", chain.name(), &id, "states"]).query("after", after);
+                let columns =
+                    [("NUMBER", "number"), ("STATE", "state"), ("AT", "at"), ("TX", "tx"), ("REASON", "reason")];
+                Ok(Done::one(ask.send().await?, |reply| {
+                    show::table(&columns, reply["items"].as_array().map(Vec::as_slice).unwrap_or_default())
+                }))
+            }
+        }
+    }
+}
+
+/// What sending takes, for people.
+pub(crate) fn estimate(chain: Chain, estimate: &Value) -> String {
+    let mut ready = estimate.clone();
+    for field in ["fee", "system_fee", "network_fee", "max_fee_per_gas"] {
+        if let Some(amount) = estimate[field].as_str() {
+            ready[field] = chain.gas(amount).into();
+        }
+    }
+    let fields = [
+        ("at most", "fee"),
+        ("to run it", "system_fee"),
+        ("for size and witnesses", "network_fee"),
+        ("scope", "scope"),
+        ("gas", "gas_limit"),
+        ("for each gas", "max_fee_per_gas"),
+    ];
+    show::pairs(&fields, &ready)
+}
+
+fn transaction(chain: Chain, transaction: &Value) -> String {
+    let mut ready = transaction.clone();
+    if let Some(fee) = transaction["fee"].as_str() {
+        ready["fee"] = chain.gas(fee).into();
+    }
+    let fields = [
+        ("request", "id"),
+        ("state", "state"),
+        ("reason", "reason"),
+        ("account", "account"),
+        ("transaction", "tx"),
+        ("block", "height"),
+        ("fee", "fee"),
+        ("created", "created_at"),
+        ("updated", "updated_at"),
+    ];
+    show::pairs(&fields, &ready)
+}
+
+fn explanation(explained: &Value) -> String {
+    let fault = &explained["fault"];
+    let mut ready = explained.clone();
+    for field in ["text", "cause", "revert", "no_instruction"] {
+        ready[field] = fault[field].clone();
+    }
+    ready["place"] = sending::place(explained).into();
+    ready["error"] = match (fault["error"]["name"].as_str(), fault["error"]["selector"].as_str()) {
+        (Some(name), _) => format!("{name} {}", fault["error"]["args"]).into(),
+        (None, Some(selector)) => format!("{selector}, which no known ABI names").into(),
+        (None, None) => Value::Null,
+    };
+    if fault.is_object() {
+        ready["seen"] = if fault["on_chain"] == true { "by the chain" } else { "by a test run" }.into();
+    }
+    let fields = [
+        ("state", "state"),
+        ("transaction", "tx"),
+        ("reason", "reason"),
+        ("fault", "text"),
+        ("cause", "cause"),
+        ("error", "error"),
+        ("at", "place"),
+        ("no instruction", "no_instruction"),
+        ("seen", "seen"),
+    ];
+    let mut shown = show::pairs(&fields, &ready);
+    // The script step by step: each step is one object, and people want one line of it.
+    for step in explained["steps"]["steps"].as_array().or(explained["steps"].as_array()).into_iter().flatten() {
+        let call = &step["call"];
+        let text = |field: &str| call[field].as_str().map(show::clean).unwrap_or_default();
+        if call.is_object() {
+            let args: Vec<String> = call["args"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(|arg| show::clean(&arg["value"].to_string()))
+                .collect();
+            shown.push_str(&format!("step            {} {}({})\n", text("contract"), text("method"), args.join(", ")));
+        }
+    }
+    shown
+}
