@@ -150,6 +150,9 @@ impl Storm {
         }
         tally.is_whole = block_in_place(|| is_whole(&nsl, nsl.directory()));
         block_in_place(|| nsl.terminate())?;
+        if !tally.is_good() {
+            tell(&format!("--- the end of what nsl printed ---\n{}", nsl.process().tail()));
+        }
         ground.end().await;
         Ok(tally)
     }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nsl_devnet::{X, XOptions};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -56,8 +56,14 @@ impl Anvil {
         let code = artefact["bytecode"].as_str().context("the artefact has no bytecode")?;
         let data = format!("{code}{:064x}", 1_000_000_000u64);
         let hash = self.ask("eth_sendTransaction", json!([{ "from": self.address(), "data": data }])).await?;
-        let receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await?;
-        Ok(receipt["contractAddress"].as_str().context("the token was not deployed")?.to_owned())
+        for _ in 0..500 {
+            let receipt = self.ask("eth_getTransactionReceipt", json!([hash])).await?;
+            if let Some(address) = receipt["contractAddress"].as_str() {
+                return Ok(address.to_owned());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        bail!("the token was not deployed");
     }
 
     fn address(&self) -> &str {

@@ -2,6 +2,7 @@
 //! real engines; and what bad input and bad days get, caused on the running program, on both SQL engines.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "real programs live in real time")]
 
+mod chains;
 mod ground;
 mod heavy_disk;
 mod heavy_engines;
