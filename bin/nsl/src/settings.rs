@@ -134,6 +134,7 @@ impl Check for Settings {
         self.edge().check(profile, mistakes);
         self.check_engines(mistakes);
         self.check_services(profile, mistakes);
+        self.check_chains(profile, mistakes);
     }
 }
 
@@ -198,6 +199,24 @@ impl Settings {
                     let say = "production refuses http:// to another machine: use https://, or set internal.tls.mode = \"upstream\" if something beside the processes encrypts what goes between them";
                     mistakes.add(&path, say);
                 }
+            }
+        }
+    }
+}
+
+impl Settings {
+    // Who can change what a node says on its way can make money go wrong.
+    fn check_chains(&self, profile: Profile, mistakes: &mut Mistakes) {
+        if !profile.is_production() || self.internal.tls.mode == TlsMode::Upstream {
+            return;
+        }
+        for (path, pool) in
+            [("chain.neo_n3.endpoints", &self.chain.neo_n3.pool), ("chain.neo_x.endpoints", &self.chain.neo_x.pool)]
+        {
+            let urls = pool.endpoints.iter().filter_map(|url| url.expose_str());
+            if urls.filter_map(|url| url.strip_prefix("http://")).any(|rest| !is_loopback(rest)) {
+                let say = "production refuses http:// to a node on another machine: use https://, or set internal.tls.mode = \"upstream\" if something beside the process encrypts what goes between them";
+                mistakes.add(path, say);
             }
         }
     }

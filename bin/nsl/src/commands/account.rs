@@ -9,6 +9,7 @@ use super::{Done, IDEMPOTENCY_KEY, chain::Chain, input};
 use crate::{
     client::{Client, Reach},
     exit::Failure,
+    server::Server,
     show,
 };
 
@@ -84,8 +85,10 @@ enum Budget {
 
 impl Account {
     pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
-        let client = self.reach.client(environment)?;
-        self.with(&client).await
+        let server = Server::reach(&self.reach, environment).await?;
+        let done = self.with(server.client()).await;
+        server.end().await?;
+        done
     }
 
     pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {

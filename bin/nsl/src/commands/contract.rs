@@ -14,6 +14,7 @@ use super::{Done, IDEMPOTENCY_KEY, chain::Chain, page};
 use crate::{
     client::{Client, Reach},
     exit::Failure,
+    server::Server,
     show,
 };
 
@@ -74,8 +75,10 @@ struct Events {
 
 impl Contract {
     pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
-        let client = self.reach.client(environment)?;
-        self.with(&client).await
+        let server = Server::reach(&self.reach, environment).await?;
+        let done = self.with(server.client()).await;
+        server.end().await?;
+        done
     }
 
     pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {
@@ -126,7 +129,8 @@ fn ready(event: &Value) -> Value {
         let each: Vec<String> = values.iter().map(|(name, value)| format!("{name}={}", calls::shown(value))).collect();
         each.join(" ")
     });
-    shown["values"] = values.unwrap_or_else(|| json!([event["state"], event["topics"], event["data"]]).to_string()).into();
+    shown["values"] =
+        values.unwrap_or_else(|| json!([event["state"], event["topics"], event["data"]]).to_string()).into();
     shown
 }
 
@@ -171,7 +175,11 @@ fn described(contract: &Value) -> String {
         let takes: Vec<String> = takes.into_iter().flatten().map(parameter).collect();
         let reads = method["safe"] == true || matches!(method["stateMutability"].as_str(), Some("view" | "pure"));
         let name = show::clean(method["name"].as_str().unwrap_or_default());
-        shown.push_str(&format!("method          {name}({}){}\n", takes.join(", "), if reads { ", changes nothing" } else { "" }));
+        shown.push_str(&format!(
+            "method          {name}({}){}\n",
+            takes.join(", "),
+            if reads { ", changes nothing" } else { "" }
+        ));
     }
     shown
 }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     client::{Client, Reach},
     exit::Failure,
+    server::Server,
     show,
 };
 
@@ -168,8 +169,10 @@ fn argument(text: &str) -> Result<Value, Failure> {
 
 impl Tx {
     pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
-        let client = self.reach.client(environment)?;
-        self.with(&client).await
+        let server = Server::reach(&self.reach, environment).await?;
+        let done = self.with(server.client()).await;
+        server.end().await?;
+        done
     }
 
     pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {
