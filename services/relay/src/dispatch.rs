@@ -2,9 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use nsl_core::{Clock, Result};
+use nsl_core::{Clock, Result, Timestamp};
 use nsl_kit::Tasks;
-use nsl_sql::Db;
+use nsl_sql::{Db, EngineKind};
 use parking_lot::Mutex;
 use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
@@ -106,19 +106,21 @@ impl Dispatcher {
     async fn hold(&self, key: &LaneKey, wake: &Notify, stop: &CancellationToken) -> Result<()> {
         let node = self.nodes.node(key).await?;
         let first = (node.count().await? as i64, node.head().await? as i64);
-        let take = || {
+        let take = |over: Option<Timestamp>| {
             let now = self.clock.now();
             let (lane, holder) = (key.clone(), Arc::clone(&self.process));
-            self.db.write_platform(Take { lane, holder, now, until: now.plus(LEASE), first })
+            self.db.write_platform(Take { lane, holder, now: over.unwrap_or(now), until: now.plus(LEASE), first })
         };
-        let Some(held) = take().await? else { return Ok(()) };
+        // SQLite serves one process alone: whoever else held the lane was killed, and its time need not run out.
+        let over = (self.db.kind() == EngineKind::Sqlite).then_some(Timestamp(i64::MAX));
+        let Some(held) = take(over).await? else { return Ok(()) };
         let mut renewed = self.clock.now();
         let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
         let mut runner = Runner::take_up(db, clock, node, key.clone(), held, self.pace.clone()).await?;
         let (mut looked, mut busy) = (renewed, renewed);
         while !stop.is_cancelled() {
             if self.clock.now() >= renewed.plus(RENEW) {
-                if take().await?.is_none() {
+                if take(None).await?.is_none() {
                     return Ok(());
                 }
                 renewed = self.clock.now();
