@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::{
     Chain, Page,
-    relay::{Scope, Transaction},
+    relay::{Estimate, Scope, Transaction},
 };
 
 /// A compiled contract, in the terms of its chain.
@@ -415,6 +415,8 @@ nsl_rpc::service! {
         read fn call(Ask) -> Answer;
         /// Needs `contracts:read`.
         read fn simulate(Invoke) -> Trial;
+        /// Needs `contracts:read` and `relay:read`.
+        read fn estimate(Invoke) -> Estimate;
         /// Needs `contracts:write` and `relay:write`.
         fn invoke(Invoke) -> Transaction;
         /// Needs `contracts:read`; oldest first. A page may be short, or empty, where many blocks had to be read.

@@ -1,0 +1,130 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use nsl_api::{
+    Chain, Page,
+    contracts::{
+        Answer, Ask, AskEvents, Compare, Contract, Contracts, Deploy, Deployed, Describe, Differences, Event,
+        FindContract, FindDeployment, Invoke, ListContracts, Trial, Update, Updating,
+    },
+    relay::{Estimate, RelayClient, Transaction},
+};
+use nsl_chain::{n3::NeoN3, x::NeoX};
+use nsl_core::{Clock, Code, Cx, Error, Once, Result};
+use nsl_ledger::Ledger;
+use nsl_sql::Db;
+
+use crate::settle::Settler;
+
+/// The chains that are set up.
+#[derive(Clone)]
+pub(crate) struct Chains {
+    pub(crate) n3: Option<Arc<NeoN3>>,
+    pub(crate) x: Option<Arc<NeoX>>,
+}
+
+impl Chains {
+    pub(crate) fn n3(&self) -> Result<&NeoN3> {
+        self.n3.as_deref().ok_or_else(|| missing(Chain::NeoN3))
+    }
+
+    pub(crate) fn x(&self) -> Result<&NeoX> {
+        self.x.as_deref().ok_or_else(|| missing(Chain::NeoX))
+    }
+
+    pub(crate) fn has(&self, chain: Chain) -> Result<()> {
+        match chain {
+            Chain::NeoN3 => self.n3().map(drop),
+            Chain::NeoX => self.x().map(drop),
+        }
+    }
+}
+
+fn missing(chain: Chain) -> Error {
+    Error::new(Code::NotFound, "contracts.chain_missing", format!("{} is not set up here", chain.as_str()))
+}
+
+pub(crate) struct Service {
+    pub(crate) db: Db,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) relay: RelayClient,
+    pub(crate) chains: Chains,
+    pub(crate) settler: Arc<Settler>,
+}
+
+/// The context in which the relay is asked: under an idempotency key of its own, that follows from the caller's. Who
+/// asks again after a failure between the two writes thus gets the transaction of then. The blank keeps it apart from
+/// all keys that callers can send.
+pub(crate) fn onward(cx: &Cx) -> Cx {
+    let once = cx
+        .once
+        .as_ref()
+        .map(|once| Once { key: format!("contracts {}", once.key).into(), fingerprint: Arc::clone(&once.fingerprint) });
+    Cx { once, ..cx.clone() }
+}
+
+#[async_trait]
+impl Contracts for Service {
+    async fn deploy(&self, cx: &Cx, deploy: Deploy) -> Result<Deployed> {
+        cx.permit("contracts:write")?;
+        self.begin_deployment(cx, deploy).await
+    }
+
+    async fn list(&self, cx: &Cx, wanted: ListContracts) -> Result<Page<Contract>> {
+        cx.permit("contracts:read")?;
+        self.page(cx, wanted).await
+    }
+
+    async fn find(&self, cx: &Cx, wanted: FindContract) -> Result<Contract> {
+        cx.permit("contracts:read")?;
+        self.look_at(cx, wanted).await
+    }
+
+    async fn find_deployment(&self, cx: &Cx, wanted: FindDeployment) -> Result<Contract> {
+        cx.permit("contracts:read")?;
+        self.look_at_deployment(cx, wanted).await
+    }
+
+    async fn describe(&self, cx: &Cx, describe: Describe) -> Result<Contract> {
+        cx.permit("contracts:write")?;
+        self.keep_abi(cx, describe).await
+    }
+
+    async fn compare(&self, cx: &Cx, compare: Compare) -> Result<Differences> {
+        cx.permit("contracts:read")?;
+        self.differences(cx, compare).await
+    }
+
+    async fn update(&self, cx: &Cx, update: Update) -> Result<Updating> {
+        cx.permit("contracts:write")?;
+        self.begin_update(cx, update).await
+    }
+
+    async fn call(&self, cx: &Cx, ask: Ask) -> Result<Answer> {
+        cx.permit("contracts:read")?;
+        self.ask(cx, ask).await
+    }
+
+    async fn simulate(&self, cx: &Cx, invoke: Invoke) -> Result<Trial> {
+        cx.permit("contracts:read")?;
+        self.try_out(cx, invoke).await
+    }
+
+    async fn estimate(&self, cx: &Cx, invoke: Invoke) -> Result<Estimate> {
+        cx.permit("contracts:read")?;
+        let submit = self.submission(cx, invoke).await?;
+        self.relay.estimate(cx, submit).await
+    }
+
+    async fn invoke(&self, cx: &Cx, invoke: Invoke) -> Result<Transaction> {
+        cx.permit("contracts:write")?;
+        let submit = self.submission(cx, invoke).await?;
+        self.relay.submit(cx, submit).await
+    }
+
+    async fn events(&self, cx: &Cx, ask: AskEvents) -> Result<Page<Event>> {
+        cx.permit("contracts:read")?;
+        self.told(cx, ask).await
+    }
+}

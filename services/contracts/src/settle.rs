@@ -1,0 +1,289 @@
+//! What became of deployments and updates: the relay says when a transaction is decided, the chain what it did.
+
+use std::{sync::Arc, time::Duration};
+
+use neo::{Hash160, native};
+use nsl_api::{
+    Chain,
+    relay::{FindTransaction, RelayClient, State, Transaction},
+};
+use nsl_chain::{
+    Body, Chain as _, Executed, Receipt, TxId,
+    x::{Address, NeoX},
+};
+use nsl_core::{Clock, Code, Cx, Entry, Error, Result, TenantId};
+use nsl_sql::Db;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Pace,
+    place::shown,
+    service::Chains,
+    store::{KeptUpdate, Known, SettleDeployment, SettleUpdate, open_deployments, open_updates},
+    x::{Upgrade, behind},
+};
+
+/// How long one look at the relay and the chain may take.
+const LOOK: Duration = Duration::from_secs(20);
+
+pub(crate) struct Settler {
+    pub(crate) db: Db,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) relay: RelayClient,
+    pub(crate) chains: Chains,
+    pub(crate) asked: tokio::sync::Notify,
+}
+
+/// What a transaction has come to.
+enum Fate {
+    Open,
+    /// It changed nothing.
+    Lost {
+        reason: String,
+    },
+    /// In a final block, as the chain tells it.
+    Done {
+        tx: TxId,
+        executed: Box<Executed>,
+    },
+}
+
+/// What is written of it.
+struct Outcome {
+    state: &'static str,
+    hash: Option<String>,
+    reason: Option<String>,
+}
+
+impl Settler {
+    pub(crate) async fn run(self: Arc<Self>, pace: Pace, stop: CancellationToken) -> anyhow::Result<()> {
+        loop {
+            let open = match self.round().await {
+                Ok(open) => open,
+                Err(error) => {
+                    tracing::warn!(%error, cause = ?error.cause(), "looking for open deployments failed, trying again later");
+                    1
+                }
+            };
+            let pause = if open > 0 { pace.busy } else { pace.idle };
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                () = self.asked.notified(), if open == 0 => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Looks at all that is open, and says how many remain so.
+    async fn round(&self) -> Result<usize> {
+        let mut open = 0;
+        let mut after = String::new();
+        loop {
+            let deployments = open_deployments(&self.db, &after).await?;
+            let Some(last) = deployments.last() else { break };
+            after = last.id.clone();
+            for known in &deployments {
+                open += usize::from(!self.heed(self.deployment(known).await, &known.id));
+            }
+        }
+        after.clear();
+        loop {
+            let updates = open_updates(&self.db, &after).await?;
+            let Some(last) = updates.last() else { return Ok(open) };
+            after = last.request.clone();
+            for kept in &updates {
+                open += usize::from(!self.heed(self.update(kept).await, &kept.request));
+            }
+        }
+    }
+
+    // One that can't be looked at holds up no other.
+    fn heed(&self, settled: Result<bool>, id: &str) -> bool {
+        settled.unwrap_or_else(|error| {
+            tracing::debug!(%error, cause = ?error.cause(), id, "what became of it can't be told yet");
+            false
+        })
+    }
+
+    /// Writes what became of a deployment, once that is known; says whether it is.
+    pub(crate) async fn deployment(&self, known: &Known) -> Result<bool> {
+        let Some(request) = &known.request else { return Ok(true) };
+        let chain: Chain = known.chain.parse()?;
+        let (transaction, fate) = self.fate(&known.tenant, chain, request).await?;
+        let (outcome, height) = match fate {
+            Fate::Open => return Ok(false),
+            Fate::Lost { reason } => (Outcome { state: "failed", hash: None, reason: Some(reason) }, None),
+            Fate::Done { tx, executed } => {
+                let height = i64::try_from(executed.block.height).ok();
+                let outcome = match chain {
+                    Chain::NeoN3 => self.deployed_n3(known, &executed).await?,
+                    Chain::NeoX => deployed_x(self.chains.x()?, &tx, &executed).await?,
+                };
+                match outcome {
+                    Some(outcome) => (outcome, height),
+                    None => return Ok(false),
+                }
+            }
+        };
+        let cx = Cx::system(known.tenant.clone(), LOOK);
+        let now = self.clock.now();
+        let entry = Entry::new(&cx, "contracts.deployment_settled", "contracts", "settle", now)
+            .request("chain", chain.as_str())
+            .request("request", request.clone())
+            .response("state", outcome.state);
+        let entry = match &outcome.hash {
+            Some(hash) => entry.response("hash", hash.clone()),
+            None => entry,
+        };
+        let settle = SettleDeployment {
+            tenant: known.tenant.clone(),
+            id: known.id.clone(),
+            state: outcome.state,
+            hash: outcome.hash,
+            reason: outcome.reason,
+            tx: transaction.tx,
+            height: height.or(transaction.height),
+            now,
+            entry,
+        };
+        self.db.write(&cx, settle).await.map(|_| true)
+    }
+
+    /// Writes what became of an update, once that is known; says whether it is.
+    pub(crate) async fn update(&self, kept: &KeptUpdate) -> Result<bool> {
+        let chain: Chain = kept.chain.parse()?;
+        let (transaction, fate) = self.fate(&kept.tenant, chain, &kept.request).await?;
+        let (state, reason) = match fate {
+            Fate::Open => return Ok(false),
+            Fate::Lost { reason } => ("failed", Some(reason)),
+            Fate::Done { executed, .. } => match chain {
+                Chain::NeoN3 => self.updated_n3(kept, &executed).await?,
+                Chain::NeoX => updated_x(self.chains.x()?, kept, &executed).await?,
+            },
+        };
+        let cx = Cx::system(kept.tenant.clone(), LOOK);
+        let now = self.clock.now();
+        let entry = Entry::new(&cx, "contracts.update_settled", "contracts", "settle", now)
+            .request("chain", chain.as_str())
+            .request("request", kept.request.clone())
+            .request("hash", kept.hash.clone())
+            .response("state", state);
+        let settle = SettleUpdate { kept: kept.clone(), state, reason, tx: transaction.tx, now, entry };
+        self.db.write(&cx, settle).await.map(|_| true)
+    }
+
+    async fn fate(&self, tenant: &TenantId, chain: Chain, request: &str) -> Result<(Transaction, Fate)> {
+        let cx = Cx::system(tenant.clone(), LOOK);
+        let transaction = self.relay.find(&cx, FindTransaction { chain, id: request.to_owned() }).await?;
+        let lost = |why: &str| Fate::Lost { reason: transaction.reason.clone().unwrap_or_else(|| why.to_owned()) };
+        let fate = match (transaction.state, &transaction.tx) {
+            (State::Failed, _) => lost("the chain has refused the transaction"),
+            (State::Replaced, _) => lost("another transaction took its place"),
+            (State::Expired, _) => lost("its time passed before a block had it"),
+            (State::Final, Some(tx)) => {
+                let tx: TxId = tx.parse()?;
+                let receipt = match chain {
+                    Chain::NeoN3 => self.chains.n3()?.receipt(&tx).await?,
+                    Chain::NeoX => self.chains.x()?.receipt(&tx).await?,
+                };
+                match receipt {
+                    Receipt::Executed(executed) => match &executed.fault {
+                        Some(fault) => Fate::Lost { reason: fault.reason.clone() },
+                        None => Fate::Done { tx, executed },
+                    },
+                    // The node that was asked is behind the one that the relay knows.
+                    Receipt::Unknown | Receipt::Pending => Fate::Open,
+                }
+            }
+            _ => Fate::Open,
+        };
+        Ok((transaction, fate))
+    }
+
+    async fn deployed_n3(&self, known: &Known, executed: &Executed) -> Result<Option<Outcome>> {
+        let told = managed(executed, "Deploy");
+        let predicted = known.predicted.as_deref().and_then(|text| text.parse::<Hash160>().ok());
+        let (Some(hash), Some(first)) = (predicted, told.first()) else {
+            return Ok(Some(mismatch(None, "the transaction has deployed nothing")));
+        };
+        if !told.contains(&hash) {
+            return Ok(Some(mismatch(Some(first.to_string()), &format!("it stands at {first} instead of {hash}"))));
+        }
+        // Not there, and told of: a node that is behind.
+        let Some(state) = self.chains.n3()?.contract(hash).await? else { return Ok(None) };
+        let checksum = state.nef.checksum().to_string();
+        if state.update_counter == 0 && known.checksum.as_ref().is_some_and(|sent| *sent != checksum) {
+            let reason = format!("the chain has code with the checksum {checksum} instead of what was sent");
+            return Ok(Some(mismatch(Some(hash.to_string()), &reason)));
+        }
+        Ok(Some(Outcome { state: "deployed", hash: Some(hash.to_string()), reason: None }))
+    }
+
+    async fn updated_n3(&self, kept: &KeptUpdate, executed: &Executed) -> Result<(&'static str, Option<String>)> {
+        let hash: Hash160 = kept.hash.parse().map_err(Error::internal)?;
+        if !managed(executed, "Update").contains(&hash) {
+            let reason = "the transaction went well, and the contract's method has not updated it".to_owned();
+            return Ok(("mismatched", Some(reason)));
+        }
+        let state =
+            self.chains.n3()?.contract(hash).await?.ok_or_else(|| {
+                Error::new(Code::Unavailable, "contracts.not_there_yet", "no node shows the contract")
+            })?;
+        let checksum = state.nef.checksum().to_string();
+        match &kept.checksum {
+            Some(sent) if *sent != checksum => {
+                let reason = format!("the contract has code with the checksum {checksum} instead of {sent}");
+                Ok(("mismatched", Some(reason)))
+            }
+            _ => Ok(("updated", None)),
+        }
+    }
+}
+
+/// The contracts of which a transaction of Neo N3 told this.
+fn managed(executed: &Executed, what: &str) -> Vec<Hash160> {
+    let manager = native::CONTRACT_MANAGEMENT.to_string();
+    let told = executed.events.iter().filter(|event| event.contract == manager).filter_map(|event| match &event.body {
+        Body::Notification { name, state } if name == what => state.as_ref()?.first()?.as_hash160().ok(),
+        _ => None,
+    });
+    told.collect()
+}
+
+/// Where a transaction that is signed makes its contract; none while no node knows it.
+pub(crate) async fn foreseen(chain: &NeoX, tx: &TxId) -> Result<Option<Address>> {
+    Ok(chain.transaction(tx).await?.map(|found| found.from.create(found.nonce)))
+}
+
+async fn deployed_x(chain: &NeoX, tx: &TxId, executed: &Executed) -> Result<Option<Outcome>> {
+    let Some(foreseen) = foreseen(chain, tx).await? else { return Ok(None) };
+    let kept = format!("{foreseen:#x}");
+    let Some(stands) = executed.contract.as_ref().map(|text| text.to_ascii_lowercase()) else {
+        return Ok(Some(mismatch(None, "the transaction has made no contract")));
+    };
+    if stands != kept {
+        let reason = format!("it stands at {} instead of {}", shown(Chain::NeoX, &stands), foreseen.to_checksum(None));
+        return Ok(Some(mismatch(Some(stands), &reason)));
+    }
+    if chain.code(foreseen).await?.is_empty() {
+        return Ok(Some(mismatch(Some(stands), "there is no code at its address")));
+    }
+    Ok(Some(Outcome { state: "deployed", hash: Some(stands), reason: None }))
+}
+
+async fn updated_x(chain: &NeoX, kept: &KeptUpdate, executed: &Executed) -> Result<(&'static str, Option<String>)> {
+    let broken = || Error::internal(anyhow::anyhow!("an update is kept without its contracts"));
+    let proxy: Address = kept.hash.parse().map_err(|_| broken())?;
+    let wanted: Address = kept.implementation.as_deref().and_then(|text| text.parse().ok()).ok_or_else(broken)?;
+    if Upgrade::is_seen(&executed.events, proxy, wanted) {
+        return Ok(("updated", None));
+    }
+    match behind(chain, proxy).await? {
+        Some(stands) if stands == wanted => Ok(("updated", None)),
+        _ => Ok(("mismatched", Some("the transaction went well, and the proxy has not moved".to_owned()))),
+    }
+}
+
+fn mismatch(hash: Option<String>, reason: &str) -> Outcome {
+    Outcome { state: "mismatched", hash, reason: Some(reason.to_owned()) }
+}
