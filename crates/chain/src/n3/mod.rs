@@ -4,7 +4,10 @@ mod args;
 mod history;
 mod node;
 mod receipt;
+mod rules;
 mod send;
+mod sent;
+mod together;
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,9 +20,11 @@ use neo::{
     wire::Wire,
 };
 use neo_rpc::model::InvokeSigner;
-pub use neo_rpc::model::{ContractState, InvocationResult, Protocol, Shown, VmState};
+pub use neo_rpc::model::{CallTree, ContractState, InvocationResult, Notification, Protocol, Shown, VmState};
 pub use node::Node;
 use nsl_core::{Error, Result};
+pub use rules::Rules;
+pub use sent::{Ran, Sent};
 
 use crate::{
     chain::{self, Chain, ChainKind, Fault, Output, Receipt, Stretch, Trial, TxId},
@@ -42,6 +47,7 @@ pub struct NeoN3 {
     pool: Pool<Node>,
     config: N3Config,
     blocks: receipt::Blocks,
+    read: sent::Read,
 }
 
 impl NeoN3 {
@@ -52,7 +58,7 @@ impl NeoN3 {
             Ok((node.host(), Arc::new(node)))
         });
         let pool = Pool::new(ChainKind::NeoN3, config.magic.into(), &config.pool, nodes.collect::<Result<Vec<_>>>()?);
-        Ok(Self { pool, config, blocks: receipt::Blocks::default() })
+        Ok(Self { pool, config, blocks: receipt::Blocks::default(), read: sent::Read::default() })
     }
 
     pub fn magic(&self) -> u32 {

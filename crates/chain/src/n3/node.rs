@@ -55,7 +55,7 @@ impl Node {
         done
     }
 
-    fn trouble(&self, error: neo_rpc::Error) -> Trouble {
+    pub(super) fn trouble(&self, error: neo_rpc::Error) -> Trouble {
         match error {
             neo_rpc::Error::Node(refusal) if lacks(refusal.code) => Trouble::Behind(refusal.to_string()),
             neo_rpc::Error::Node(refusal) => {

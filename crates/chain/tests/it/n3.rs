@@ -12,7 +12,7 @@ use neo::{
 };
 use nsl_chain::{
     Body, Call, Chain, ChainKind, Cursor, Event, Executed, Filter, Item, N3Config, Output, Receipt, SharedChain, Watch,
-    n3::{self, NeoN3},
+    n3::{self, NeoN3, VmState},
 };
 use nsl_devnet::{N3, N3Options};
 use serde_json::json;
@@ -312,4 +312,45 @@ async fn reads_and_sends_survive_an_endpoint_that_loses_requests() {
     assert!(faulty.dropped() + other.dropped() > 30, "{} {}", faulty.dropped(), other.dropped());
     let wrong = NeoN3::open(N3Config::of(860_833_102, &[&node.rpc])).unwrap();
     assert_eq!(wrong.height().await.unwrap_err().slug, "chain.wrong_network");
+}
+
+#[tokio::test]
+async fn many_are_sent_at_once_and_blocks_say_what_became_of_each() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = neo_go(dir.path()).await;
+    let chain = NeoN3::open(config(&node, &[&node.rpc])).unwrap();
+    let (sender, to) = (Sender { chain: &chain, key: key(&node, 0) }, key(&node, 1));
+    let rules = chain.rules().await.unwrap();
+    assert!(rules.ms_per_block == 100 && rules.most_valid_blocks > 100, "{rules:?}");
+    let from = chain.height().await.unwrap() as u32 + 1;
+    let mut made = Vec::new();
+    for amount in 1..=60 {
+        made.push(sender.made(transfer(&sender.key, &to, amount), None).await);
+    }
+    // What the node asks for is what is computed here.
+    let way = neo::fee::Verification::key(&sender.key.public());
+    assert_eq!(neo::fee::network_fee(&made[0], &[way], &rules.prices).unwrap(), made[0].network_fee);
+    let mut starved = made[0].clone();
+    (starved.nonce, starved.system_fee) = (rand(), starved.system_fee - 1);
+    starved.sign(chain.magic(), &sender.key).unwrap();
+    made.push(starved);
+    let bytes: Vec<Vec<u8>> = made.iter().map(Wire::to_bytes).collect();
+    let mut all: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+    all.insert(1, b"no transaction");
+    let said = chain.send_all(&all).await;
+    assert_eq!(said.iter().filter(|one| one.is_ok()).count(), 61, "{said:?}");
+    assert_eq!(said[1].as_ref().unwrap_err().slug, "chain.tx_malformed");
+    assert_eq!(*said[61].as_ref().unwrap(), made[60].hash());
+    let id = made[60].hash().to_string().parse().unwrap();
+    let last = executed(&chain, &id).await.block.height as u32;
+    let wanted = made[..59].iter().chain(&made[60..]).map(Transaction::hash).collect();
+    let ran = chain.ran(&wanted, from, last).await.unwrap();
+    assert_eq!(ran.len(), 60);
+    for one in &ran {
+        let faults = one.sent.hash == made[60].hash();
+        assert_eq!((one.run.state == VmState::Halt, one.sent.sender), (!faults, sender.key.public().script_hash()));
+        assert!((from..=last).contains(&one.sent.height));
+    }
+    assert_eq!(chain.sent(from, last).await.unwrap().len(), 61, "and those that nobody asked for");
+    assert!(chain.ran(&wanted, last, last + 100_000).await.is_err(), "blocks that are not there");
 }

@@ -92,6 +92,12 @@ impl Client {
         known(self.call("getapplicationlog", &params).await)
     }
 
+    /// What ran for each of these transactions or blocks, in as few requests as the node takes.
+    pub async fn application_logs(&self, hashes: &[Hash256]) -> Result<Vec<Option<ApplicationLog>>> {
+        let params: Vec<_> = hashes.iter().map(|hash| vec![json!(hash)]).collect();
+        self.batch("getapplicationlog", &params).await?.into_iter().map(known).collect()
+    }
+
     /// The transactions in the pool that may go into the next block.
     pub async fn raw_mempool(&self) -> Result<Vec<Hash256>> {
         Ok(self.call::<Option<_>>("getrawmempool", &[]).await?.unwrap_or_default())

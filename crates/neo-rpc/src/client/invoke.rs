@@ -38,6 +38,19 @@ impl Client {
         self.call("invokescript", &params).await
     }
 
+    /// Runs several scripts, each for itself, in as few requests as the node takes.
+    pub async fn invoke_scripts(
+        &self,
+        scripts: &[(&[u8], &[InvokeSigner])],
+        diagnostics: bool,
+    ) -> Result<Vec<Result<InvocationResult>>> {
+        let params = |(script, signers): &(&[u8], &[InvokeSigner])| {
+            vec![json!(Base64(script.to_vec())), json!(signers), json!(diagnostics)]
+        };
+        let params: Vec<Vec<Value>> = scripts.iter().map(params).collect();
+        self.batch("invokescript", &params).await
+    }
+
     /// Runs the method `verify` of a contract, with the witnesses that the signers have.
     pub async fn invoke_contract_verify(
         &self,

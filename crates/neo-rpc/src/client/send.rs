@@ -39,6 +39,13 @@ impl Client {
         self.relay("sendrawtransaction", transaction).await
     }
 
+    /// Gives transactions in their binary form to the network one after the other, in as few requests as the node takes.
+    pub async fn send_raw_transactions(&self, transactions: &[&[u8]]) -> Result<Vec<Result<Hash256>>> {
+        let params: Vec<Vec<Value>> = transactions.iter().map(|bytes| vec![json!(Base64(bytes.to_vec()))]).collect();
+        let relayed: Vec<Result<Relayed>> = self.batch("sendrawtransaction", &params).await?;
+        Ok(relayed.into_iter().map(|one| one.map(|Relayed { hash }| hash)).collect())
+    }
+
     /// Gives a block in its binary form to the network.
     pub async fn submit_block(&self, block: &[u8]) -> Result<Hash256> {
         self.relay("submitblock", block).await
