@@ -1,9 +1,11 @@
 //! Measures the platform beside what its engines do by themselves, in one run on one machine, client and
-//! server sharing it, and writes docs/BENCHMARKS.md. Numbers are for reading, never for a test to fail on.
+//! server sharing it, and writes docs/BENCHMARKS.md; `nsl-bench relayer` measures that part alone. Numbers are for reading,
+//! never for a test to fail on.
 
 mod bare;
 mod engines;
 mod process;
+mod relayer;
 mod report;
 mod stores;
 mod wrk;
@@ -15,10 +17,14 @@ use nsl_sandbox::Database;
 
 use crate::{
     process::{Server, machine},
-    report::{Line, Report},
+    report::{Line, Report, others},
 };
 
 fn main() -> Result<()> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/BENCHMARKS.md");
+    if std::env::args().nth(1).as_deref() == Some("relayer") {
+        return relayer::measure(&machine()?)?.write(&page);
+    }
     let mut report = Report::new(machine()?);
     let bare = bare::measure().context("the bare handler")?;
     report.push(Line::rate("a", "bare axum handler that answers 200", bare, None));
@@ -28,8 +34,8 @@ fn main() -> Result<()> {
     footprint(&mut report)?;
     let text = report.markdown();
     println!("{text}");
-    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/BENCHMARKS.md");
-    std::fs::write(&target, text).with_context(|| format!("writing {}", target.display()))
+    std::fs::write(&page, text + &others(&page)).with_context(|| format!("writing {}", page.display()))?;
+    relayer::measure(&machine()?)?.write(&page)
 }
 
 fn reads(report: &mut Report, bare: f64) -> Result<()> {

@@ -1,6 +1,63 @@
-//! The page that the numbers end up on.
+//! The page that the numbers end up on, in parts that are measured by themselves.
+
+use std::{fs, path::Path, process::Command};
+
+use anyhow::{Context, Result};
 
 use crate::wrk::Rate;
+
+/// A part of the page with a heading and a table of its own.
+pub(crate) struct Part {
+    heading: &'static str,
+    said: String,
+    columns: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Part {
+    pub(crate) fn new<const N: usize>(heading: &'static str, columns: [&'static str; N]) -> Self {
+        Self { heading, said: String::new(), columns: columns.to_vec(), rows: Vec::new() }
+    }
+
+    /// What stands before the table.
+    pub(crate) fn say(&mut self, text: String) {
+        self.said = text;
+    }
+
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        eprintln!("      {}", cells.join("  "));
+        self.rows.push(cells.to_vec());
+    }
+
+    fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let names: Vec<String> = self.columns.iter().map(|name| (*name).to_owned()).collect();
+        let rule = format!("|---|{}\n", "---:|".repeat(names.len() - 1));
+        let rows: String = self.rows.iter().map(|row| line(row)).collect();
+        format!("{}\n\n{}\n\n{}{rule}{rows}", self.heading, self.said, line(&names))
+    }
+
+    /// Puts this part where it stood on the page, or at its end.
+    pub(crate) fn write(&self, page: &Path) -> Result<()> {
+        let text = fs::read_to_string(page).unwrap_or_default();
+        let (before, rest) = text.split_once(self.heading).unwrap_or((&text, ""));
+        let after = rest.find("\n## ").map_or("", |at| &rest[at..]);
+        let text = format!("{}\n\n{}{after}", before.trim_end(), self.markdown());
+        fs::write(page, text).with_context(|| format!("writing {}", page.display()))
+    }
+}
+
+/// Parts of the page that this run did not measure.
+pub(crate) fn others(page: &Path) -> String {
+    let text = fs::read_to_string(page).unwrap_or_default();
+    text.find("\n## ").map_or(String::new(), |at| text[at..].to_owned())
+}
+
+/// Today, as the machine has it.
+pub(crate) fn date() -> Result<String> {
+    let output = Command::new("date").args(["-u", "+%Y-%m-%d"]).output().context("asking for the date")?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
 
 pub(crate) struct Line {
     id: &'static str,
