@@ -6,6 +6,7 @@ mod command_line;
 mod configuration;
 mod development;
 mod devnet;
+mod n3;
 mod production;
 mod reload;
 mod secrets;

@@ -120,15 +120,15 @@ impl Decode {
         });
         let head = &block.header;
         let shown = format!(
-            "block {} {}\nafter      {}\ntime       {} ms since 1970\nnext       {}\ncontent    {}\n",
+            "block {} {}\nafter      {}\ntime       {}\nnext       {}\ncontent    {}\n",
             head.index,
             block.hash(),
             head.previous,
-            head.timestamp,
+            time(head.timestamp),
             head.next_consensus.address(),
             content.map_or_else(
                 |error| error.to_string(),
-                |()| format!("{} transactions, for which the Merkle root stands", block.transactions.len())
+                |()| format!("{} in it, for which the Merkle root stands", block.transactions.len())
             ),
         );
         (json, shown + &texts.into_iter().map(|text| format!("\n{text}")).collect::<String>())
@@ -165,6 +165,14 @@ impl Decode {
             json["signed_transaction"] = json!(context.complete().map_err(refused)?);
         }
         Ok((json, shown))
+    }
+}
+
+fn time(milliseconds: u64) -> String {
+    // Beyond the year 9999 there are no dates.
+    match i64::try_from(milliseconds) {
+        Ok(known @ ..253_402_300_800_000) => nsl_core::Timestamp(known * 1000).rfc3339(),
+        _ => format!("{milliseconds} ms since 1970"),
     }
 }
 
