@@ -12,29 +12,68 @@ pub enum Error {
     Node(NodeError),
     /// No connection could be made: nothing was sent.
     #[error("reaching {endpoint}: {why}")]
-    Unreachable { endpoint: String, why: String },
+    Unreachable {
+        /// Which node.
+        endpoint: String,
+        /// What happened.
+        why: String,
+    },
     /// The connection ended before the answer was whole: whether the node acted is not known.
     #[error("asking {endpoint}: {why}")]
-    Lost { endpoint: String, why: String },
+    Lost {
+        /// Which node.
+        endpoint: String,
+        /// What happened.
+        why: String,
+    },
     /// No answer in time: whether the node acted is not known.
     #[error("asking {endpoint}: no answer within {after:?}")]
-    Timeout { endpoint: String, after: Duration },
+    Timeout {
+        /// Which node.
+        endpoint: String,
+        /// How long was waited.
+        after: Duration,
+    },
     /// Something before the node (a proxy, a rate limit) answered in its place.
     #[error("asking {endpoint}: HTTP status {status}")]
-    Status { endpoint: String, status: u16, retry_after: Option<Duration> },
+    Status {
+        /// Which node.
+        endpoint: String,
+        /// The status.
+        status: u16,
+        /// When to ask again, if it said so.
+        retry_after: Option<Duration>,
+    },
     /// The answer is larger than this client takes.
     #[error("{method}: the answer is larger than {most} bytes")]
-    TooLarge { method: &'static str, most: usize },
+    TooLarge {
+        /// What was asked.
+        method: &'static str,
+        /// How many bytes it takes.
+        most: usize,
+    },
     /// The answer is not what the protocol says.
     #[error("{method}: malformed answer: {why}")]
-    Malformed { method: &'static str, why: String },
+    Malformed {
+        /// What was asked.
+        method: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The URL or a setting can't be used.
     #[error("{0}")]
     Settings(String),
     /// The node tells another past than it told before: it lost blocks, or is not of the same network. Events already
     /// given may not have happened.
     #[error("block {height} does not follow the one seen before it: {expected} was, {found} is")]
-    Forked { height: u32, expected: String, found: String },
+    Forked {
+        /// The block.
+        height: u32,
+        /// The hash that was expected before it.
+        expected: String,
+        /// The hash that is there.
+        found: String,
+    },
 }
 
 /// The result of a call.

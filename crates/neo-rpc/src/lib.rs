@@ -22,6 +22,8 @@
 //! # }
 //! ```
 
+#![deny(missing_docs)]
+
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

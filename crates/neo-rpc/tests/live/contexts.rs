@@ -59,7 +59,7 @@ impl NeoGo {
     }
 }
 
-/// An account of two of three keys, of which neo-go has the second.
+/// An account of three of seven keys, of which neo-go has the second.
 struct Shared {
     keys: Vec<PrivateKey>,
     script: Vec<u8>,
@@ -73,8 +73,8 @@ impl Shared {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let network = N3::start(&dir.path().join("node"), N3Options::default()).await.unwrap();
-        let keys: Vec<_> = (1..=3).map(|number| PrivateKey::from_bytes(&[number; 32]).unwrap()).collect();
-        let script = account::multi(2, &keys.iter().map(PrivateKey::public).collect::<Vec<_>>()).unwrap();
+        let keys: Vec<_> = (1..=7).map(|number| PrivateKey::from_bytes(&[number; 32]).unwrap()).collect();
+        let script = account::multi(3, &keys.iter().map(PrivateKey::public).collect::<Vec<_>>()).unwrap();
         for account in [Hash160::of_script(&script), keys[0].public().script_hash()] {
             network.fund_gas(&account.address(), 100 * 100_000_000).await.unwrap();
         }
@@ -112,7 +112,8 @@ async fn neo_go_signs_and_sends_what_we_began() {
     let shared = Shared::start().await;
     let mut context = Context::new(shared.node.magic, shared.sponsored()).unwrap();
     context.add_script(&shared.script).unwrap();
-    assert_eq!(context.sign(&shared.keys[0]).unwrap(), 2, "as the sponsor, and as one of three");
+    assert_eq!(context.sign(&shared.keys[0]).unwrap(), 2, "as the sponsor, and as one of seven");
+    assert_eq!(context.sign(&shared.keys[6]).unwrap(), 1);
     shared.neo_go.write("ours.json", &context);
 
     let address = shared.account().address();
@@ -163,8 +164,10 @@ async fn we_sign_and_send_what_neo_go_began() {
         &format!("{address}:CalledByEntry"),
     ]);
     let mut context = shared.neo_go.read("theirs.json");
-    assert_eq!(context.missing(), [shared.account()], "one of two signed");
-    assert_eq!(context.sign(&shared.keys[2]).unwrap(), 1);
+    assert_eq!(context.missing(), [shared.account()], "one of three signed");
+    for key in [5, 3] {
+        assert_eq!(context.sign(&shared.keys[key]).unwrap(), 1);
+    }
     let signed = context.complete().unwrap();
     signed.verify(shared.node.magic).unwrap();
     let sent = shared.node.call("sendrawtransaction", json!([base64(&signed.to_bytes())])).unwrap();

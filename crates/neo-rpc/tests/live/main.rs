@@ -5,3 +5,4 @@ mod contexts;
 mod fees;
 mod node;
 mod shapes;
+mod strangers;

@@ -24,7 +24,8 @@ struct Made {
 #[test]
 fn transactions_are_the_same_everywhere() {
     let mut random = Random::new("transactions");
-    let all: Vec<Made> = (0..1000).map(|_| make(&mut random)).collect();
+    // So many that a thousand are left for the peer that reads the fewest.
+    let all: Vec<Made> = (0..1250).map(|_| make(&mut random)).collect();
     let Peers { mut neon, mut mamba } = Peers::start();
 
     let plain = |made: &&Made| !made.tx.attributes.iter().any(|one| matches!(one, Attribute::OracleResponse { .. }));
@@ -38,7 +39,7 @@ fn transactions_are_the_same_everywhere() {
         let of_mamba = all_same(&mut mamba, &every, &simple);
         (of_neon.join().unwrap(), of_mamba)
     });
-    assert!(plain.len() > 800 && simple.len() > 300, "{} and {} are too few", plain.len(), simple.len());
+    assert!(plain.len() >= 1000 && simple.len() > 300, "{} and {} are too few", plain.len(), simple.len());
     println!("{} transactions equal those of the peers:\n{of_neon}\n{of_mamba}", all.len());
 }
 
