@@ -1,0 +1,329 @@
+//! Accounts that pay for what others sign on Neo N3. The protocol has it in: the first signer of a transaction pays.
+//!
+//! Promises:
+//! - The sponsor's signature has the scope none: whatever a script does, no contract takes it for an agreement.
+//! - It is given only to what was prepared here, byte for byte, once, and only after the user's witness was proven.
+//! - What is not named by the policy is refused, and no two processes spend the same money of its budgets.
+//! - A policy speaks of the call that the transaction itself makes. What the called contract does further is bounded by
+//!   the fees, which are fixed before anybody signs, and by the scope of the user's own signature.
+
+mod assemble;
+pub(crate) mod policy;
+mod witness;
+
+use std::{sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use futures_util::{FutureExt, future::BoxFuture};
+use neo::{
+    Hash160,
+    context::Context,
+    tx::{Transaction, Witness},
+    wire::Wire,
+};
+use nsl_api::{
+    Chain,
+    relay::{Call, Submit},
+    sponsor::{Complete, NameSponsor, Prepare, Prepared, PutSponsor, SponsorInfo},
+};
+use nsl_chain::Chain as _;
+use nsl_core::{Clock, Code, Cx, Entry as Evidence, Error, Result, TenantId, fresh};
+use nsl_ledger::Ledger;
+use nsl_sql::Db;
+use serde::Deserialize;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::policy::Entry;
+use self::{
+    assemble::{Draft, assemble, can_pay, still_works},
+    policy::Policy,
+    witness::Wanted,
+};
+use crate::{
+    dispatch::{Nodes, View},
+    n3::{N3Node, SIGNED},
+    rules,
+    store::{self, Accept, Kept, LaneKey, sponsored, sponsors},
+};
+
+/// How long a user has to sign.
+const MOST_VALID: Duration = Duration::from_secs(300);
+const SWEEP: Duration = Duration::from_secs(3_600);
+/// What pushes a signature: PUSHDATA1 of 64 bytes.
+const PUSH_SIGNATURE: [u8; 2] = [0x0c, 64];
+
+/// Refuses a call for which this account does not pay. To be asked before a request is accepted.
+pub(crate) async fn allow(db: &Db, tenant: &TenantId, sponsor: &str, call: &Call) -> Result<()> {
+    let found = sponsors::policy(db, tenant, sponsor).await?.ok_or_else(sponsors::unknown)?;
+    Policy::read(&found)?.0.allows(&Entry::of(call)?)
+}
+
+/// What a request is going to cost its sponsor.
+pub(crate) struct Bill<'a> {
+    pub(crate) request: &'a str,
+    pub(crate) sponsor: String,
+    pub(crate) user: String,
+    pub(crate) entry: Entry,
+    pub(crate) fee: i64,
+}
+
+/// Sets a request's fee aside, or what is missing of it, within the sponsor's policy. To be asked before each signature;
+/// an error of [`is_refusal`] is no fault, but the sponsor's answer. [`sponsors::settle`] gives back what was not spent.
+pub(crate) async fn reserve(db: &Db, tenant: &TenantId, bill: Bill<'_>, clock: &dyn Clock) -> Result<()> {
+    let cx = Cx::system(tenant.clone(), Duration::from_secs(30));
+    let reserve = sponsors::Reserve {
+        tenant: tenant.clone(),
+        id: bill.request.to_owned(),
+        account: bill.sponsor,
+        payee: bill.user,
+        entry: bill.entry,
+        amount: bill.fee,
+        now: clock.now(),
+        prepared: None,
+    };
+    db.write(&cx, reserve).await.map(drop)
+}
+
+/// Whether the sponsor does not want to pay, as opposed to a database that does not answer.
+pub(crate) fn is_refusal(error: &Error) -> bool {
+    error.slug.starts_with("sponsor.")
+}
+
+/// What keeps sponsors, and makes and signs for them.
+pub(crate) struct Sponsoring {
+    pub(crate) db: Db,
+    pub(crate) ledger: Ledger,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) nodes: Arc<dyn Nodes>,
+    /// What the operator allows a transaction to cost.
+    pub(crate) most_fee: Option<u128>,
+}
+
+impl Sponsoring {
+    /// Forgets once an hour what nobody asks for any more.
+    pub(crate) fn sweep(&self) -> impl FnOnce(CancellationToken) -> BoxFuture<'static, anyhow::Result<()>> + 'static {
+        let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
+        move |stop| {
+            let sweep = async move {
+                loop {
+                    if let Err(error) = sponsored::forget(&db, clock.now()).await {
+                        tracing::warn!("forgetting old prepared transactions failed: {error}");
+                    }
+                    tokio::time::sleep(SWEEP).await;
+                }
+            };
+            async move { stop.run_until_cancelled(sweep).await.unwrap_or(Ok(())) }.boxed()
+        }
+    }
+
+    pub(crate) async fn put(&self, cx: &Cx, put: PutSponsor) -> Result<SponsorInfo> {
+        cx.permit("relay:admin")?;
+        let account = rules::account(Chain::NeoN3, &put.account)?;
+        self.kept(cx, &account).await?;
+        let (_, policy) = Policy::read(&put.policy)?;
+        let now = self.clock.now();
+        let entry = Evidence::new(cx, "relay.sponsor_set", "relay", "put_sponsor", now)
+            .request("account", account.clone())
+            .request("contracts", policy.contracts.len())
+            .request("per_transaction", policy.per_transaction.clone())
+            .request("per_day", policy.per_day.clone())
+            .request("per_user_per_day", policy.per_user_per_day.clone());
+        let entry = self.ledger.seal(cx, entry, serde_json::Map::new()).await?;
+        let (tenant, by) = (cx.tenant.clone(), cx.principal.subject.clone());
+        self.db.write(cx, sponsors::PutPolicy { tenant, account: account.clone(), policy, by, now, entry }).await?;
+        self.shown(cx, account).await
+    }
+
+    pub(crate) async fn find(&self, cx: &Cx, named: NameSponsor) -> Result<SponsorInfo> {
+        cx.permit("relay:read")?;
+        self.shown(cx, rules::account(Chain::NeoN3, &named.account)?).await
+    }
+
+    pub(crate) async fn remove(&self, cx: &Cx, named: NameSponsor) -> Result<()> {
+        cx.permit("relay:admin")?;
+        let account = rules::account(Chain::NeoN3, &named.account)?;
+        let entry = Evidence::new(cx, "relay.sponsor_removed", "relay", "remove_sponsor", self.clock.now())
+            .request("account", account.clone());
+        let entry = self.ledger.seal(cx, entry, serde_json::Map::new()).await?;
+        self.db.write(cx, sponsors::RemovePolicy { tenant: cx.tenant.clone(), account, entry }).await
+    }
+
+    /// Makes a transaction for a user outside, and sets its fee aside until it comes back.
+    pub(crate) async fn prepare(&self, cx: &Cx, prepare: Prepare) -> Result<Prepared> {
+        cx.permit("relay:write")?;
+        let Prepare { sponsor, user, contract, method, args, scope, verification, valid_for_ms } = prepare;
+        let asked = rules::asked(&Submit {
+            chain: Chain::NeoN3,
+            account: user,
+            call: Call {
+                contract: Some(contract),
+                method: Some(method),
+                args,
+                sponsor: Some(sponsor),
+                ..Call::default()
+            },
+            max_fee: None,
+            valid_for_ms,
+        })?;
+        let (user, sponsor) = (asked.account, asked.call.sponsor.clone().unwrap_or_default());
+        if user == sponsor {
+            return Err(Error::invalid("sponsor.pays_itself", "the sponsor and the user are one account"));
+        }
+        allow(&self.db, &cx.tenant, &sponsor, &asked.call).await?;
+        let user_hash = hash(&user)?;
+        let verification = verification.map(|script| script_of(&user_hash, &script)).transpose()?;
+        let node = self.node(&cx.tenant, &sponsor).await?;
+        let draft = Draft {
+            script: assemble::script(&asked.call)?,
+            sponsor: hash(&sponsor)?,
+            user: user_hash,
+            verification: verification.as_deref(),
+            scope,
+            valid_for: asked.valid_for.unwrap_or(MOST_VALID).min(MOST_VALID),
+        };
+        let made = assemble(&node.desk, draft).await?;
+        let fee = made.transaction.system_fee + made.transaction.network_fee;
+        if let Some(most) = self.most_fee.filter(|most| u128::try_from(fee).unwrap_or(u128::MAX) > *most) {
+            let message = format!("the fee is {fee}, and the operator allows {most}");
+            return Err(Error::new(Code::Forbidden, "sponsor.over_transaction", message));
+        }
+        let chain = &node.desk.chain;
+        can_pay(chain, hash(&sponsor)?, fee).await?;
+        let (now, id) = (self.clock.now(), fresh("rel"));
+        let shown = shown(&id, &made.transaction, chain.magic(), now.plus(made.valid_for))?;
+        let entry = Evidence::new(cx, "relay.sponsored_prepared", "relay", "prepare_sponsored", now)
+            .request("sponsor", sponsor.clone())
+            .request("contract", asked.call.contract.clone())
+            .request("method", asked.call.method.clone())
+            .response("id", id.clone())
+            .response("tx", shown.hash.clone())
+            .response("fee", fee.to_string());
+        let mut personal = serde_json::Map::new();
+        personal.insert("user".to_owned(), user.clone().into());
+        let entry = self.ledger.seal(cx, entry, personal).await?;
+        let reserve = sponsors::Reserve {
+            tenant: cx.tenant.clone(),
+            id,
+            account: sponsor,
+            payee: user,
+            entry: Entry::of(&asked.call)?,
+            amount: fee,
+            now,
+            prepared: Some(sponsored::NewPrepared {
+                intent: serde_json::to_value(&asked.call).map_err(Error::internal)?,
+                unsigned: made.transaction.unsigned_bytes(),
+                verification,
+                shown,
+                entry,
+            }),
+        };
+        let lost = || Error::internal(anyhow::anyhow!("a prepared transaction was not kept"));
+        self.db.write(cx, reserve).await?.ok_or_else(lost)
+    }
+
+    /// Proves the user's witness, signs for the sponsor, and makes it a request that its lane sends.
+    pub(crate) async fn complete(&self, cx: &Cx, complete: Complete) -> Result<(LaneKey, Kept)> {
+        cx.permit("relay:write")?;
+        let Complete { id, proof } = complete;
+        let waiting = sponsored::prepared(&self.db, &cx.tenant, &id).await?;
+        let node = self.node(&cx.tenant, &waiting.account).await?;
+        let chain = &node.desk.chain;
+        let mut transaction = Transaction::from_unsigned_bytes(&waiting.unsigned).map_err(Error::internal)?;
+        let (user, sponsor) = (hash(&waiting.payee)?, hash(&waiting.account)?);
+        let wanted =
+            Wanted { transaction: &transaction, network: chain.magic(), user, script: waiting.verification.as_deref() };
+        let witness = wanted.witness(&proof)?;
+        let fee = transaction.system_fee + transaction.network_fee;
+        // One that is used is only asked about again: its outcome is kept under the caller's idempotency key.
+        if !waiting.is_used {
+            if chain.height().await? >= transaction.valid_until_block.into() {
+                return Err(sponsored::expired());
+            }
+            still_works(chain, &transaction).await?;
+            can_pay(chain, sponsor, fee).await?;
+        }
+        let lane = LaneKey {
+            tenant: cx.tenant.clone(),
+            chain: Chain::NeoN3.as_str(),
+            account: waiting.account.as_str().into(),
+        };
+        let signature = node.signer.sign(&transaction.message(chain.magic())).await?;
+        let invocation = [&PUSH_SIGNATURE[..], &signature].concat();
+        let own = Witness { invocation, verification: node.signer.verification().to_vec() };
+        transaction.set_witness(&user, witness).map_err(Error::internal)?;
+        transaction.set_witness(&sponsor, own).map_err(Error::internal)?;
+        transaction.verify(chain.magic()).map_err(Error::internal)?;
+        let call = Call::deserialize(&waiting.intent).map_err(Error::internal)?;
+        let mut intent = waiting.intent;
+        intent[SIGNED] = BASE64.encode(transaction.to_bytes()).into();
+        let now = self.clock.now();
+        let subject = cx.principal.subject.clone();
+        let kept = Kept {
+            hash: Some(transaction.hash().to_string()),
+            max_fee: Some(fee.to_string()),
+            ..Kept::fresh(id, &lane, subject, intent, now)
+        };
+        let entry = Evidence::new(cx, "relay.sponsored_completed", "relay", "complete_sponsored", now)
+            .request("id", kept.id.clone())
+            .response("tx", kept.hash.clone());
+        let entry = self.ledger.seal(cx, entry, serde_json::Map::new()).await?;
+        let accept = Accept { tenant: cx.tenant.clone(), kept, entry };
+        let kept = self.db.write(cx, sponsored::Use { accept, allowed: Entry::of(&call)?, now }).await?;
+        Ok((lane, kept))
+    }
+
+    async fn node(&self, tenant: &TenantId, sponsor: &str) -> Result<Arc<N3Node>> {
+        let lane = LaneKey { tenant: tenant.clone(), chain: Chain::NeoN3.as_str(), account: sponsor.into() };
+        match self.nodes.node(&lane).await? {
+            View::N3(node) => Ok(node),
+            View::X(_) => Err(Error::internal(anyhow::anyhow!("an account of the other chain"))),
+        }
+    }
+
+    // An account that is not the tenant's pays for nobody.
+    async fn kept(&self, cx: &Cx, account: &str) -> Result<()> {
+        let found = store::accounts(&self.db, &cx.tenant, Chain::NeoN3.as_str(), account).await?;
+        let unknown = || Error::new(Code::NotFound, "relay.account_unknown", "the account is none of the tenant's");
+        if found.is_empty() { Err(unknown()) } else { Ok(()) }
+    }
+
+    async fn shown(&self, cx: &Cx, account: String) -> Result<SponsorInfo> {
+        let found = sponsors::sponsor(&self.db, &cx.tenant, &account, self.clock.now()).await?;
+        let found = found.ok_or_else(sponsors::unknown)?;
+        let address = hash(&account)?.address();
+        let spent_today = found.spent_today.to_string();
+        Ok(SponsorInfo { account, address, policy: found.policy, spent_today, updated_at: found.updated_at })
+    }
+}
+
+fn hash(account: &str) -> Result<Hash160> {
+    account.parse().map_err(Error::internal)
+}
+
+fn script_of(user: &Hash160, text: &str) -> Result<Vec<u8>> {
+    let unfit = |why: &str| Error::invalid("sponsored.verification_unfit", format!("the script of the user {why}"));
+    let script = BASE64.decode(text).map_err(|_| unfit("is not base64"))?;
+    if Hash160::of_script(&script) != *user {
+        return Err(unfit("is that of another account"));
+    }
+    let is_known = neo::account::read_single(&script).is_some() || neo::account::read_multi(&script).is_some();
+    if is_known { Ok(script) } else { Err(unfit("asks for other than signatures")) }
+}
+
+fn shown(id: &str, transaction: &Transaction, network: u32, expires_at: nsl_core::Timestamp) -> Result<Prepared> {
+    let context = Context::new(network, transaction.clone()).map_err(Error::internal)?;
+    let scopes = transaction.signers.get(1).map(|user| user.scopes.to_string()).unwrap_or_default();
+    Ok(Prepared {
+        id: id.to_owned(),
+        transaction: BASE64.encode(transaction.unsigned_bytes()),
+        hash: transaction.hash().to_string(),
+        message: hex::encode(transaction.message(network)),
+        network,
+        context: serde_json::to_value(&context).map_err(Error::internal)?,
+        system_fee: transaction.system_fee.to_string(),
+        network_fee: transaction.network_fee.to_string(),
+        scopes,
+        valid_until_block: transaction.valid_until_block,
+        expires_at,
+    })
+}
