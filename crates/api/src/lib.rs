@@ -9,6 +9,7 @@ pub mod contracts;
 pub mod identity;
 mod page;
 pub mod relay;
+pub mod sponsor;
 pub mod storage;
 
 pub use chain::Chain;
