@@ -31,6 +31,31 @@ impl Paging {
         columns: &[(&str, &str)],
         ready: impl Fn(&Value) -> Value,
     ) -> Result<Done, Failure> {
+        let (items, next) = self.collect(ask).await?;
+        let mut shown = show::table(columns, &items.iter().map(ready).collect::<Vec<_>>());
+        let mut whole = serde_json::json!({ "items": items });
+        if let Some(next) = next {
+            shown.push_str(&format!("(more: --after {next})\n"));
+            whole["next"] = next.into();
+        }
+        Ok(Done { json: whole.to_string(), shown })
+    }
+
+    /// As `run`, over all pages, with the items that are wanted only.
+    pub(crate) async fn run_only<'a>(
+        self,
+        ask: impl Fn() -> Ask<'a>,
+        columns: &[(&str, &str)],
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Done, Failure> {
+        let (mut items, _) = Self { all: true, ..self }.collect(ask).await?;
+        items.retain(wanted);
+        let shown = show::table(columns, &items);
+        Ok(Done { json: serde_json::json!({ "items": items }).to_string(), shown })
+    }
+
+    /// What came, and after what more would come.
+    async fn collect<'a>(self, ask: impl Fn() -> Ask<'a>) -> Result<(Vec<Value>, Option<String>), Failure> {
         let mut items = Vec::new();
         let mut after = self.after;
         loop {
@@ -41,15 +66,8 @@ impl Paging {
             }
             after = page["next"].as_str().map(str::to_owned);
             if !self.all || after.is_none() {
-                break;
+                return Ok((items, after));
             }
         }
-        let mut shown = show::table(columns, &items.iter().map(ready).collect::<Vec<_>>());
-        let mut whole = serde_json::json!({ "items": items });
-        if let Some(next) = after {
-            shown.push_str(&format!("(more: --after {next})\n"));
-            whole["next"] = next.into();
-        }
-        Ok(Done { json: whole.to_string(), shown })
     }
 }

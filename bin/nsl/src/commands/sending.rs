@@ -168,10 +168,11 @@ pub(crate) async fn until_decided(
     let id = transaction["id"].as_str().unwrap_or_default().to_owned();
     let mut pause = FIRST;
     loop {
-        match transaction["state"].as_str() {
-            Some("final") => return Ok(transaction),
-            Some("failed" | "replaced" | "expired") => return Err(ended(client, chain, &transaction).await),
-            _ => {}
+        if transaction["state"] == "final" {
+            return Ok(transaction);
+        }
+        if is_decided(&transaction["state"]) {
+            return Err(ended(client, chain, &transaction).await);
         }
         if Instant::now() >= until {
             let state = transaction["state"].as_str().unwrap_or("unknown");
@@ -191,6 +192,11 @@ pub(crate) async fn until_decided(
             Err(failure) => return Err(failure),
         }
     }
+}
+
+/// Whether a transaction stays in this state for good.
+pub(crate) fn is_decided(state: &Value) -> bool {
+    ["final", "failed", "replaced", "expired"].iter().any(|end| state == end)
 }
 
 /// Why a transaction ended otherwise than final, as well as the server can tell.

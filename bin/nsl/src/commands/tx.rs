@@ -1,7 +1,10 @@
+mod told;
+
 use clap::{Args, Subcommand, ValueEnum};
 use nsl_kit::Environment;
 use reqwest::Method;
 use serde_json::{Map, Value};
+pub(crate) use told::estimate;
 
 use super::{
     Done, IDEMPOTENCY_KEY,
@@ -47,6 +50,9 @@ enum Command {
     /// List transactions, newest first
     List {
         chain: Chain,
+        /// Only those that are not decided yet, of all pages
+        #[arg(long)]
+        open: bool,
         #[command(flatten)]
         page: page::Paging,
     },
@@ -192,9 +198,9 @@ impl Tx {
             }
             Command::Get { chain, id } => {
                 let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await?;
-                Ok(Done::one(reply, |reply| transaction(chain, reply)))
+                Ok(Done::one(reply, |reply| told::transaction(chain, reply)))
             }
-            Command::List { chain, page } => {
+            Command::List { chain, open, page } => {
                 let columns = [
                     ("REQUEST", "id"),
                     ("STATE", "state"),
@@ -203,7 +209,11 @@ impl Tx {
                     ("TX", "tx"),
                     ("UPDATED", "updated_at"),
                 ];
-                page.run(|| client.ask(Method::GET, &["v1", "tx", chain.name()]), &columns).await
+                let ask = || client.ask(Method::GET, &["v1", "tx", chain.name()]);
+                match open {
+                    true => page.run_only(ask, &columns, |one| !sending::is_decided(&one["state"])).await,
+                    false => page.run(ask, &columns).await,
+                }
             }
             Command::Wait { chain, id, patience } => {
                 let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await?;
@@ -217,7 +227,7 @@ impl Tx {
             }
             Command::Explain { chain, id } => {
                 let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id, "explain"]).send().await?;
-                Ok(Done::one(reply, explanation))
+                Ok(Done::one(reply, told::explanation))
             }
             Command::States { chain, id, after } => {
                 let ask = client.ask(Method::GET, &["v1", "tx", chain.name(), &id, "states"]).query("after", after);
@@ -229,86 +239,4 @@ impl Tx {
             }
         }
     }
-}
-
-/// What sending takes, for people.
-pub(crate) fn estimate(chain: Chain, estimate: &Value) -> String {
-    let mut ready = estimate.clone();
-    for field in ["fee", "system_fee", "network_fee", "max_fee_per_gas"] {
-        if let Some(amount) = estimate[field].as_str() {
-            ready[field] = chain.gas(amount).into();
-        }
-    }
-    let fields = [
-        ("at most", "fee"),
-        ("to run it", "system_fee"),
-        ("for size and witnesses", "network_fee"),
-        ("scope", "scope"),
-        ("gas", "gas_limit"),
-        ("for each gas", "max_fee_per_gas"),
-    ];
-    show::pairs(&fields, &ready)
-}
-
-fn transaction(chain: Chain, transaction: &Value) -> String {
-    let mut ready = transaction.clone();
-    if let Some(fee) = transaction["fee"].as_str() {
-        ready["fee"] = chain.gas(fee).into();
-    }
-    let fields = [
-        ("request", "id"),
-        ("state", "state"),
-        ("reason", "reason"),
-        ("account", "account"),
-        ("transaction", "tx"),
-        ("block", "height"),
-        ("fee", "fee"),
-        ("created", "created_at"),
-        ("updated", "updated_at"),
-    ];
-    show::pairs(&fields, &ready)
-}
-
-fn explanation(explained: &Value) -> String {
-    let fault = &explained["fault"];
-    let mut ready = explained.clone();
-    for field in ["text", "cause", "revert", "no_instruction"] {
-        ready[field] = fault[field].clone();
-    }
-    ready["place"] = sending::place(explained).into();
-    ready["error"] = match (fault["error"]["name"].as_str(), fault["error"]["selector"].as_str()) {
-        (Some(name), _) => format!("{name} {}", fault["error"]["args"]).into(),
-        (None, Some(selector)) => format!("{selector}, which no known ABI names").into(),
-        (None, None) => Value::Null,
-    };
-    if fault.is_object() {
-        ready["seen"] = if fault["on_chain"] == true { "by the chain" } else { "by a test run" }.into();
-    }
-    let fields = [
-        ("state", "state"),
-        ("transaction", "tx"),
-        ("reason", "reason"),
-        ("fault", "text"),
-        ("cause", "cause"),
-        ("error", "error"),
-        ("at", "place"),
-        ("no instruction", "no_instruction"),
-        ("seen", "seen"),
-    ];
-    let mut shown = show::pairs(&fields, &ready);
-    // The script step by step: each step is one object, and people want one line of it.
-    for step in explained["steps"]["steps"].as_array().or(explained["steps"].as_array()).into_iter().flatten() {
-        let call = &step["call"];
-        let text = |field: &str| call[field].as_str().map(show::clean).unwrap_or_default();
-        if call.is_object() {
-            let args: Vec<String> = call["args"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .map(|arg| show::clean(&arg["value"].to_string()))
-                .collect();
-            shown.push_str(&format!("step            {} {}({})\n", text("contract"), text("method"), args.join(", ")));
-        }
-    }
-    shown
 }

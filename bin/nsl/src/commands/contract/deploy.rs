@@ -40,13 +40,16 @@ impl Deploy {
         let chain = self.chain;
         let mut body = self.body()?;
         self.sending.fill(client, chain, &mut body).await?;
+        let until = self.sending.until();
         let mut sent = self.sending.post(client, &["v1", "contracts", chain.name()], &body).await?;
         let transaction = sent["transaction"].take();
         let hash = sent["hash"].take();
-        let stands = self.sending.follow(client, chain, transaction).await?;
-        let hash = match self.sending.waits() {
-            true => stood(client, chain, hash, &stands, self.sending.until()).await?,
-            false => hash,
+        let (hash, stands) = match self.sending.waits() {
+            true => {
+                let stands = sending::until_decided(client, chain, transaction, until).await?;
+                (stood(client, chain, hash, &stands, until).await?, stands)
+            }
+            false => (hash, transaction),
         };
         let mut json = sending::brief(&stands);
         json["hash"] = hash.clone();
@@ -93,19 +96,18 @@ async fn stood(
     until: Instant,
 ) -> Result<Value, Failure> {
     const PAUSE: Duration = Duration::from_millis(100);
+    let request = stands["id"].as_str().unwrap_or_default();
+    let path = ["v1", "contracts", chain.name(), "by-request", request];
     loop {
-        let reply =
-            client.ask(Method::GET, &["v1", "contracts", chain.name()]).query("limit", Some(100)).send().await?;
-        let known: Value = reply.read()?;
-        let known = known["items"].as_array().into_iter().flatten().find(|one| one["request"] == stands["id"]);
-        match known.map(|one| (one["state"].as_str(), one)) {
-            Some((Some("deployed"), one)) => return Ok(one["hash"].clone()),
-            Some((Some("mismatched" | "failed"), one)) => {
-                let reason =
-                    show::clean(one["reason"].as_str().unwrap_or("the chain has something else than was sent"));
+        let known: Value = client.ask(Method::GET, &path).send().await?.read()?;
+        match known["state"].as_str() {
+            Some("deployed") => return Ok(known["hash"].clone()),
+            Some("mismatched" | "failed") => {
+                let unsaid = "the chain has something else than was sent";
+                let reason = show::clean(known["reason"].as_str().unwrap_or(unsaid));
                 let mut problem = sending::brief(stands);
                 problem["detail"] = reason.as_str().into();
-                problem["hash"] = one["hash"].clone();
+                problem["hash"] = known["hash"].clone();
                 return Err(Failure { exit: Exit::Failed, message: reason, problem: Some(problem) });
             }
             _ if Instant::now() >= until => {
