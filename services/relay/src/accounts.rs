@@ -9,7 +9,10 @@ use nsl_api::{
     Chain, Revealed,
     relay::{Account, AddAccount},
 };
-use nsl_chain::x::{Address, Key, NeoX};
+use nsl_chain::{
+    n3::NeoN3,
+    x::{Address, Key, NeoX},
+};
 use nsl_core::{Clock, Code, Cx, Entry, Error, Result, Secret, Subject};
 use nsl_keyring::{Keyring, bind};
 use nsl_ledger::Ledger;
@@ -18,8 +21,8 @@ use parking_lot::Mutex;
 use zeroize::Zeroizing;
 
 use crate::{
-    dispatch::Nodes,
-    node::Node,
+    dispatch::{Nodes, View},
+    n3::{self, Desk, N3Node},
     store::{Add, KeptAccount, LaneKey, accounts},
     x::XNode,
 };
@@ -34,34 +37,55 @@ pub struct Accounts {
     pub clock: Arc<dyn Clock>,
     /// Where it is set up.
     pub x: Option<Arc<NeoX>>,
-    known: Mutex<HashMap<LaneKey, Arc<dyn Node>>>,
+    pub n3: Option<Arc<Desk>>,
+    known: Mutex<HashMap<LaneKey, View>>,
 }
 
 impl Accounts {
-    pub fn new(db: Db, keyring: Keyring, ledger: Ledger, clock: Arc<dyn Clock>, x: Option<Arc<NeoX>>) -> Self {
-        Self { db, keyring, ledger, clock, x, known: Mutex::default() }
+    pub fn new(
+        db: Db,
+        keyring: Keyring,
+        ledger: Ledger,
+        clock: Arc<dyn Clock>,
+        x: Option<Arc<NeoX>>,
+        n3: Option<Arc<NeoN3>>,
+    ) -> Self {
+        let n3 = n3.map(|chain| Arc::new(Desk::new(chain)));
+        Self { db, keyring, ledger, clock, x, n3, known: Mutex::default() }
     }
 
     /// Makes an account, or takes one over.
     pub(crate) async fn add(&self, cx: &Cx, add: AddAccount) -> Result<Account> {
-        if add.label.chars().count() > LONGEST_LABEL {
+        let (account, secret) = key(add.chain, add.key.as_ref())?;
+        self.keep(cx, add.chain, add.label, (account, secret), add.key.is_some()).await
+    }
+
+    /// Seals a key and keeps it.
+    pub(crate) async fn keep(
+        &self,
+        cx: &Cx,
+        kind: Chain,
+        label: String,
+        (account, secret): (String, Zeroizing<Vec<u8>>),
+        taken_over: bool,
+    ) -> Result<Account> {
+        if label.chars().count() > LONGEST_LABEL {
             return Err(Error::invalid("relay.label_too_long", "the label has more than 100 characters"));
         }
-        let (account, secret) = key(add.chain, add.key.as_ref())?;
         let now = self.clock.now();
-        let chain = add.chain.as_str();
+        let chain = kind.as_str();
         let data_key = self.keyring.current(&cx.tenant, &nobody()).await?;
         let sealed = data_key.seal(&place(cx, chain, &account), secret.as_slice())?;
-        let (key_id, label) = (Arc::clone(data_key.id()), add.label);
+        let key_id = Arc::clone(data_key.id());
         let kept = KeptAccount { account: account.clone(), label, key_id, sealed, created_at: now };
         let entry = Entry::new(cx, "relay.account_added", "relay", "add_account", now)
             .request("chain", chain)
-            .request("taken_over", add.key.is_some())
+            .request("taken_over", taken_over)
             .response("account", account);
         let entry = self.ledger.seal(cx, entry, serde_json::Map::new()).await?;
         let by = cx.principal.subject.clone();
         self.db.write(cx, Add { tenant: cx.tenant.clone(), chain, kept: kept.clone(), by, entry }).await?;
-        shown(add.chain, kept)
+        shown(kind, kept)
     }
 
     pub(crate) async fn list(&self, cx: &Cx, chain: Chain) -> Result<Vec<Account>> {
@@ -82,20 +106,29 @@ impl Accounts {
 #[async_trait]
 impl Nodes for Accounts {
     fn chains(&self) -> Vec<&'static str> {
-        self.x.iter().map(|_| Chain::NeoX.as_str()).collect()
+        let (x, n3) = (self.x.iter().map(|_| Chain::NeoX), self.n3.iter().map(|_| Chain::NeoN3));
+        x.chain(n3).map(|chain| chain.as_str()).collect()
     }
 
-    async fn node(&self, lane: &LaneKey) -> Result<Arc<dyn Node>> {
+    async fn node(&self, lane: &LaneKey) -> Result<View> {
         if let Some(known) = self.known.lock().get(lane) {
-            return Ok(Arc::clone(known));
+            return Ok(known.clone());
         }
         let missing = || Error::new(Code::NotFound, "relay.chain_missing", "the chain is not set up here");
-        let chain = self.x.clone().filter(|_| lane.chain == Chain::NeoX.as_str()).ok_or_else(missing)?;
-        let secret = self.open(lane).await?;
-        let signer = Arc::new(Key::from_secret(&Secret::new(secret.as_slice()))?);
-        let node: Arc<dyn Node> = Arc::new(XNode { chain, signer });
-        self.known.lock().insert(lane.clone(), Arc::clone(&node));
-        Ok(node)
+        let view = if lane.chain == Chain::NeoN3.as_str() {
+            let desk = self.n3.clone().ok_or_else(missing)?;
+            let secret = self.open(lane).await?;
+            let key: &[u8; 32] = secret.as_slice().try_into().map_err(Error::internal)?;
+            let key = PrivateKey::from_bytes(key).map_err(Error::internal)?;
+            View::N3(Arc::new(N3Node { desk, signer: Arc::new(n3::Key::new(key)) }))
+        } else {
+            let chain = self.x.clone().ok_or_else(missing)?;
+            let secret = self.open(lane).await?;
+            let signer = Arc::new(Key::from_secret(&Secret::new(secret.as_slice()))?);
+            View::X(Arc::new(XNode { chain, signer }))
+        };
+        self.known.lock().insert(lane.clone(), view.clone());
+        Ok(view)
     }
 }
 
@@ -121,17 +154,23 @@ fn key(chain: Chain, given: Option<&Revealed>) -> Result<(String, Zeroizing<Vec<
             bytes.copy_from_slice(PrivateKey::from_wif(text).map_err(|_| refused("a WIF"))?.to_bytes().as_slice());
         }
     }
-    let account = match chain {
+    let account = account_of(chain, &bytes)?;
+    Ok((account, bytes))
+}
+
+/// The account of the 32 bytes of a key.
+pub(crate) fn account_of(chain: Chain, bytes: &[u8]) -> Result<String> {
+    let refused = |what: &str| Error::invalid("relay.key_malformed", format!("the key is not {what}"));
+    Ok(match chain {
         Chain::NeoX => {
-            let key = Key::from_secret(&Secret::new(bytes.as_slice())).map_err(|_| refused("one of secp256k1"))?;
+            let key = Key::from_secret(&Secret::new(bytes)).map_err(|_| refused("one of secp256k1"))?;
             format!("{:#x}", key.address())
         }
         Chain::NeoN3 => {
-            let key: &[u8; 32] = bytes.as_slice().try_into().map_err(Error::internal)?;
+            let key: &[u8; 32] = bytes.try_into().map_err(Error::internal)?;
             PrivateKey::from_bytes(key).map_err(|_| refused("one of secp256r1"))?.public().script_hash().to_string()
         }
-    };
-    Ok((account, bytes))
+    })
 }
 
 fn shown(chain: Chain, kept: KeptAccount) -> Result<Account> {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use nsl_chain::Chain;
 use nsl_core::{Clock, Result, Timestamp};
 use nsl_kit::Tasks;
 use nsl_sql::{Db, EngineKind};
@@ -10,17 +11,66 @@ use tokio::{sync::Notify, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    n3,
     node::Node,
+    nonces::Id,
     runner::{Pace, Runner, passes},
     store::{LaneKey, Take, open_lanes, waiting},
 };
 
-/// Gives the chain as an account sees it, with the account's key behind it.
+/// The chain as an account sees it, with the account's key behind it.
+#[derive(Clone)]
+pub enum View {
+    X(Arc<dyn Node>),
+    N3(Arc<n3::N3Node>),
+}
+
+/// Gives the chain as an account sees it.
 #[async_trait::async_trait]
 pub trait Nodes: Send + Sync {
     /// The chains that are set up.
     fn chains(&self) -> Vec<&'static str>;
-    async fn node(&self, lane: &LaneKey) -> Result<Arc<dyn Node>>;
+    async fn node(&self, lane: &LaneKey) -> Result<View>;
+}
+
+/// Whoever works at a lane that this process holds.
+#[async_trait::async_trait]
+trait Work: Send {
+    async fn round(&mut self) -> Result<()>;
+    /// Whether there is nothing left to do.
+    fn is_idle(&self) -> bool;
+    /// Takes on what is not known yet of these.
+    fn accept(&mut self, waiting: Vec<Id>);
+}
+
+#[async_trait::async_trait]
+impl<N: Node> Work for Runner<N> {
+    async fn round(&mut self) -> Result<()> {
+        self.round().await
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_idle()
+    }
+
+    fn accept(&mut self, waiting: Vec<Id>) {
+        waiting.into_iter().for_each(|id| self.accept(id));
+    }
+}
+
+#[async_trait::async_trait]
+impl Work for n3::Runner {
+    async fn round(&mut self) -> Result<()> {
+        self.round().await
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_idle()
+    }
+
+    fn accept(&mut self, waiting: Vec<Id>) {
+        self.accept(waiting);
+    }
 }
 
 /// A lane is held for so long past its last sign of life.
@@ -104,8 +154,11 @@ impl Dispatcher {
     /// Works at one lane until it rests, another process has it, or something fails: then it is taken up anew from
     /// what is stored.
     async fn hold(&self, key: &LaneKey, wake: &Notify, stop: &CancellationToken) -> Result<()> {
-        let node = self.nodes.node(key).await?;
-        let first = (node.count().await? as i64, node.head().await? as i64);
+        let view = self.nodes.node(key).await?;
+        let first = match &view {
+            View::X(node) => (node.count().await? as i64, node.head().await? as i64),
+            View::N3(node) => (0, node.desk.chain.height().await? as i64),
+        };
         let take = |over: Option<Timestamp>| {
             let now = self.clock.now();
             let (lane, holder) = (key.clone(), Arc::clone(&self.process));
@@ -116,7 +169,14 @@ impl Dispatcher {
         let Some(held) = take(over).await? else { return Ok(()) };
         let mut renewed = self.clock.now();
         let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
-        let mut runner = Runner::take_up(db, clock, node, key.clone(), held, self.pace.clone()).await?;
+        let mut work: Box<dyn Work> = match view {
+            View::X(node) => Box::new(Runner::take_up(db, clock, node, key.clone(), held, self.pace.clone()).await?),
+            View::N3(node) => {
+                let (nodes, pace, together) = (Arc::clone(&self.nodes), self.pace.n3.clone(), self.pace.together);
+                let ground = n3::Ground { db, clock, nodes, node, key: key.clone(), pace, together };
+                Box::new(n3::Runner::take_up(ground, held).await?)
+            }
+        };
         let (mut looked, mut busy) = (renewed, renewed);
         while !stop.is_cancelled() {
             if self.clock.now() >= renewed.plus(RENEW) {
@@ -125,24 +185,22 @@ impl Dispatcher {
                 }
                 renewed = self.clock.now();
             }
-            match runner.round().await {
+            match work.round().await {
                 Ok(()) => {}
                 Err(error) if !passes(&error) => return Ok(()),
                 Err(error) => return Err(error),
             }
             let now = self.clock.now();
-            if !runner.is_idle() {
+            if !work.is_idle() {
                 busy = now;
             } else if now >= busy.plus(REST) {
                 return Ok(());
             }
-            let pause = if runner.is_idle() { LOOK } else { ROUND };
+            let pause = if work.is_idle() { LOOK } else { ROUND };
             let woken = tokio::time::timeout(pause, wake.notified()).await.is_ok();
             if woken || now >= looked.plus(LOOK) {
                 looked = now;
-                for id in waiting(&self.db, key).await? {
-                    runner.accept(id);
-                }
+                work.accept(waiting(&self.db, key).await?);
             }
         }
         Ok(())

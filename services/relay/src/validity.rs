@@ -1,11 +1,18 @@
-//! The tries of one request on Neo N3, where no nonce orders transactions: each is valid up to a block of its own.
+//! Parcels of Neo N3, where no nonce orders transactions: what carries which requests, and what the chain made of it.
+//!
+//! A parcel carries one request, or several that share a transaction. Its tries are transactions that are valid up to
+//! a block of their own.
 //!
 //! Promises:
-//! - A request is on the chain at most once. A further try names in its Conflicts attributes every earlier one that
-//!   may still be included, so that a block has one of them at most, and the chain none after it.
+//! - A request is on the chain at most once. A further try names in its Conflicts attributes every earlier one of its
+//!   parcel that may still be included, so that a block has one of them at most, and the chain none after it. A request
+//!   leaves its parcel only when a block has decided it, or when no block can have any of its tries any more.
 //! - Height is that of the last block which was read whole, never what an endpoint says of itself.
+//! - Every step is a function of what is stored, so a process that is killed between two steps goes on from there.
 
-use crate::nonces::Hash;
+use std::collections::{BTreeMap, HashSet, VecDeque};
+
+use crate::nonces::{Hash, Id};
 
 /// A signed transaction that was stored before it was first sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,12 +20,16 @@ pub struct Try {
     pub hash: Hash,
     /// The last block that may have it.
     pub valid_until: u32,
+    /// What it offers to the consensus nodes, in 10⁻⁸ GAS.
+    pub network_fee: i64,
+    /// It carries no request, and only keeps the others of its parcel out.
+    pub is_void: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tries(pub Vec<Try>);
 
-/// The node takes at most this many attributes; signers count as well.
+/// The node takes at most 16 attributes and signers together.
 pub const MOST_CONFLICTS: usize = 8;
 
 impl Tries {
@@ -27,138 +38,135 @@ impl Tries {
         self.0.iter().filter(move |one| one.valid_until > height)
     }
 
-    /// Whether a further try is of use: none is alive, or the longest-lived is about to end.
-    pub fn wants_another(&self, height: u32, blocks_left: u32) -> bool {
-        let longest = self.alive(height).map(|one| one.valid_until).max();
-        longest.is_none_or(|last| last - height <= blocks_left) && self.alive(height).count() < MOST_CONFLICTS
+    /// The last block that may have any of them.
+    pub fn last(&self) -> u32 {
+        self.0.iter().map(|one| one.valid_until).max().unwrap_or_default()
     }
 
-    /// Whether nothing of the request can reach the chain any more.
+    /// Whether a further try is of use: none is alive, or the longest-lived is about to end. One place is left for
+    /// what makes the parcel void.
+    pub fn wants_another(&self, height: u32, blocks_left: u32) -> bool {
+        let longest = self.alive(height).map(|one| one.valid_until).max();
+        longest.is_none_or(|last| last - height <= blocks_left) && self.alive(height).count() < MOST_CONFLICTS - 1
+    }
+
+    /// What a further try has to offer more than: nodes ask for more than all together that it is to replace.
+    pub fn offered(&self, height: u32) -> i64 {
+        self.alive(height).fold(0, |sum, one| sum.saturating_add(one.network_fee))
+    }
+
+    /// Whether nothing of it can reach the chain any more.
     pub fn is_over(&self, height: u32) -> bool {
         self.alive(height).next().is_none()
+    }
+
+    /// Whether one was made that keeps the others out.
+    pub fn is_void(&self) -> bool {
+        self.0.iter().any(|one| one.is_void)
+    }
+}
+
+/// Requests that travel together, in their order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parcel {
+    pub requests: Vec<Id>,
+    pub tries: Tries,
+}
+
+/// How the script of a try ended in a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// For each request, in order, why it alone was undone.
+    Halted(Vec<Option<String>>),
+    /// All of it was undone.
+    Faulted(String),
+}
+
+/// What a block made of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Done,
+    Undone(String),
+    /// The transaction that it shared was undone as a whole: it waits, to go alone.
+    Alone(String),
+    /// What makes its parcel void is in the block: nothing of the request is, or ever will be.
+    Void,
+}
+
+/// All that is stored of an account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lane {
+    /// The number of the next parcel.
+    pub next: u64,
+    pub parcels: BTreeMap<u64, Parcel>,
+    /// Requests that are in no parcel.
+    pub waiting: VecDeque<Id>,
+}
+
+impl Lane {
+    pub fn accept(&mut self, request: Id) {
+        self.waiting.push_back(request);
+    }
+
+    /// Takes requests that left their parcel: they have waited longest.
+    pub fn take_back(&mut self, requests: impl DoubleEndedIterator<Item = Id>) {
+        requests.rev().for_each(|request| self.waiting.push_front(request));
+    }
+
+    /// Puts waiting requests into a parcel, with its first try.
+    pub fn give(&mut self, requests: Vec<Id>, first: Try) -> u64 {
+        let taken: HashSet<&Id> = requests.iter().collect();
+        self.waiting.retain(|request| !taken.contains(request));
+        let number = self.next;
+        self.next += 1;
+        self.parcels.insert(number, Parcel { requests, tries: Tries(vec![first]) });
+        number
+    }
+
+    /// Adds a try to a parcel. It names all of them that are alive.
+    pub fn further(&mut self, number: u64, another: Try) {
+        if let Some(parcel) = self.parcels.get_mut(&number) {
+            parcel.tries.0.push(another);
+        }
+    }
+
+    /// A block has this try. Blocks are told in their order.
+    pub fn included(&mut self, hash: &Hash, outcome: &Outcome) -> Option<(u64, Vec<(Id, Fate)>)> {
+        let number = self.parcel_of(hash)?;
+        let Parcel { requests, tries } = self.parcels.remove(&number)?;
+        let is_void = tries.0.iter().any(|one| one.hash == *hash && one.is_void);
+        let is_shared = requests.len() > 1;
+        let fate = |(place, request): (usize, Id)| {
+            let fate = match outcome {
+                _ if is_void => Fate::Void,
+                Outcome::Halted(undone) => match undone.get(place).cloned().flatten() {
+                    Some(why) => Fate::Undone(why),
+                    None => Fate::Done,
+                },
+                Outcome::Faulted(why) if is_shared => Fate::Alone(why.clone()),
+                Outcome::Faulted(why) => Fate::Undone(why.clone()),
+            };
+            (request, fate)
+        };
+        let fates: Vec<(Id, Fate)> = requests.into_iter().enumerate().map(fate).collect();
+        let alone = fates.iter().filter(|(_, fate)| matches!(fate, Fate::Alone(_))).map(|(request, _)| request.clone());
+        self.take_back(alone.collect::<Vec<_>>().into_iter());
+        Some((number, fates))
+    }
+
+    /// Takes out the parcels of which no block after this height can have anything.
+    pub fn over(&mut self, height: u32) -> Vec<(u64, Parcel)> {
+        let over: Vec<u64> =
+            self.parcels.iter().filter(|(_, parcel)| parcel.tries.is_over(height)).map(|(number, _)| *number).collect();
+        over.into_iter().filter_map(|number| Some((number, self.parcels.remove(&number)?))).collect()
+    }
+
+    pub fn parcel_of(&self, hash: &Hash) -> Option<u64> {
+        let has = |parcel: &Parcel| parcel.tries.0.iter().any(|one| one.hash == *hash);
+        self.parcels.iter().find(|(_, parcel)| has(parcel)).map(|(number, _)| *number)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[derive(Clone, Debug)]
-    struct Sent {
-        valid_until: u32,
-        conflicts: Vec<Hash>,
-    }
-
-    /// A chain that keeps the rules of validity and conflicts, whatever order transactions come in.
-    #[derive(Default)]
-    struct Chain {
-        height: u32,
-        pool: HashMap<Hash, Sent>,
-        /// With the block that has it.
-        included: HashMap<Hash, (u32, Sent)>,
-    }
-
-    impl Chain {
-        fn fits(&self, hash: &Hash, sent: &Sent) -> bool {
-            sent.valid_until > self.height
-                && !self.included.contains_key(hash)
-                && !sent.conflicts.iter().any(|other| self.included.contains_key(other))
-                && !self.included.values().any(|(_, other)| other.conflicts.contains(hash))
-        }
-
-        fn send(&mut self, hash: Hash, sent: Sent) {
-            if self.fits(&hash, &sent) {
-                self.pool.insert(hash, sent);
-            }
-        }
-
-        /// Takes what chance picks into a block.
-        fn mine(&mut self, pick: u64) {
-            let mut hashes: Vec<Hash> = self.pool.keys().copied().collect();
-            hashes.sort_unstable();
-            let height = self.height + 1;
-            for hash in hashes.iter().enumerate().filter(|(at, _)| pick >> (at % 64) & 1 == 1).map(|(_, hash)| hash) {
-                let sent = self.pool[hash].clone();
-                if self.fits(hash, &sent) {
-                    self.included.insert(*hash, (height, sent));
-                }
-            }
-            self.height = height;
-            self.pool.retain(|_, sent| sent.valid_until > height);
-        }
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        /// Makes and stores a further try, and sends it or dies before.
-        Another {
-            sent: bool,
-            blocks: u32,
-        },
-        Resend,
-        Mine {
-            pick: u64,
-        },
-        /// Reads one more block.
-        Look,
-        DropPool,
-    }
-
-    fn step() -> impl Strategy<Value = Step> {
-        prop_oneof![
-            3 => (any::<bool>(), 1..4u32).prop_map(|(sent, blocks)| Step::Another { sent, blocks }),
-            3 => Just(Step::Resend),
-            4 => any::<u64>().prop_map(|pick| Step::Mine { pick }),
-            3 => Just(Step::Look),
-            1 => Just(Step::DropPool),
-        ]
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn one_try_at_most_is_included(steps in prop::collection::vec(step(), 1..80)) {
-            let (mut chain, mut tries, mut looked) = (Chain::default(), Tries::default(), 0);
-            let mut made: HashMap<Hash, Sent> = HashMap::new();
-            for step in steps {
-                match step {
-                    Step::Another { sent, blocks } if tries.wants_another(looked, 2) => {
-                        let mut hash = [0; 32];
-                        hash[0] = tries.0.len() as u8 + 1;
-                        let conflicts = tries.alive(looked).map(|one| one.hash).collect();
-                        let valid_until = looked + blocks;
-                        tries.0.push(Try { hash, valid_until });
-                        made.insert(hash, Sent { valid_until, conflicts });
-                        if sent {
-                            chain.send(hash, made[&hash].clone());
-                        }
-                    }
-                    Step::Another { .. } => {}
-                    // Also those that are over: an endpoint may hold on to one and send it late.
-                    Step::Resend => made.iter().for_each(|(hash, sent)| chain.send(*hash, sent.clone())),
-                    Step::Mine { pick } => chain.mine(pick),
-                    Step::Look => {
-                        looked = chain.height.min(looked + 1);
-                        // It is there: no further try is made.
-                        if chain.included.values().any(|(at, _)| *at == looked) {
-                            break;
-                        }
-                    }
-                    Step::DropPool => chain.pool.clear(),
-                }
-                prop_assert!(chain.included.len() <= 1, "{:?}", chain.included);
-            }
-            // What is left anywhere comes late and changes nothing.
-            for (hash, sent) in &made {
-                chain.send(*hash, sent.clone());
-            }
-            chain.mine(u64::MAX);
-            prop_assert!(chain.included.len() <= 1, "{:?}", chain.included);
-        }
-    }
-}
+#[path = "validity_model.rs"]
+mod model;

@@ -4,3 +4,6 @@
 
 mod anvil;
 mod ground;
+mod n3_ground;
+mod neo_go;
+mod proxy;

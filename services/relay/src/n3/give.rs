@@ -1,0 +1,147 @@
+//! Whose turn it is: tried out, within its bounds, signed, stored and sent.
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+use neo::Hash160;
+use nsl_api::relay::Scope;
+use nsl_core::Result;
+
+use super::{
+    ask::Ask,
+    look::ALONE,
+    prepare::{Asked, Loaded, Prepared},
+    runner::{News, Runner},
+};
+use crate::{
+    node::Refusal,
+    nonces::Id,
+    runner::told,
+    store::{Became, Cost, NewParcelTry, wanted},
+};
+
+/// Requests that are looked at in one round.
+const TURN: usize = 512;
+
+impl Runner {
+    pub(super) async fn give(&mut self) -> Result<()> {
+        self.drop_revoked().await?;
+        let room = self.pace.most.saturating_sub(self.lane.parcels.len());
+        if room == 0 || self.lane.waiting.is_empty() {
+            return Ok(());
+        }
+        let (groups, mut failed) = self.groups(room).await?;
+        let bench = self.bench().await?;
+        let mut preparing: Vec<BoxFuture<'_, Result<Prepared>>> = Vec::with_capacity(groups.len());
+        for group in groups {
+            preparing.push(bench.prepare(group).boxed());
+        }
+        let prepared: Vec<_> = stream::iter(preparing).buffered(self.together).collect().await;
+        let mut loaded = Vec::new();
+        for one in prepared {
+            // An endpoint that does not answer decides nothing: the requests wait.
+            let mut one = one?;
+            loaded.append(&mut one.loaded);
+            failed.append(&mut one.failed);
+            self.alone.extend(one.alone);
+        }
+        self.hand_out(loaded, failed).await
+    }
+
+    /// What was taken back or is too late before it was ever sent.
+    async fn drop_revoked(&mut self) -> Result<()> {
+        if self.revoked.is_empty() {
+            return Ok(());
+        }
+        let mut lane = self.lane.clone();
+        let mut became = Vec::new();
+        lane.waiting.retain(|id| match self.revoked.get(id) {
+            Some(revoked) => {
+                let end = crate::store::Revoked::end_of(revoked.why());
+                became.push(told(id.clone(), end, Some(revoked.why().to_owned())));
+                false
+            }
+            None => true,
+        });
+        if became.is_empty() {
+            return Ok(());
+        }
+        self.write(lane, self.looked, News { became, ..News::default() }).await.map(drop)
+    }
+
+    /// Requests by the transactions in which they are to go, and those that can't be read.
+    async fn groups(&mut self, room: usize) -> Result<(Vec<Vec<Asked>>, Vec<(Id, Refusal)>)> {
+        let turn: Vec<Id> = self.lane.waiting.iter().take(TURN).cloned().collect();
+        let mut found = wanted(&self.db, &self.key.tenant, &turn).await?;
+        let mut groups: Vec<(Option<(Option<Hash160>, Scope)>, Vec<Asked>)> = Vec::new();
+        let mut failed = Vec::new();
+        for id in turn {
+            let Some(wanted) = found.remove(&id) else {
+                self.lane.waiting.retain(|other| *other != id);
+                continue;
+            };
+            let ask = match Ask::read(&wanted.intent) {
+                Ok(ask) => ask,
+                Err(error) => {
+                    failed.push((id, error.message.into()));
+                    continue;
+                }
+            };
+            let goes_alone =
+                self.alone.contains(&id) || wanted.reason.as_deref().is_some_and(|why| why.starts_with(ALONE));
+            let kind = (ask.may_share && !goes_alone).then_some((ask.sponsor, ask.scope));
+            let has_room = groups.len() < room;
+            let open = groups
+                .iter_mut()
+                .find(|(other, group)| kind.is_some() && *other == kind && group.len() < self.pace.share.max(1));
+            match open {
+                Some((_, group)) => group.push((wanted, ask)),
+                None if has_room => groups.push((kind, vec![(wanted, ask)])),
+                None => {}
+            }
+        }
+        Ok((groups.into_iter().map(|(_, group)| group).collect(), failed))
+    }
+
+    async fn hand_out(&mut self, loaded: Vec<Loaded>, failed: Vec<(Id, Refusal)>) -> Result<()> {
+        let mut lane = self.lane.clone();
+        let mut became: Vec<Became> = failed.into_iter().map(|(id, refusal)| undone(id, refusal)).collect();
+        lane.waiting.retain(|id| !became.iter().any(|one| one.request == *id));
+        let (mut tries, mut costs, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
+        for Loaded { requests, made } in loaded {
+            for id in &requests {
+                became.push(told(id.clone(), "simulated", None));
+                became.push(told(id.clone(), "signed", None).hashed(&made.one.hash));
+            }
+            costs.extend(shares(&requests, made.fee, false));
+            let parcel = lane.give(requests.clone(), made.one.clone());
+            tries.push(NewParcelTry { parcel, number: 0, requests, made: made.one, raw: made.raw });
+            numbers.push(parcel);
+        }
+        let over = self.write(lane, self.looked, News { tries, became, costs, ..News::default() }).await?;
+        if over.is_empty() {
+            self.unseen.extend(&numbers);
+            return self.send(&numbers).await;
+        }
+        // What was signed here was stored and sent nowhere: the others get another turn.
+        let mut lane = self.lane.clone();
+        lane.waiting.retain(|id| !over.iter().any(|(other, _)| other == id));
+        let became = over.into_iter().map(|(id, why)| told(id, "failed", Some(why))).collect();
+        self.write(lane, self.looked, News { became, ..News::default() }).await.map(drop)
+    }
+}
+
+fn undone(id: Id, refusal: Refusal) -> Became {
+    let mut became = told(id, "failed", Some(refusal.reason));
+    became.trouble = refusal.trouble;
+    became
+}
+
+/// The most that each may cost.
+pub(super) fn shares(requests: &[Id], fee: i64, must: bool) -> Vec<Cost> {
+    let amount = part(fee, requests.len());
+    requests.iter().map(|request| Cost { request: request.clone(), amount, must }).collect()
+}
+
+/// The largest share of a fee.
+pub(super) fn part(fee: i64, count: usize) -> u128 {
+    u128::try_from(fee).unwrap_or_default().div_ceil(count.max(1) as u128)
+}

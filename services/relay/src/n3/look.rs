@@ -1,0 +1,178 @@
+//! What blocks say of the parcels that are under way.
+
+use std::collections::HashSet;
+
+use neo::{
+    Hash256,
+    script::{Outcome as Ended, read_outcomes},
+    stack::StackItem,
+    tx::Transaction,
+    wire::Wire,
+};
+use nsl_chain::n3::{Ran, Shown, VmState};
+use nsl_core::Result;
+
+use super::{
+    prepare::threw,
+    runner::{News, Runner, height},
+    scope::why,
+};
+use crate::{
+    nonces::Id,
+    runner::told,
+    store::{Became, Revoked, wanted},
+    validity::{Fate, Lane, Outcome, Parcel},
+};
+
+/// Blocks that are read in one go.
+const BLOCKS: u32 = 64;
+/// How the reason begins for which a request that waits is to go alone. It is stored with the request.
+pub(super) const ALONE: &str = "it goes alone: ";
+
+impl Runner {
+    pub(super) async fn look(&mut self) -> Result<()> {
+        let head = height(&self.node).await?;
+        while self.looked < head {
+            if self.lane.parcels.is_empty() {
+                self.looked = head;
+                break;
+            }
+            let to = head.min(self.looked + BLOCKS);
+            let tries = self.lane.parcels.values().flat_map(|parcel| &parcel.tries.0);
+            let hashes: HashSet<Hash256> = tries.map(|one| Hash256::from_le(one.hash)).collect();
+            let ran = self.node.desk.chain.ran(&hashes, self.looked + 1, to).await?;
+            self.settle(ran, to).await?;
+        }
+        Ok(())
+    }
+
+    async fn settle(&mut self, ran: Vec<Ran>, to: u32) -> Result<()> {
+        let mut lane = self.lane.clone();
+        let (mut became, mut gone) = (Vec::new(), Vec::new());
+        for one in ran {
+            let hash = *one.sent.hash.as_le();
+            let Some(count) = lane.parcel_of(&hash).map(|number| lane.parcels[&number].requests.len()) else {
+                continue;
+            };
+            let script = self.raws.get(&hash).and_then(|raw| Transaction::from_bytes(raw).ok());
+            let (outcome, notes) = read(&one, count, &script.map(|tx| tx.script).unwrap_or_default());
+            let Some((number, fates)) = lane.included(&hash, &outcome) else { continue };
+            gone.push(number);
+            let ids: Vec<Id> = fates.iter().map(|(id, _)| id.clone()).collect();
+            let paid = self.paid_before(&ids).await?;
+            for (place, (id, fate)) in fates.into_iter().enumerate() {
+                let fee = share(one.sent.fee, count, place) + paid[place];
+                let at = |became: Became| became.at(&hash, one.sent.height.into()).paid(Some(fee));
+                became.push(match fate {
+                    Fate::Done => at(told(id, "final", notes.get(place).cloned().flatten())),
+                    Fate::Undone(why) => at(told(id, "failed", Some(why))),
+                    Fate::Alone(why) => {
+                        told(id, "accepted", Some(format!("{ALONE}shared with others it was undone: {why}")))
+                            .paid(Some(fee))
+                    }
+                    Fate::Void => self.voided(id, &mut lane).paid(Some(fee)),
+                });
+            }
+        }
+        let over = lane.over(to);
+        if !over.is_empty() {
+            self.heed().await?;
+        }
+        for (number, parcel) in over {
+            gone.push(number);
+            became.extend(self.passed_over(number, parcel, &mut lane));
+        }
+        self.write(lane, to, News { gone, became, ..News::default() }).await.map(drop)
+    }
+
+    /// What keeps its parcel out is in a block. Those that shared with one that was taken back go on.
+    fn voided(&self, id: Id, lane: &mut Lane) -> Became {
+        match self.revoked.get(&id) {
+            Some(Revoked::Cancelled) => told(id, "replaced", Some(Revoked::Cancelled.why().to_owned())),
+            Some(Revoked::Expired) => told(id, "expired", Some(Revoked::Expired.why().to_owned())),
+            None => {
+                lane.take_back(std::iter::once(id.clone()));
+                told(id, "accepted", Some("one that shared its transaction was taken back".to_owned()))
+            }
+        }
+    }
+
+    /// No block can have anything of this parcel any more.
+    fn passed_over(&self, number: u64, parcel: Parcel, lane: &mut Lane) -> Vec<Became> {
+        let doomed = self.doomed.get(&number);
+        let is_shared = parcel.requests.len() > 1;
+        let mut back = Vec::new();
+        let end = |id: Id| {
+            if let Some(revoked) = self.revoked.get(&id) {
+                return told(id, Revoked::end_of(revoked.why()), Some(revoked.why().to_owned()));
+            }
+            match doomed {
+                Some(why) if is_shared => {
+                    back.push(id.clone());
+                    told(id, "accepted", Some(format!("{ALONE}shared with others it was refused: {why}")))
+                }
+                Some(why) => told(id, "failed", Some(why.clone())),
+                None => {
+                    back.push(id.clone());
+                    told(id, "accepted", Some("its last block passed before one had it".to_owned()))
+                }
+            }
+        };
+        let became = parcel.requests.into_iter().map(end).collect();
+        lane.take_back(back.into_iter());
+        became
+    }
+
+    /// What the chain took already for transactions that came to nothing.
+    async fn paid_before(&self, ids: &[Id]) -> Result<Vec<u128>> {
+        let wanted = wanted(&self.db, &self.key.tenant, ids).await?;
+        Ok(ids.iter().map(|id| wanted.get(id).map_or(0, |wanted| wanted.paid)).collect())
+    }
+}
+
+/// How it ended for each request, and what is to be told of those that are done.
+fn read(ran: &Ran, count: usize, script: &[u8]) -> (Outcome, Vec<Option<String>>) {
+    let run = &ran.run;
+    if run.state != VmState::Halt {
+        return (Outcome::Faulted(why(run.exception.as_deref(), script)), Vec::new());
+    }
+    let Shown::Known(stack) = &run.stack else { return (Outcome::Halted(vec![None; count]), Vec::new()) };
+    if count == 1 {
+        let note = stack.last().filter(|_| stack.len() == 1).and_then(refused);
+        return (Outcome::Halted(vec![None]), vec![note]);
+    }
+    match read_outcomes(stack, count) {
+        Ok(ended) => {
+            let note = |one: &Ended| match one {
+                Ended::Returned(item) => refused(item),
+                Ended::Threw(_) => None,
+            };
+            (Outcome::Halted(ended.iter().map(threw).collect()), ended.iter().map(note).collect())
+        }
+        Err(_) => (Outcome::Halted(vec![None; count]), Vec::new()),
+    }
+}
+
+/// Contracts may refuse without undoing: tokens do.
+fn refused(item: &StackItem) -> Option<String> {
+    (*item == StackItem::Boolean(false)).then(|| "the contract returned false".to_owned())
+}
+
+fn share(fee: i64, count: usize, place: usize) -> u128 {
+    let (fee, count) = (u128::try_from(fee).unwrap_or_default(), count.max(1) as u128);
+    fee / count + u128::from((place as u128) < fee % count)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up() {
+        for (fee, count) in [(0, 1), (7, 3), (1_000_001, 20), (5, 8)] {
+            let sum: u128 = (0..count).map(|place| share(fee, count, place)).sum();
+            assert_eq!(sum, fee as u128);
+            assert!(share(fee, count, 0) - share(fee, count, count - 1) <= 1);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! From requests to transactions that lack nothing but a place in the store.
+
+use std::sync::Arc;
+
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+use neo::{
+    script::{Invocation, Outcome, batch, read_outcomes},
+    stack::StackItem,
+};
+use nsl_api::relay::Scope;
+use nsl_chain::n3::{Rules, Shown};
+use nsl_core::{Clock, Result, Timestamp};
+use nsl_sql::Db;
+
+use super::{
+    N3Node, N3Pace,
+    ask::{Ask, What},
+    assemble::{Made, Terms, signed, unsigned},
+    estimate::signers,
+    give::part,
+    scope::{Trial, Tryout, refused, well},
+};
+use crate::{
+    dispatch::Nodes,
+    node::Refusal,
+    nonces::{Hash, Id},
+    sponsor,
+    store::{LaneKey, Wanted},
+};
+
+/// Requests that are tried out at the same time within one that is shared.
+const TOGETHER: usize = 8;
+
+/// What preparing needs to know of its lane.
+pub(super) struct Bench {
+    pub(super) db: Db,
+    pub(super) nodes: Arc<dyn Nodes>,
+    pub(super) node: Arc<N3Node>,
+    pub(super) key: LaneKey,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) pace: N3Pace,
+    pub(super) rules: Rules,
+    /// The last block that was read whole.
+    pub(super) looked: u32,
+}
+
+/// A request and what it asks for.
+pub(super) type Asked = (Wanted, Ask);
+
+/// Requests in one signed transaction.
+pub(super) struct Loaded {
+    pub(super) requests: Vec<Id>,
+    pub(super) made: Made,
+}
+
+/// What came of trying requests out.
+#[derive(Default)]
+pub(super) struct Prepared {
+    pub(super) loaded: Vec<Loaded>,
+    pub(super) failed: Vec<(Id, Refusal)>,
+    /// They wait, to go alone.
+    pub(super) alone: Vec<Id>,
+}
+
+/// What a further try of a parcel has to mind.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Earlier {
+    pub(super) conflicts: Vec<Hash>,
+    pub(super) offered: i64,
+}
+
+impl Bench {
+    /// Prepares what is to go together; what can't is put apart.
+    pub(super) fn prepare(&self, mut asked: Vec<Asked>) -> BoxFuture<'_, Result<Prepared>> {
+        async move {
+            let mut out = Prepared::default();
+            loop {
+                if asked.len() < 2 {
+                    if let Some(one) = asked.pop() {
+                        self.single(one, &mut out).await?;
+                    }
+                    return Ok(out);
+                }
+                match self.load(&asked, &Earlier::default()).await? {
+                    Ok(Load::Loaded(made)) => {
+                        Self::within_bounds(&asked, made, &mut out);
+                        return Ok(out);
+                    }
+                    Ok(Load::Threw(threw)) => drop_failed(&mut asked, threw, &mut out),
+                    Err(_) => {
+                        let faulty = self.faulty(&asked).await?;
+                        if faulty.is_empty() {
+                            // Only together they are too much, or in each other's way.
+                            let rest = asked.split_off(asked.len() / 2);
+                            for half in [asked, rest] {
+                                let mut half = self.prepare(half).await?;
+                                out.loaded.append(&mut half.loaded);
+                                out.failed.append(&mut half.failed);
+                                out.alone.append(&mut half.alone);
+                            }
+                            return Ok(out);
+                        }
+                        drop_failed(&mut asked, faulty, &mut out);
+                    }
+                }
+            }
+        }
+        .boxed()
+    }
+
+    async fn single(&self, (wanted, ask): Asked, out: &mut Prepared) -> Result<()> {
+        let one = [(wanted, ask)];
+        match self.load(&one, &Earlier::default()).await? {
+            Ok(Load::Loaded(made)) => match over(&one[0].0, part(made.fee, 1)) {
+                Some(why) => out.failed.push((one[0].0.id.clone(), why.into())),
+                None => out.loaded.push(Loaded { requests: vec![one[0].0.id.clone()], made }),
+            },
+            Ok(Load::Threw(threw)) => out.failed.extend(threw.into_iter().map(|(_, id, why)| (id, why))),
+            Err(refusal) => out.failed.push((one[0].0.id.clone(), refusal)),
+        }
+        Ok(())
+    }
+
+    /// Whose share is more than it may be goes alone, where it says what it costs itself; the others go without it.
+    fn within_bounds(asked: &[Asked], made: Made, out: &mut Prepared) {
+        let part = part(made.fee, asked.len());
+        let dear: Vec<Id> = asked
+            .iter()
+            .filter(|(wanted, _)| over(wanted, part).is_some())
+            .map(|(wanted, _)| wanted.id.clone())
+            .collect();
+        if dear.is_empty() {
+            let requests = asked.iter().map(|(wanted, _)| wanted.id.clone()).collect();
+            out.loaded.push(Loaded { requests, made });
+        } else {
+            out.alone.extend(dear);
+        }
+    }
+
+    /// Those that fault by themselves, with the reason.
+    async fn faulty(&self, asked: &[Asked]) -> Result<Vec<Undone>> {
+        let mut trials: Vec<BoxFuture<'_, Result<Option<Undone>>>> = Vec::with_capacity(asked.len());
+        for (place, (wanted, ask)) in asked.iter().enumerate() {
+            let trial = async move {
+                let script = ask.script()?;
+                let (account, sponsor) = (self.node.signer.account(), ask.sponsor);
+                let trial = Trial { script: &script, account, sponsor };
+                let tried = self.node.desk.try_out(trial, widest(ask.scope)).await?;
+                Ok(tried.err().map(|refusal| (place, wanted.id.clone(), refusal)))
+            };
+            trials.push(trial.boxed());
+        }
+        let tried: Vec<_> = stream::iter(trials).buffered(TOGETHER).collect().await;
+        tried.into_iter().filter_map(Result::transpose).collect()
+    }
+
+    /// A transaction for all of them, signed; or those that throw. The inner error is why no node would take it.
+    pub(super) async fn load(&self, asked: &[Asked], earlier: &Earlier) -> Tryout<Load> {
+        let Some((first, ask)) = asked.first() else { return Ok(Err("there is nothing to send".to_owned().into())) };
+        if let What::Signed(transaction) = &ask.what {
+            let made = Made::of(transaction, false);
+            if made.one.valid_until <= self.looked {
+                return Ok(Err("its last block passed before it was sent".to_owned().into()));
+            }
+            return Ok(Ok(Load::Loaded(made)));
+        }
+        let (node, sponsor) = well!(signers(&*self.nodes, &self.key, ask).await);
+        let script = if asked.len() == 1 { well!(refused(ask.script())) } else { well!(refused(together(asked))) };
+        let trial = Trial { script: &script, account: node.signer.account(), sponsor: ask.sponsor };
+        let tried = well!(node.desk.try_out(trial, ask.scope).await);
+        if asked.len() > 1 {
+            let Shown::Known(stack) = &tried.run.stack else {
+                return Ok(Err(format!("{}: its outcome can't be shown", first.id).into()));
+            };
+            let outcomes = match read_outcomes(stack, asked.len()) {
+                Ok(outcomes) => outcomes,
+                Err(error) => return Ok(Err(error.to_string().into())),
+            };
+            let threw: Vec<Undone> = outcomes
+                .iter()
+                .zip(asked)
+                .enumerate()
+                .filter_map(|(place, (outcome, (wanted, _)))| Some((place, wanted.id.clone(), threw(outcome)?.into())))
+                .collect();
+            if !threw.is_empty() {
+                return Ok(Ok(Load::Threw(threw)));
+            }
+        }
+        let until = asked.iter().filter_map(|(wanted, _)| wanted.expires_at).min();
+        let terms = Terms {
+            valid_until: self.valid_until(until),
+            conflicts: earlier.conflicts.clone(),
+            more_than: earlier.offered,
+        };
+        let signers: Vec<_> = sponsor.iter().chain([&node]).map(|node| &*node.signer).collect();
+        let transaction = well!(refused(unsigned(&tried, &signers, &terms, &self.rules)));
+        if sponsor.is_some() {
+            well!(self.reserve(asked, transaction.system_fee + transaction.network_fee).await);
+        }
+        let made = signed(transaction, &signers, self.node.desk.chain.magic()).await;
+        Ok(Ok(Load::Loaded(well!(refused(made)))))
+    }
+
+    /// Sets the fee aside at whoever pays for these. The inner error is why it does not want to.
+    async fn reserve(&self, asked: &[Asked], fee: i64) -> Tryout<()> {
+        let fee = i64::try_from(part(fee, asked.len())).unwrap_or(i64::MAX);
+        for (wanted, ask) in asked {
+            let Some(account) = ask.sponsor else { continue };
+            let bill = sponsor::Bill {
+                request: &wanted.id,
+                sponsor: account.to_string(),
+                user: self.key.account.to_string(),
+                entry: match &ask.what {
+                    What::Call(call) => sponsor::Entry::Call { contract: call.contract, method: call.method.clone() },
+                    What::Script(_) | What::Signed(_) => sponsor::Entry::Script,
+                },
+                fee,
+            };
+            match sponsor::reserve(&self.db, &self.key.tenant, bill, &*self.clock).await {
+                Ok(()) => {}
+                Err(error) if sponsor::is_refusal(&error) => return Ok(Err(error.message.into())),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// The last block for a transaction that is of use up to this time.
+    pub(super) fn valid_until(&self, time: Option<Timestamp>) -> u32 {
+        // A node that is some blocks behind must not find it too far ahead.
+        let most = self.rules.most_valid_blocks - self.rules.most_valid_blocks / 10;
+        let blocks = self.pace.valid_blocks.min(most).max(1);
+        let blocks = time.map_or(blocks, |time| {
+            let left = time.0.saturating_sub(self.clock.now().0).max(0) as u64 / 1_000 / self.rules.ms_per_block;
+            blocks.min(u32::try_from(left).unwrap_or(u32::MAX)).max(1)
+        });
+        self.looked.saturating_add(blocks)
+    }
+}
+
+/// Place, request and reason.
+type Undone = (usize, Id, Refusal);
+
+pub(super) enum Load {
+    Loaded(Made),
+    /// These would be undone, the others not.
+    Threw(Vec<Undone>),
+}
+
+fn drop_failed(asked: &mut Vec<Asked>, undone: Vec<Undone>, out: &mut Prepared) {
+    for (place, id, why) in undone.into_iter().rev() {
+        asked.remove(place);
+        out.failed.push((id, why));
+    }
+}
+
+fn together(asked: &[Asked]) -> Result<Vec<u8>> {
+    let call = |(_, ask): &Asked| match &ask.what {
+        What::Call(call) => Some(call.clone()),
+        What::Script(_) | What::Signed(_) => None,
+    };
+    let calls: Vec<Invocation> = asked.iter().filter_map(call).collect();
+    batch(&calls).map_err(|error| nsl_core::Error::invalid("relay.args_malformed", error.to_string()))
+}
+
+/// What is only to be known to fault or not is tried out in one run.
+fn widest(scope: Scope) -> Scope {
+    if scope == Scope::Minimal { Scope::Global } else { scope }
+}
+
+/// Why it costs more than it may.
+pub(super) fn over(wanted: &Wanted, fee: u128) -> Option<String> {
+    let most = wanted.max_fee?;
+    (fee > most).then(|| format!("it may cost {fee}, and max_fee is {most}"))
+}
+
+/// What an invocation of a batch threw.
+pub(super) fn threw(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Returned(_) => None,
+        Outcome::Threw(StackItem::ByteString(bytes) | StackItem::Buffer(bytes)) => {
+            Some(format!("it threw: {}", String::from_utf8_lossy(bytes)))
+        }
+        Outcome::Threw(item) => Some(format!("it threw: {}", serde_json::json!(item))),
+    }
+}

@@ -1,0 +1,149 @@
+//! What takes long is sent again, goes on in a further try, or is kept out.
+
+use neo::{
+    script::Opcode,
+    tx::{Signer, Transaction},
+    wire::Wire,
+};
+use nsl_chain::n3::{InvocationResult, Shown, VmState};
+use nsl_core::{Error, Result};
+
+use super::{
+    N3Signer,
+    ask::{Ask, What},
+    assemble::{Made, Terms, signed, unsigned},
+    estimate::n3,
+    give::{part, shares},
+    prepare::{Asked, Earlier, Load, over},
+    runner::{News, Runner},
+    scope::Tried,
+};
+use crate::{
+    nonces::Id,
+    runner::told,
+    store::{LaneKey, NewParcelTry, Revoked, wanted},
+    validity::Parcel,
+};
+
+/// How many blocks before its end a parcel gets a further try.
+const NEAR: std::ops::RangeInclusive<u32> = 2..=12;
+
+const AGAIN: &str = "again, in the place of what was signed before";
+
+impl Runner {
+    pub(super) async fn nudge(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        let is_late = |number: &u64| self.sent.get(number).is_none_or(|at| now >= at.plus(self.pace.resend));
+        let again: Vec<u64> = self.lane.parcels.keys().filter(|number| is_late(number)).copied().collect();
+        self.send(&again).await?;
+        let numbers: Vec<u64> = self.lane.parcels.keys().copied().collect();
+        for number in numbers {
+            let Some(parcel) = self.lane.parcels.get(&number) else { continue };
+            if parcel.tries.is_void() {
+                continue;
+            }
+            let is_cancelled = |id: &Id| self.revoked.get(id) == Some(&Revoked::Cancelled);
+            if parcel.requests.iter().any(is_cancelled) {
+                self.keep_out(number).await?;
+            } else if self.wants_another(number, parcel) {
+                self.another(number).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn wants_another(&self, number: u64, parcel: &Parcel) -> bool {
+        let near = (self.pace.valid_blocks / 20).clamp(*NEAR.start(), *NEAR.end());
+        let is_thought_of = self.thought.get(&number) == Some(&self.looked);
+        let near = if self.too_cheap.contains(&number) { u32::MAX } else { near };
+        !is_thought_of && !self.doomed.contains_key(&number) && parcel.tries.wants_another(self.looked, near)
+    }
+
+    /// Makes a further try that is valid for longer. Where that can't be, the parcel ends with those that it has.
+    async fn another(&mut self, number: u64) -> Result<()> {
+        self.thought.insert(number, self.looked);
+        let Some(Parcel { requests, tries }) = self.lane.parcels.get(&number).cloned() else { return Ok(()) };
+        let mut found = wanted(&self.db, &self.key.tenant, &requests).await?;
+        let mut asked: Vec<Asked> = Vec::with_capacity(requests.len());
+        for id in &requests {
+            let Some(wanted) = found.remove(id) else { return Ok(()) };
+            let ask = Ask::read(&wanted.intent)?;
+            asked.push((wanted, ask));
+        }
+        if asked.iter().any(|(_, ask)| matches!(ask.what, What::Signed(_))) {
+            return Ok(());
+        }
+        let bench = self.bench().await?;
+        let until = asked.iter().filter_map(|(wanted, _)| wanted.expires_at).min();
+        let is_cheap = self.too_cheap.contains(&number);
+        if bench.valid_until(until) <= tries.last() && !is_cheap {
+            return Ok(());
+        }
+        // What a test run says now may come from one of its own tries, in a block that is not read yet.
+        let earlier = self.earlier(&Parcel { requests: requests.clone(), tries: tries.clone() });
+        let Ok(Load::Loaded(made)) = bench.load(&asked, &earlier).await? else { return Ok(()) };
+        let part = part(made.fee, asked.len());
+        if asked.iter().any(|(wanted, _)| over(wanted, part).is_some()) {
+            return Ok(());
+        }
+        self.too_cheap.remove(&number);
+        let costs = shares(&requests, made.fee, false);
+        self.add(number, made, costs).await
+    }
+
+    /// Makes a try that does nothing, and is offered in the place of all others.
+    async fn keep_out(&mut self, number: u64) -> Result<()> {
+        let Some(parcel) = self.lane.parcels.get(&number).cloned() else { return Ok(()) };
+        let first = parcel.tries.0.first().and_then(|one| self.raws.get(&one.hash));
+        let first = first.ok_or_else(|| Error::internal(anyhow::anyhow!("the bytes of a try are gone")))?;
+        let payer = Transaction::from_bytes(first).map_err(Error::internal)?.sender();
+        let payer = match payer == self.node.signer.account() {
+            true => None,
+            false => {
+                let lane = LaneKey { account: payer.to_string().into(), ..self.key.clone() };
+                Some(n3(self.nodes.node(&lane).await?)?)
+            }
+        };
+        let signers: Vec<&dyn N3Signer> = payer.iter().chain([&self.node]).map(|node| &*node.signer).collect();
+        let run = InvocationResult {
+            script: vec![Opcode::RET.byte()],
+            state: VmState::Halt,
+            gas_consumed: 0,
+            exception: None,
+            stack: Shown::Known(Vec::new()),
+            notifications: Vec::new(),
+            session: None,
+            diagnostics: None,
+        };
+        let tried = Tried { signers: signers.iter().map(|signer| Signer::none(signer.account())).collect(), run };
+        let Earlier { conflicts, offered } = self.earlier(&parcel);
+        // Longer than what it keeps out it need not live.
+        let terms = Terms { valid_until: parcel.tries.last(), conflicts, more_than: offered };
+        let rules = self.node.desk.rules().await?;
+        let transaction = unsigned(&tried, &signers, &terms, &rules)?;
+        let mut made = signed(transaction, &signers, self.node.desk.chain.magic()).await?;
+        made.one.is_void = true;
+        let costs = shares(&parcel.requests, made.fee, true);
+        self.add(number, made, costs).await
+    }
+
+    fn earlier(&self, parcel: &Parcel) -> Earlier {
+        let conflicts = parcel.tries.alive(self.looked).map(|one| one.hash).collect();
+        Earlier { conflicts, offered: parcel.tries.offered(self.looked) }
+    }
+
+    async fn add(&mut self, number: u64, made: Made, costs: Vec<crate::store::Cost>) -> Result<()> {
+        let mut lane = self.lane.clone();
+        let Some(parcel) = lane.parcels.get(&number) else { return Ok(()) };
+        let (requests, place) = (parcel.requests.clone(), parcel.tries.0.len());
+        lane.further(number, made.one.clone());
+        let again = |id: &Id| told(id.clone(), "signed", Some(AGAIN.to_owned())).hashed(&made.one.hash);
+        let became = if made.one.is_void { Vec::new() } else { requests.iter().map(again).collect() };
+        let tries = vec![NewParcelTry { parcel: number, number: place, requests, made: made.one, raw: made.raw }];
+        // Over the budget it is not sent, and ends with the tries that it has.
+        if self.write(lane, self.looked, News { tries, became, costs, ..News::default() }).await?.is_empty() {
+            self.send(&[number]).await?;
+        }
+        Ok(())
+    }
+}

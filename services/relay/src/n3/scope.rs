@@ -1,0 +1,248 @@
+//! The narrowest scope of a signature with which a script does the same as with the widest.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use neo::{
+    Hash160,
+    stack::StackItem,
+    tx::{MOST_ITEMS, Scopes, Signer},
+};
+use nsl_api::relay::Scope;
+use nsl_chain::{
+    is_retryable,
+    n3::{Call, CallTree, InvocationResult, Notification, Shown, VmState},
+};
+use nsl_core::{Error, Result};
+use serde_json::json;
+
+use super::{
+    ask::{Shape, shape},
+    desk::Desk,
+};
+use crate::node::Refusal;
+
+/// A script that ran well, as its signer is to sign it.
+#[derive(Clone, Debug)]
+pub(crate) struct Tried {
+    pub(crate) signers: Vec<Signer>,
+    pub(crate) run: InvocationResult,
+}
+
+/// What is tried out: a script and who is taken to have signed.
+#[derive(Clone, Copy)]
+pub(crate) struct Trial<'a> {
+    pub(crate) script: &'a [u8],
+    pub(crate) account: Hash160,
+    pub(crate) sponsor: Option<Hash160>,
+}
+
+impl Trial<'_> {
+    fn signers(&self, signer: &Signer) -> Vec<Signer> {
+        let account = Signer { account: self.account, ..signer.clone() };
+        let sponsor = self.sponsor.filter(|sponsor| *sponsor != self.account).map(Signer::none);
+        sponsor.into_iter().chain([account]).collect()
+    }
+}
+
+/// The inner error is the reason for which it would be undone, or for which no node runs it.
+pub(crate) type Tryout<T> = Result<std::result::Result<T, Refusal>>;
+
+/// Unwraps what went well; the reason for which it did not goes to the caller.
+macro_rules! well {
+    ($tried:expr) => {
+        match $tried? {
+            Ok(well) => well,
+            Err(why) => return Ok(Err(why)),
+        }
+    };
+}
+pub(crate) use well;
+
+impl Desk {
+    /// Tries a script out in the scope that is asked for.
+    pub(crate) async fn try_out(&self, trial: Trial<'_>, scope: Scope) -> Tryout<Tried> {
+        let scopes = match scope {
+            Scope::Minimal => return self.narrowest(trial).await,
+            Scope::None => Scopes::NONE,
+            Scope::CalledByEntry => Scopes::CALLED_BY_ENTRY,
+            Scope::Global => Scopes::GLOBAL,
+        };
+        let signer = Signer::new(trial.account, scopes);
+        let run = well!(self.runs(trial, &[signer.clone()], false).await).remove(0);
+        Ok(halted(&run, trial.script).map(|()| Tried { signers: trial.signers(&signer), run }))
+    }
+
+    async fn narrowest(&self, trial: Trial<'_>) -> Tryout<Tried> {
+        let shape = shape(trial.script);
+        let first = match self.enough(shape.as_ref()) {
+            Some(known) => vec![known],
+            None => simple(),
+        };
+        let known = first.len() == 1;
+        let global = Signer::new(trial.account, Scopes::GLOBAL);
+        let all = [std::slice::from_ref(&global), first.as_slice()].concat();
+        let runs = well!(self.runs(trial, &all, false).await);
+        if let Err(why) = halted(&runs[0], trial.script) {
+            return Ok(Err(why));
+        }
+        if let Some(at) = (1..runs.len()).find(|at| same(&runs[0], &runs[*at], true)) {
+            return Ok(Ok(self.chosen(trial, shape, &all[at], &runs[at])));
+        }
+        // What was enough before is not now.
+        if known && let Some((signer, run)) = well!(self.first_same(trial, &simple()).await) {
+            return Ok(Ok(self.chosen(trial, shape, &signer, &run)));
+        }
+        let (signer, run) = match well!(self.by_contracts(trial).await) {
+            Some(found) => found,
+            None => (global, runs[0].clone()),
+        };
+        Ok(Ok(self.chosen(trial, shape, &signer, &run)))
+    }
+
+    fn chosen(&self, trial: Trial<'_>, shape: Option<Shape>, signer: &Signer, run: &InvocationResult) -> Tried {
+        // The widest is no answer to remember: the next time something narrower may do.
+        if signer.scopes != Scopes::GLOBAL {
+            self.was_enough(shape, signer);
+        }
+        Tried { signers: trial.signers(signer), run: run.clone() }
+    }
+
+    /// Scopes of named contracts, as few of them as can be, alone or with what the script calls itself.
+    async fn by_contracts(&self, trial: Trial<'_>) -> Tryout<Option<(Signer, InvocationResult)>> {
+        let global = Signer::new(trial.account, Scopes::GLOBAL);
+        let run = well!(self.runs(trial, &[global], true).await).remove(0);
+        let mut called = Vec::new();
+        run.diagnostics.iter().flat_map(|told| &told.calls).for_each(|root| below(root, &mut called));
+        if called.is_empty() || called.len() as u64 > MOST_ITEMS {
+            return Ok(Ok(None));
+        }
+        let both = Scopes::CALLED_BY_ENTRY | Scopes::CUSTOM_CONTRACTS;
+        let of = |scopes, contracts: &[Hash160]| Signer {
+            allowed_contracts: contracts.to_vec(),
+            ..Signer::new(trial.account, scopes)
+        };
+        let wide = [of(Scopes::CUSTOM_CONTRACTS, &called), of(both, &called)];
+        let Some((mut signer, mut run)) = well!(self.first_same(trial, &wide).await) else { return Ok(Ok(None)) };
+        for contract in called {
+            let fewer: Vec<Hash160> = signer.allowed_contracts.iter().copied().filter(|one| *one != contract).collect();
+            if fewer.is_empty() {
+                break;
+            }
+            if let Some(found) = well!(self.first_same(trial, &[of(signer.scopes, &fewer)]).await) {
+                (signer, run) = found;
+            }
+        }
+        Ok(Ok(Some((signer, run))))
+    }
+
+    /// The first of these signers with which the script does the same as with the widest. Where even two runs with the
+    /// widest differ (a block came in between, or the script throws dice), values are left out of the comparison.
+    async fn first_same(&self, trial: Trial<'_>, among: &[Signer]) -> Tryout<Option<(Signer, InvocationResult)>> {
+        let global = Signer::new(trial.account, Scopes::GLOBAL);
+        let all = [std::slice::from_ref(&global), among, std::slice::from_ref(&global)].concat();
+        for last in [false, true] {
+            let runs = well!(self.runs(trial, &all, false).await);
+            let is_exact = same(&runs[0], &runs[all.len() - 1], true);
+            if !is_exact && !last {
+                continue;
+            }
+            let found = (1..=among.len()).find(|at| same(&runs[0], &runs[*at], is_exact));
+            return Ok(Ok(found.map(|at| (all[at].clone(), runs[at].clone()))));
+        }
+        Ok(Ok(None))
+    }
+
+    async fn runs(&self, trial: Trial<'_>, signers: &[Signer], diagnostics: bool) -> Tryout<Vec<InvocationResult>> {
+        let call = |signer: &Signer| Call { script: trial.script.to_vec(), signers: trial.signers(signer) };
+        let calls: Vec<Call> = signers.iter().map(call).collect();
+        let runs = self.chain.invoke_all(&calls, diagnostics).await.and_then(|runs| runs.into_iter().collect());
+        refused(runs)
+    }
+}
+
+/// What an endpoint refuses stays refused; an endpoint that does not answer decides nothing.
+pub(super) fn refused<T>(asked: Result<T>) -> Tryout<T> {
+    match asked {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error) if is_retryable(&error) || &*error.slug == "chain.wrong_network" => Err(error),
+        Err(Error { message, .. }) => Ok(Err(message.into())),
+    }
+}
+
+fn simple() -> Vec<Signer> {
+    [Scopes::NONE, Scopes::CALLED_BY_ENTRY].map(|scopes| Signer::new(Hash160::ZERO, scopes)).to_vec()
+}
+
+/// Why a script would be undone.
+fn halted(run: &InvocationResult, script: &[u8]) -> std::result::Result<(), Refusal> {
+    if run.state == VmState::Halt {
+        return Ok(());
+    }
+    let exception = run.exception.as_deref();
+    let trouble =
+        json!({ "exception": exception, "script": BASE64.encode(script), "gas": run.gas_consumed.to_string() });
+    Err(Refusal { reason: why(exception, script), trouble: Some(trouble) })
+}
+
+/// In words, where in its script it faulted and why.
+pub(super) fn why(exception: Option<&str>, script: &[u8]) -> String {
+    exception.map_or_else(
+        || "the script faults, and the node does not say why".to_owned(),
+        |text| neo::explain::fault(text, script, None).to_string(),
+    )
+}
+
+fn below(tree: &CallTree, called: &mut Vec<Hash160>) {
+    for call in &tree.calls {
+        if !called.contains(&call.hash) {
+            called.push(call.hash);
+        }
+        below(call, called);
+    }
+}
+
+fn same(one: &InvocationResult, other: &InvocationResult, is_exact: bool) -> bool {
+    let told = |one: &Notification, other: &Notification| {
+        one.contract == other.contract
+            && one.name == other.name
+            && (!is_exact || alike(&one.state, &other.state, item_alike))
+    };
+    one.state == other.state
+        && one.notifications.len() == other.notifications.len()
+        && one.notifications.iter().zip(&other.notifications).all(|(one, other)| told(one, other))
+        && (!is_exact || alike(&one.stack, &other.stack, |one, other| items_alike(one, other)))
+}
+
+fn alike<T>(one: &Shown<T>, other: &Shown<T>, known: impl Fn(&T, &T) -> bool) -> bool {
+    match (one, other) {
+        (Shown::Known(one), Shown::Known(other)) => known(one, other),
+        (Shown::Unshown(one), Shown::Unshown(other)) => one == other,
+        _ => false,
+    }
+}
+
+fn items_alike(one: &[StackItem], other: &[StackItem]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| item_alike(one, other))
+}
+
+/// Iterators have names that only the run knows in which they were made.
+fn item_alike(one: &StackItem, other: &StackItem) -> bool {
+    use StackItem::{Array, InteropInterface, Map, Struct};
+    match (one, other) {
+        (InteropInterface(one), InteropInterface(other)) => {
+            one.truncated == other.truncated
+                && match (&one.items, &other.items) {
+                    (Some(one), Some(other)) => items_alike(one, other),
+                    (None, None) => true,
+                    _ => false,
+                }
+        }
+        (Array(one), Array(other)) | (Struct(one), Struct(other)) => items_alike(one, other),
+        (Map(one), Map(other)) => {
+            let pair = |(one, other): (&(StackItem, StackItem), &(StackItem, StackItem))| {
+                item_alike(&one.0, &other.0) && item_alike(&one.1, &other.1)
+            };
+            one.len() == other.len() && one.iter().zip(other).all(pair)
+        }
+        (one, other) => one == other,
+    }
+}

@@ -1,0 +1,499 @@
+//! Neo N3, on neo-go with a block each 100 ms.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use neo::{Hash160, native, stack::Param, tx::Scopes};
+use nsl_api::{
+    Chain as Name,
+    relay::{Call, Cancel, Scope, State, Submit, Transaction},
+};
+use nsl_devnet::{Database as Kept, N3Options};
+use nsl_relay::Config;
+use nsl_sandbox::Database;
+
+use crate::{
+    n3_ground::{N3Ground, config, invoke, is_end, script, shared, submit_to},
+    proxy::Gate,
+};
+
+macro_rules! contract {
+    ($name:literal) => {
+        (
+            include_bytes!(concat!("../../../../contracts/n3/", $name, ".nef")).as_slice(),
+            include_str!(concat!("../../../../contracts/n3/", $name, ".manifest.json")),
+        )
+    };
+}
+
+const STORE: (&[u8], &str) = contract!("store");
+const TOKEN: (&[u8], &str) = contract!("token");
+const FAULTY: (&[u8], &str) = contract!("faulty");
+
+fn account(number: u8) -> Hash160 {
+    Hash160::from_le([number; 20])
+}
+
+fn transfer(from: Hash160, to: Hash160, amount: i64) -> Call {
+    invoke(native::GAS, "transfer", &[from.into(), to.into(), amount.into(), Param::Null])
+}
+
+fn put(store: Hash160, key: &str, value: &str) -> Call {
+    invoke(store, "put", &[Param::ByteArray(key.into()), Param::ByteArray(value.into())])
+}
+
+fn states(passed: &[nsl_api::relay::Passed]) -> Vec<State> {
+    let mut states: Vec<State> = passed.iter().map(|step| step.state).collect();
+    states.dedup();
+    states
+}
+
+fn fees(transaction: &neo::tx::Transaction) -> String {
+    (transaction.system_fee + transaction.network_fee).to_string()
+}
+
+async fn many(ground: &N3Ground, count: usize, name: &str, call: impl Fn(usize) -> Call) -> Vec<String> {
+    let all = (0..count).map(|number| {
+        let (once, call) = (format!("{name} {number}"), call(number));
+        async move { ground.submit(&once, call).await.unwrap().id }
+    });
+    join_all(all).await
+}
+
+fn hashes(done: &[Transaction]) -> Vec<String> {
+    let mut hashes: Vec<String> = done.iter().map(|one| one.tx.clone().unwrap()).collect();
+    hashes.sort();
+    hashes.dedup();
+    hashes
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_becomes_final_and_pays_exactly() {
+    let ground = N3Ground::fresh(None).await;
+    let (from, to) = (ground.account(0), account(0x11));
+    let before = ground.gas_of(from).await;
+    let done = ground.done("one", transfer(from, to, 500)).await;
+    assert_eq!((done.state, done.reason.as_deref()), (State::Final, None), "{done:?}");
+    let sent = ground.transaction(done.tx.as_deref().unwrap()).await;
+    assert_eq!(done.fee, Some(fees(&sent)));
+    assert_eq!(ground.gas_of(to).await, 500);
+    assert_eq!(ground.gas_of(from).await, before - 500 - sent.system_fee - sent.network_fee);
+    // What the node asks, to the datoshi, and what the run took.
+    let mut asked = sent.clone();
+    asked.network_fee = 0;
+    assert_eq!(ground.chain.network_fee(&asked).await.unwrap(), sent.network_fee);
+    assert_eq!(sent.signers[0].scopes, Scopes::CALLED_BY_ENTRY);
+    let passed = states(&ground.passed(&done.id).await);
+    assert_eq!(passed, [State::Accepted, State::Simulated, State::Signed, State::Sent, State::Final], "{passed:?}");
+    // A script of one's own.
+    let script = script(native::GAS, "transfer", &[from.into(), to.into(), 7.into(), Param::Null]);
+    let call = Call { data: Some(format!("0x{}", hex::encode(script))), ..Call::default() };
+    let done = ground.done("script", call).await;
+    assert_eq!(done.state, State::Final, "{done:?}");
+    assert_eq!(ground.gas_of(to).await, 507);
+    ground.evidence_is_whole().await;
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_narrowest_scope_is_found() {
+    let ground = N3Ground::fresh(None).await;
+    let me = ground.account(0);
+    let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
+    let token = ground.deploy(TOKEN.0, TOKEN.1, Param::Null).await;
+    let faulty = ground.deploy(FAULTY.0, FAULTY.1, Param::Null).await;
+    let bytes = |text: &str| Param::ByteArray(text.into());
+    // The inner call is not of the entry: only a scope that names the contract reaches it.
+    let nested = |once: &str| {
+        let args = vec![me.into(), bytes(once), bytes("value")];
+        invoke(faulty, "attempt", &[store.into(), "putAs".into(), Param::Array(args)])
+    };
+    let own = |once: &str| invoke(store, "putAs", &[me.into(), bytes(once), bytes("value")]);
+    let pay = |amount: i64| invoke(token, "transfer", &[me.into(), account(0x12).into(), amount.into(), Param::Null]);
+    for round in 0..2 {
+        let name = |what: &str| format!("{what} {round}");
+        for (what, call, scopes, contracts) in [
+            ("anybody", put(store, &name("key"), "value"), Scopes::NONE, vec![]),
+            ("own", own(&name("own")), Scopes::CALLED_BY_ENTRY, vec![]),
+            ("token", pay(round + 1), Scopes::CALLED_BY_ENTRY, vec![]),
+            ("nested", nested(&name("nested")), Scopes::CUSTOM_CONTRACTS, vec![store]),
+        ] {
+            let done = ground.done(&name(what), call).await;
+            assert_eq!((done.state, done.reason.as_deref()), (State::Final, None), "{what}: {done:?}");
+            let sent = ground.transaction(done.tx.as_deref().unwrap()).await;
+            assert_eq!((sent.signers[0].scopes, &sent.signers[0].allowed_contracts), (scopes, &contracts), "{what}");
+            assert_eq!(sent.signers.len(), 1);
+            let mut asked = sent.clone();
+            asked.network_fee = 0;
+            assert_eq!(ground.chain.network_fee(&asked).await.unwrap(), sent.network_fee, "{what}");
+        }
+    }
+    assert_eq!(ground.number(token, "balanceOf", &[account(0x12).into()]).await, 3);
+    // What is asked for holds, also where it is wider than need be.
+    for (scope, scopes) in [(Scope::Global, Scopes::GLOBAL), (Scope::CalledByEntry, Scopes::CALLED_BY_ENTRY)] {
+        let call = Call { scope: Some(scope), ..put(store, "asked", "value") };
+        let done = ground.done(&format!("{scope:?}"), call).await;
+        let sent = ground.transaction(done.tx.as_deref().unwrap()).await;
+        assert_eq!(sent.signers[0].scopes, scopes);
+    }
+    let call = Call { scope: Some(Scope::None), ..own("refused") };
+    let done = ground.done("too narrow", call).await;
+    assert_eq!((done.state, &done.tx), (State::Failed, &None));
+    assert!(done.reason.as_deref().unwrap().contains("not a witness"), "{done:?}");
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_account_pays_and_a_bound_holds() {
+    let ground = N3Ground::fresh(None).await;
+    let (me, sponsor) = (ground.account(0), ground.account(1));
+    let before = (ground.gas_of(me).await, ground.gas_of(sponsor).await);
+    let call = Call { sponsor: Some(sponsor.to_string()), ..transfer(me, account(0x13), 9) };
+    let done = ground.done("sponsored", call.clone()).await;
+    assert_eq!(done.state, State::Final, "{done:?}");
+    let sent = ground.transaction(done.tx.as_deref().unwrap()).await;
+    let signers: Vec<_> = sent.signers.iter().map(|signer| (signer.account, signer.scopes)).collect();
+    assert_eq!(signers, [(sponsor, Scopes::NONE), (me, Scopes::CALLED_BY_ENTRY)]);
+    let fee = sent.system_fee + sent.network_fee;
+    assert_eq!((ground.gas_of(me).await, ground.gas_of(sponsor).await), (before.0 - 9, before.1 - fee));
+    let mut asked = sent.clone();
+    asked.network_fee = 0;
+    assert_eq!(ground.chain.network_fee(&asked).await.unwrap(), sent.network_fee);
+    let stranger = Call { sponsor: Some(account(0x14).to_string()), ..transfer(me, account(0x13), 9) };
+    let failed = match ground.submit("stranger", stranger).await {
+        Ok(taken) => ground.settled(&[taken.id]).await.remove(0).reason.unwrap(),
+        Err(refused) => refused.message,
+    };
+    assert!(failed.contains("none of the tenant's"), "{failed}");
+    // What is asked for an estimate is what is paid.
+    let submit = |call: &Call, max_fee: i64| Submit {
+        chain: Name::NeoN3,
+        account: me.to_string(),
+        call: call.clone(),
+        max_fee: Some(max_fee.to_string()),
+        valid_for_ms: None,
+    };
+    let estimate = ground.relay.estimate(&ground.cx, submit(&call, i64::MAX)).await.unwrap();
+    let told = (estimate.system_fee.as_deref(), estimate.network_fee.as_deref(), estimate.scope.as_deref());
+    let paid = (sent.system_fee.to_string(), sent.network_fee.to_string());
+    // The account that is paid is there by now, which makes no difference here.
+    assert_eq!(told.1, Some(paid.1.as_str()));
+    assert_eq!(
+        (told.2, &estimate.fee),
+        (
+            Some("CalledByEntry"),
+            &(estimate.system_fee.clone().unwrap().parse::<i64>().unwrap() + sent.network_fee).to_string()
+        )
+    );
+    let fee: i64 = estimate.fee.parse().unwrap();
+    let enough = ground.submit_with("enough", submit(&call, fee)).await.unwrap().id;
+    assert_eq!(ground.settled(&[enough]).await[0].state, State::Final);
+    let scarce = ground.submit_with("scarce", submit(&call, fee - 1)).await.unwrap().id;
+    let scarce = ground.settled(&[scarce]).await.remove(0);
+    let reason = scarce.reason.clone().unwrap();
+    assert!(scarce.state == State::Failed && scarce.tx.is_none(), "{scarce:?}");
+    assert!(reason.contains(&fee.to_string()) && reason.contains(&(fee - 1).to_string()), "{reason}");
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_would_fault_fails_with_the_reason_and_costs_nothing() {
+    let ground = N3Ground::fresh(None).await;
+    let faulty = ground.deploy(FAULTY.0, FAULTY.1, Param::Null).await;
+    let before = ground.gas_of(ground.account(0)).await;
+    for (call, reason) in [
+        (invoke(faulty, "throw", &["so it is".into()]), "so it is"),
+        (invoke(faulty, "assertWith", &[false.into(), "it does not hold".into()]), "it does not hold"),
+        (invoke(faulty, "abort", &[]), "ABORT"),
+        (invoke(faulty, "noSuch", &[]), "noSuch"),
+        (invoke(account(0x77), "any", &[]), "not found"),
+        (shared(invoke(faulty, "throw", &["shared".into()])), "shared"),
+    ] {
+        let done = ground.done(reason, call).await;
+        assert_eq!((done.state, &done.tx, &done.fee), (State::Failed, &None, &None), "{done:?}");
+        assert!(done.reason.as_deref().unwrap().contains(reason), "{done:?}");
+    }
+    assert_eq!(ground.gas_of(ground.account(0)).await, before);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_on_the_chain_is_decoded_and_paid() {
+    let ground = N3Ground::fresh(None).await;
+    let me = ground.account(0);
+    // Both are good when they are tried out; the second that a block takes overdraws the account.
+    let token = ground.deploy(TOKEN.0, TOKEN.1, Param::Null).await;
+    let all = ground.number(token, "balanceOf", &[me.into()]).await;
+    let mut script = neo::script::Builder::new();
+    let args = [me.into(), account(0x21).into(), Param::from(all), Param::Null];
+    let script = script.call(&token, "transfer", neo::script::CallFlags::ALL, &args).op(neo::script::Opcode::ASSERT);
+    let data = Some(format!("0x{}", hex::encode(script.finish().unwrap())));
+    ground.gate.set(Gate::NoSends);
+    let ids = many(&ground, 2, "overdrawn", |_| Call { data: data.clone(), ..Call::default() }).await;
+    for id in &ids {
+        ground.until(id, |now| now.state == State::Signed).await;
+    }
+    ground.gate.set(Gate::Open);
+    let done = ground.settled(&ids).await;
+    let (good, bad): (Vec<_>, Vec<_>) = done.iter().partition(|one| one.state == State::Final);
+    assert_eq!((good.len(), bad.len()), (1, 1), "{done:?}");
+    let bad = bad[0];
+    assert!(bad.state == State::Failed && bad.height.is_some(), "{bad:?}");
+    let reason = bad.reason.as_deref().unwrap();
+    assert!(reason.contains("ASSERT") && reason.contains("at "), "{reason}");
+    assert_eq!(bad.fee, Some(fees(&ground.transaction(bad.tx.as_deref().unwrap()).await)));
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_calls_share_a_transaction_and_those_that_throw_are_left_out() {
+    let ground = N3Ground::fresh(None).await;
+    let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
+    let faulty = ground.deploy(FAULTY.0, FAULTY.1, Param::Null).await;
+    ground.gate.set(Gate::Closed);
+    let ids = many(&ground, 20, "shared", |number| match number {
+        7 => shared(invoke(faulty, "throw", &["the seventh".into()])),
+        13 => shared(invoke(faulty, "abortWith", &["the thirteenth".into()])),
+        number => shared(put(store, &format!("key {number}"), "value")),
+    })
+    .await;
+    ground.gate.set(Gate::Open);
+    let done = ground.settled(&ids).await;
+    for (number, one) in done.iter().enumerate() {
+        let wanted = if [7, 13].contains(&number) { State::Failed } else { State::Final };
+        assert_eq!(one.state, wanted, "{number}: {one:?}");
+    }
+    assert!(done[7].reason.as_deref().unwrap().contains("the seventh"), "{:?}", done[7]);
+    assert!(done[13].reason.as_deref().unwrap().contains("the thirteenth"), "{:?}", done[13]);
+    let good: Vec<Transaction> = done.iter().filter(|one| one.state == State::Final).cloned().collect();
+    assert_eq!(hashes(&good).len(), 1, "{:?}", hashes(&good));
+    let sent = ground.transaction(&hashes(&good)[0]).await;
+    let paid: i64 = good.iter().map(|one| one.fee.as_deref().unwrap().parse::<i64>().unwrap()).sum();
+    assert_eq!(paid.to_string(), fees(&sent), "shares add up");
+    assert_eq!(sent.signers[0].scopes, Scopes::NONE);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_shared_a_transaction_that_faults_on_the_chain_goes_alone() {
+    let ground = N3Ground::fresh(None).await;
+    let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
+    // To overwrite costs less than to write: what is tried out as the one is too little for the other.
+    let fill = |value: &str| put(store, "the key", value);
+    assert_eq!(ground.done("before", fill(&"long ".repeat(50))).await.state, State::Final);
+    ground.gate.set(Gate::Closed);
+    let ids = many(&ground, 8, "shared", |number| match number {
+        0 => shared(fill(&"long ".repeat(50))),
+        number => shared(put(store, &format!("key {number}"), "value")),
+    })
+    .await;
+    ground.gate.set(Gate::NoSends);
+    for id in &ids {
+        ground.until(id, |now| now.state == State::Signed).await;
+    }
+    let key = neo::PrivateKey::from_wif(&ground.node.accounts[1].key).unwrap();
+    let gone = script(store, "delete", &[Param::ByteArray("the key".into())]);
+    ground.send_past(&key, key.public().verification_script(), gone).await;
+    ground.gate.set(Gate::Open);
+    let done = ground.settled(&ids).await;
+    assert!(done.iter().all(|one| one.state == State::Final), "{done:?}");
+    assert_eq!(hashes(&done).len(), 8, "each in one of its own");
+    for id in &ids {
+        let passed = ground.passed(id).await;
+        let told = passed.iter().filter_map(|step| step.reason.as_deref()).any(|why| why.contains("goes alone"));
+        assert!(told, "{passed:?}");
+    }
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_try_that_ends_is_followed_by_one_that_excludes_it() {
+    let config = Config { n3_valid_blocks: 12, ..config() };
+    let ground = N3Ground::on(None, N3Options::default(), config).await;
+    ground.gate.set(Gate::NoSends);
+    let to = account(0x31);
+    let id = ground.submit("one", transfer(ground.account(0), to, 3)).await.unwrap().id;
+    let first = ground.until(&id, |now| now.state == State::Signed).await.tx.unwrap();
+    let second = ground.until(&id, |now| now.tx.as_ref() != Some(&first)).await.tx.unwrap();
+    ground.gate.set(Gate::Open);
+    let done = ground.settled(&[id]).await.remove(0);
+    assert_eq!(done.state, State::Final, "{done:?}");
+    let sent = ground.transaction(done.tx.as_deref().unwrap()).await;
+    // A slow machine may have made a third.
+    if done.tx.as_ref() == Some(&second) {
+        assert_eq!(sent.attributes, [neo::tx::Attribute::Conflicts(first.parse().unwrap())]);
+        let mut asked = sent.clone();
+        asked.network_fee = 0;
+        assert!(ground.chain.network_fee(&asked).await.unwrap() <= sent.network_fee);
+    }
+    assert_eq!(ground.gas_of(to).await, 3);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_block_has_in_time_expires() {
+    let ground = N3Ground::fresh(None).await;
+    ground.gate.set(Gate::NoSends);
+    let (me, to) = (ground.account(0), account(0x32));
+    let submit = |share: bool| Submit {
+        chain: Name::NeoN3,
+        account: me.to_string(),
+        call: Call { share, ..transfer(me, to, 4) },
+        max_fee: None,
+        valid_for_ms: Some(1_500),
+    };
+    let mut ids = vec![ground.submit_with("alone", submit(false)).await.unwrap().id];
+    for number in 0..3 {
+        ids.push(ground.submit_with(&format!("shared {number}"), submit(true)).await.unwrap().id);
+    }
+    let done = ground.settled(&ids).await;
+    assert!(done.iter().all(|one| one.state == State::Expired && one.height.is_none()), "{done:?}");
+    ground.gate.set(Gate::Open);
+    // Another one shows that the lane goes on, and nothing of the first came late.
+    assert_eq!(ground.done("after", transfer(me, to, 1)).await.state, State::Final);
+    ground.blocks(5).await;
+    assert_eq!(ground.gas_of(to).await, 1);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_taken_back_is_replaced_or_was_faster() {
+    let options = N3Options { block_time: Duration::from_secs(2), ..N3Options::default() };
+    let ground = N3Ground::on(None, options, config()).await;
+    let (me, to) = (ground.account(0), account(0x33));
+    let cancel = async |id: &str| ground.relay.cancel(&ground.cx, Cancel { chain: Name::NeoN3, id: id.into() }).await;
+    let (mut replaced, mut done) = (0, 0);
+    // The pool has the first when the second comes to take its place, unless a block was faster.
+    for attempt in 0..20 {
+        let id = ground.submit(&format!("attempt {attempt}"), transfer(me, to, 1)).await.unwrap().id;
+        ground.until(&id, |now| matches!(now.state, State::Sent | State::Final)).await;
+        let _ = cancel(&id).await;
+        let ended = ground.settled(&[id]).await.remove(0);
+        match ended.state {
+            State::Replaced => replaced += 1,
+            State::Final => done += 1,
+            _ => panic!("{ended:?}"),
+        }
+        assert_eq!(ground.gas_of(to).await, done, "{ended:?}");
+        if replaced > 0 {
+            break;
+        }
+    }
+    assert!(replaced > 0, "the pool never took what replaces");
+    // Before it was ever sent.
+    ground.gate.set(Gate::Closed);
+    let id = ground.submit("never sent", transfer(me, to, 1)).await.unwrap().id;
+    cancel(&id).await.unwrap();
+    ground.gate.set(Gate::Open);
+    let ended = ground.settled(&[id]).await.remove(0);
+    assert_eq!((ended.state, &ended.fee), (State::Replaced, &None), "{ended:?}");
+    ground.blocks(1).await;
+    assert_eq!(ground.gas_of(to).await, done);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_price_that_rises_meanwhile_is_paid() {
+    let ground = N3Ground::fresh(None).await;
+    let to = account(0x34);
+    assert_eq!(ground.done("old price", transfer(ground.account(0), to, 1)).await.state, State::Final);
+    ground.gate.set(Gate::NoSends);
+    let id = ground.submit("new price", transfer(ground.account(0), to, 1)).await.unwrap().id;
+    let first = ground.until(&id, |now| now.state == State::Signed).await.tx.unwrap();
+    let key = neo::PrivateKey::from_wif(&ground.node.committee.key).unwrap();
+    let committee = neo::account::multi(1, &[key.public()]).unwrap();
+    ground.send_past(&key, committee, script(native::POLICY, "setFeePerByte", &[5_000.into()])).await;
+    ground.gate.set(Gate::Open);
+    let done = ground.settled(&[id]).await.remove(0);
+    assert_eq!(done.state, State::Final, "{done:?}");
+    assert_ne!(done.tx.as_ref(), Some(&first));
+    assert_eq!(ground.gas_of(to).await, 2);
+    ground.end().await;
+}
+
+async fn hundred_equal_requests_give_one_transaction(ground: N3Ground) {
+    let to = account(0x41);
+    let call = transfer(ground.account(0), to, 5);
+    let same = join_all((0..100).map(|_| ground.submit("the same", call.clone()))).await;
+    let ids: Vec<String> = same.into_iter().map(|answer| answer.unwrap().id).collect();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+    assert_eq!(ground.settled(&ids[..1]).await[0].state, State::Final);
+    assert_eq!(ground.gas_of(to).await, 5);
+    ground.evidence_is_whole().await;
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_is_done_once_however_often_it_is_asked_for() {
+    hundred_equal_requests_give_one_transaction(N3Ground::fresh(None).await).await;
+    hundred_equal_requests_give_one_transaction(N3Ground::fresh(Some(Database::fresh().unwrap())).await).await;
+}
+
+/// The node is stopped and its pool lost, the relay ends and is started again, all while requests come.
+async fn trouble(database: Option<Database>) {
+    let options = N3Options { database: Kept::LevelDb, ..N3Options::default() };
+    let mut ground = N3Ground::on(database, options, Config { n3_valid_blocks: 20, ..config() }).await;
+    let to = account(0x42);
+    let mut ids = Vec::new();
+    for wave in 0..5 {
+        let me = ground.account(0);
+        let call = |number: usize| Call { share: number.is_multiple_of(2), ..transfer(me, to, 1) };
+        ids.extend(many(&ground, 30, &format!("wave {wave}"), call).await);
+        match wave % 3 {
+            0 => ground.restart().await,
+            1 => ground.node.restart().await.unwrap(),
+            _ => ground.gate.set(Gate::NoSends),
+        }
+    }
+    ground.gate.set(Gate::Open);
+    let done = ground.settled(&ids).await;
+    assert!(done.iter().all(|one| one.state == State::Final), "{done:?}");
+    assert_eq!(ground.gas_of(to).await, ids.len() as i64, "each once");
+    ground.evidence_is_whole().await;
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_stuck_or_doubled_on_sqlite() {
+    trouble(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_stuck_or_doubled_on_postgres() {
+    trouble(Some(Database::fresh().unwrap())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_send_each_request_once() {
+    let mut ground = N3Ground::fresh(Some(Database::fresh().unwrap())).await;
+    let second = ground.second().await;
+    let (me, to) = (ground.account(0), account(0x43));
+    let mut ids = Vec::new();
+    for number in 0..60 {
+        let call = Call { share: number % 3 == 0, ..transfer(me, to, 1) };
+        let submit = Submit { chain: Name::NeoN3, account: me.to_string(), call, max_fee: None, valid_for_ms: None };
+        let relay = if number % 2 == 0 { &ground.relay } else { &second };
+        ids.push(submit_to(&**relay, &ground.cx, &format!("{number}"), submit).await.unwrap().id);
+    }
+    let done = ground.settled(&ids).await;
+    assert!(done.iter().all(|one| one.state == State::Final), "{done:?}");
+    assert_eq!(ground.gas_of(to).await, 60);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: cargo nextest run -p nsl-relay --run-ignored only"]
+async fn sustained_rate_on_neo_n3() {
+    for (name, share) in [("alone", false), ("shared", true)] {
+        let ground = N3Ground::fresh(None).await;
+        let (me, to) = (ground.account(0), account(0x44));
+        let start = Instant::now();
+        let ids = many(&ground, 1_000, name, |_| Call { share, ..transfer(me, to, 1) }).await;
+        let done = ground.settled(&ids).await;
+        assert!(done.iter().all(|one| is_end(one.state)));
+        let (took, transactions) = (start.elapsed().as_secs_f64(), hashes(&done).len());
+        println!("{name}: {:.0} requests a second in {transactions} transactions", 1_000.0 / took);
+        assert_eq!(ground.gas_of(to).await, 1_000);
+        ground.end().await;
+    }
+}
