@@ -25,7 +25,7 @@ use nsl_sql::{BASE, Config as Sql, Db};
 use serde_json::Value;
 
 /// Far beyond what anything here takes: a test that waits so long has failed.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The node under test.
 pub(crate) enum Node {
@@ -141,7 +141,8 @@ impl Ground {
             Node::X(node) => &node.accounts[number],
             Node::N3(node) => &node.accounts[number],
         };
-        (account.address.clone(), account.key.clone())
+        let address = nsl_chain::x::address(&account.address).map(|address| address.to_checksum(None));
+        (address.unwrap_or_else(|| account.address.clone()), account.key.clone())
     }
 
     /// The account that sends.

@@ -45,7 +45,7 @@ async fn a_revert_is_told_in_the_words_of_the_contract() {
         account: Some(caller.clone()),
     };
     let (slug, said) = refused(ground.contracts.call(&ground.cx, ask).await);
-    let reason = format!("Refused(caller: {caller}, code: 42, reason: because)");
+    let reason = format!("Refused(caller: {caller}, code: 42, reason: \"because\")");
     assert_eq!((slug.as_str(), said.ends_with(&reason)), ("contracts.reverted", true), "{said}");
 
     // What would be undone is told so by the relay, and costs nothing.
