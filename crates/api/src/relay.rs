@@ -4,7 +4,10 @@ use nsl_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Chain, Page, Revealed};
+use crate::{
+    Chain, Page, Revealed,
+    sponsor::{Complete, NameSponsor, Prepare, Prepared, PutSponsor, SponsorInfo},
+};
 
 /// What a transaction is to do, in the terms of its chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -148,6 +151,159 @@ pub struct AskPassed {
     pub after: i64,
 }
 
+/// Waits for the next state of a transaction.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WatchPassed {
+    pub chain: Chain,
+    pub id: String,
+    /// The number of the last state that is known already.
+    pub after: i64,
+    /// For how long at most, in milliseconds; what comes later is not in the answer.
+    pub wait_ms: u64,
+}
+
+/// Takes a transaction back.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cancel {
+    pub chain: Chain,
+    pub id: String,
+}
+
+/// What sending a call would take: exactly what would be signed now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Estimate {
+    /// The most that it may cost, in the smallest unit of the chain: 10^-8 GAS, or wei.
+    pub fee: String,
+    /// Neo N3: what running it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub system_fee: Option<String>,
+    /// Neo N3: what its size and its witnesses take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_fee: Option<String>,
+    /// Neo N3: how far the account's signature would reach.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// Neo X: the most gas that it may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gas_limit: Option<u64>,
+    /// Neo X: the most wei for a unit of gas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_fee_per_gas: Option<String>,
+}
+
+/// Asks why a transaction is where it is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Explain {
+    pub chain: Chain,
+    pub id: String,
+    /// Neo X: the ABI of the called contract, to read errors of its own by their names.
+    #[serde(default)]
+    pub abi: Option<serde_json::Value>,
+}
+
+/// Why a transaction is where it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Explanation {
+    pub state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tx: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What its code came to nothing by, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<Fault>,
+    /// Neo N3: what its script does, step by step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<serde_json::Value>,
+}
+
+/// A fault of the VM on Neo N3, or a revert on Neo X.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Fault {
+    pub chain: Chain,
+    /// In words, decoded as far as possible.
+    pub text: String,
+    /// Its kind: `thrown`, `aborted`, `assertion_failed`, `out_of_gas`, `no_contract`, `no_method`, `missing_flags`,
+    /// `not_permitted` on Neo N3; `revert`, `panic`, `error`, `out_of_gas` on Neo X; `other`.
+    pub cause: String,
+    /// The contract that was called, or that reverted where the node tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instruction: Option<Instruction>,
+    /// Why no instruction is told, where none is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_instruction: Option<String>,
+    /// Neo X: an error of the contract's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<CustomError>,
+    /// Neo X: what a contract reverted with as a text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revert: Option<String>,
+    /// Whether the chain did so, or only a test run.
+    pub on_chain: bool,
+}
+
+/// An instruction of a VM.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Instruction {
+    /// Where in its script or code it begins.
+    pub offset: u64,
+    pub opcode: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operand: Option<String>,
+}
+
+/// An error that a contract of Neo X declares itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CustomError {
+    /// The first four bytes of the data: `0x` and eight hex digits.
+    pub selector: String,
+    /// Absent without an ABI that has it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<serde_json::Value>,
+    /// All of what was given, `0x` and hex.
+    pub data: String,
+}
+
+/// What a tenant's transactions of one chain may cost, in its smallest unit.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// One transaction; no bound when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_transaction: Option<String>,
+    /// All of one day (UTC); no bound when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_day: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetBudget {
+    pub chain: Chain,
+    pub limits: Limits,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AskBudget {
+    pub chain: Chain,
+}
+
+/// A budget and what is gone of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Budget {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_transaction: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_day: Option<String>,
+    /// What today's transactions took, and the most that those under way may still take.
+    pub spent_today: String,
+}
+
 /// An account whose key is kept here, sealed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Account {
@@ -170,6 +326,19 @@ pub struct AddAccount {
     pub key: Option<Revealed>,
 }
 
+/// Takes an account over from a wallet file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImportAccount {
+    pub chain: Chain,
+    pub label: String,
+    /// A NEP-6 wallet on Neo N3, a Web3 keystore of version 3 on Neo X.
+    pub wallet: serde_json::Value,
+    pub passphrase: Revealed,
+    /// Which of its accounts, where it has several.
+    #[serde(default)]
+    pub address: Option<String>,
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ListAccounts {
     pub chain: Chain,
@@ -180,6 +349,8 @@ nsl_rpc::service! {
     Relay, RelayClient, "relay" {
         /// Needs `relay:admin`.
         fn add_account(AddAccount) -> Account;
+        /// Needs `relay:admin`.
+        fn import_account(ImportAccount) -> Account;
         /// Needs `relay:read`; by account.
         read fn list_accounts(ListAccounts) -> Page<Account>;
         /// Needs `relay:write`.
@@ -190,5 +361,27 @@ nsl_rpc::service! {
         read fn list(ListTransactions) -> Page<Transaction>;
         /// Needs `relay:read`; oldest first.
         read fn passed(AskPassed) -> Page<Passed>;
+        /// Needs `relay:read`; as `passed`, and where there is nothing new it waits for it.
+        fn watch(WatchPassed) -> Page<Passed>;
+        /// Needs `relay:write`. It ends as replaced, or as what the chain has taken already.
+        fn cancel(Cancel) -> Transaction;
+        /// Needs `relay:write`. Sends nothing.
+        read fn estimate(Submit) -> Estimate;
+        /// Needs `relay:read`.
+        read fn explain(Explain) -> Explanation;
+        /// Needs `relay:read`.
+        read fn budget(AskBudget) -> Budget;
+        /// Needs `relay:admin`.
+        fn set_budget(SetBudget) -> Budget;
+        /// Needs `relay:admin`.
+        fn put_sponsor(PutSponsor) -> SponsorInfo;
+        /// Needs `relay:read`.
+        read fn find_sponsor(NameSponsor) -> SponsorInfo;
+        /// Needs `relay:admin`.
+        fn remove_sponsor(NameSponsor) -> ();
+        /// Needs `relay:write`.
+        fn prepare_sponsored(Prepare) -> Prepared;
+        /// Needs `relay:write`.
+        fn complete_sponsored(Complete) -> Transaction;
     }
 }

@@ -9,15 +9,22 @@
 //! - A request that would be undone is told so, with the chain's reason, before it costs anything.
 
 mod accounts;
+mod config;
 mod dispatch;
+mod estimate;
+mod explain;
 mod http;
+pub mod n3;
 pub mod node;
 pub mod nonces;
 mod rules;
 mod runner;
 mod service;
+mod sponsor;
 mod store;
+mod tidings;
 pub mod validity;
+mod wallets;
 pub mod x;
 
 use std::sync::Arc;
@@ -29,6 +36,7 @@ use nsl_ledger::Ledger;
 use nsl_sql::Db;
 
 pub use accounts::Accounts;
+pub use config::Config;
 pub use dispatch::Nodes;
 pub use http::face;
 pub use runner::Pace;
@@ -47,12 +55,17 @@ pub struct Parts {
 }
 
 /// Starts the service and what sends.
-pub fn build(pace: Pace, parts: Parts, tasks: &Tasks) -> Arc<dyn Relay> {
+pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> Arc<dyn Relay> {
     let Parts { db, ledger, clock, accounts, process } = parts;
     let process = process.to_string().into();
-    let nodes: Arc<dyn Nodes> = Arc::clone(&accounts) as _;
+    let (nodes, pace): (Arc<dyn Nodes>, _) = (Arc::clone(&accounts) as _, config.pace());
     let dispatcher = dispatch::Dispatcher::new(db.clone(), Arc::clone(&clock), nodes, process, pace, tasks.clone());
     let run = Arc::clone(&dispatcher);
     tasks.spawn("relay.dispatch", move |stop| run.run(stop));
-    Arc::new(service::Service { db, ledger, clock, accounts, dispatcher })
+    let nodes: Arc<dyn Nodes> = Arc::clone(&accounts) as _;
+    let most_fee = config.cap(nsl_api::Chain::NeoN3);
+    let sponsoring =
+        sponsor::Sponsoring { db: db.clone(), ledger: ledger.clone(), clock: Arc::clone(&clock), nodes, most_fee };
+    tasks.spawn("relay.sponsored", sponsoring.sweep());
+    Arc::new(service::Service { db, ledger, clock, accounts, dispatcher, config, sponsoring })
 }

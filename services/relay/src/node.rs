@@ -15,6 +15,8 @@ pub struct Spent {
     pub hash: Hash,
     /// Why it was undone, for a transaction that reverted.
     pub reverted: Option<String>,
+    /// What the chain took for it, in wei, where the node says.
+    pub fee: Option<u128>,
 }
 
 /// A request that was tried out and can be signed.
@@ -22,6 +24,30 @@ pub struct Spent {
 pub struct Ready {
     pub gas: u64,
     pub intent: Arc<serde_json::Value>,
+}
+
+impl Ready {
+    /// The most that it may cost at this price of a unit of gas, in wei.
+    pub fn cost(&self, price: u128) -> u128 {
+        price.saturating_mul(self.gas.into())
+    }
+}
+
+/// What spending a nonce without doing anything takes.
+pub const IDLE_GAS: u64 = 21_000;
+
+/// Why a request would be undone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: String,
+    /// All that the test run told, to be explained later.
+    pub trouble: Option<serde_json::Value>,
+}
+
+impl From<String> for Refusal {
+    fn from(reason: String) -> Self {
+        Self { reason, trouble: None }
+    }
 }
 
 /// What an endpoint says to a transaction.
@@ -55,10 +81,25 @@ pub trait Node: Send + Sync {
     async fn count(&self) -> Result<u64>;
     /// The last block that is final.
     async fn head(&self) -> Result<u64>;
+    /// How many blocks, its own among them, a transaction needs to be final; at least one.
+    fn confirmations(&self) -> u64 {
+        1
+    }
     /// What these blocks, up to 64 of them, say of the account; in order, and all of them or an error.
     async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>>;
     /// Tries a request out. The inner error is the reason for which it would be undone.
-    async fn try_out(&self, id: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, String>>;
+    async fn try_out(&self, id: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, Refusal>>;
+    /// As `try_out`, for many at once, with an outcome for each.
+    async fn try_all(
+        &self,
+        wanted: &[(Id, Arc<serde_json::Value>)],
+    ) -> Vec<Result<std::result::Result<Ready, Refusal>>> {
+        let mut all = Vec::with_capacity(wanted.len());
+        for (id, intent) in wanted {
+            all.push(self.try_out(id, intent).await);
+        }
+        all
+    }
     /// Wei for a unit of gas that a transaction should offer now.
     async fn price(&self) -> Result<u128>;
     /// Signs what is ready, or, without it, what spends the nonce and does nothing.
@@ -77,12 +118,23 @@ impl<N: Node + ?Sized> Node for Arc<N> {
         (**self).head().await
     }
 
+    fn confirmations(&self) -> u64 {
+        (**self).confirmations()
+    }
+
     async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>> {
         (**self).spent(from, to).await
     }
 
-    async fn try_out(&self, id: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, String>> {
+    async fn try_out(&self, id: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, Refusal>> {
         (**self).try_out(id, intent).await
+    }
+
+    async fn try_all(
+        &self,
+        wanted: &[(Id, Arc<serde_json::Value>)],
+    ) -> Vec<Result<std::result::Result<Ready, Refusal>>> {
+        (**self).try_all(wanted).await
     }
 
     async fn price(&self) -> Result<u128> {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::{
     MIGRATIONS,
-    node::Spent,
+    node::{Refusal, Signed, Spent, Verdict},
     nonces::{Hash, REPLACE_PERCENT},
     store::{Accept, Kept, Take, find, steps},
 };
@@ -71,13 +71,19 @@ impl Node for FakeNode {
         let of =
             |height: u64| chain.blocks[height as usize - 1].iter().map(move |(nonce, hash)| (height, *nonce, *hash));
         let all = (from..=to).flat_map(of);
-        Ok(all.map(|(height, nonce, hash)| Spent { height, nonce, hash, reverted: None }).collect())
+        Ok(all
+            .map(|(height, nonce, hash)| Spent { height, nonce, hash, reverted: None, fee: Some(21_000 * 40) })
+            .collect())
     }
 
-    async fn try_out(&self, _: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, String>> {
+    async fn try_out(&self, _: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, Refusal>> {
         self.fails()?;
         let reverts = intent["reverts"] == serde_json::json!(true);
-        Ok(if reverts { Err("it says no".into()) } else { Ok(Ready { gas: 21_000, intent: Arc::clone(intent) }) })
+        Ok(if reverts {
+            Err("it says no".to_owned().into())
+        } else {
+            Ok(Ready { gas: 21_000, intent: Arc::clone(intent) })
+        })
     }
 
     async fn price(&self) -> Result<u128> {
@@ -120,7 +126,14 @@ impl Node for FakeNode {
 }
 
 fn pace() -> Pace {
-    Pace { most: 16, together: 4, resend: Duration::from_secs(2), raise: Duration::from_secs(10), most_price: 10_000 }
+    Pace {
+        most: 16,
+        together: 4,
+        resend: Duration::from_secs(2),
+        raise: Duration::from_secs(10),
+        most_price: 10_000,
+        n3: crate::n3::N3Pace::default(),
+    }
 }
 
 async fn ask(db: &Db, key: &LaneKey, number: u32, reverts: bool, now: Timestamp) -> Id {
@@ -140,6 +153,7 @@ async fn ask(db: &Db, key: &LaneKey, number: u32, reverts: bool, now: Timestamp)
         max_fee: None,
         expires_at: None,
         cancelled_at: None,
+        trouble: None,
         created_at: now,
         updated_at: now,
         settled_at: None,
@@ -267,7 +281,7 @@ async fn what_is_sent_again_and_again_is_told_once() {
     node.0.lock().mine();
     runner.round().await.unwrap();
     let passed: Vec<String> = steps(&db, &key.tenant, &id, 0).await.unwrap().into_iter().map(|one| one.state).collect();
-    assert_eq!(passed, ["accepted", "signed", "sent", "final"]);
+    assert_eq!(passed, ["accepted", "simulated", "signed", "sent", "final"]);
 }
 
 #[tokio::test]

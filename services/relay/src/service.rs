@@ -1,27 +1,25 @@
+mod budgets;
+mod states;
+mod submit;
+
 use std::{str::FromStr, sync::Arc};
 
 use async_trait::async_trait;
 use nsl_api::{
     Chain, Page,
     relay::{
-        Account, AddAccount, AskPassed, FindTransaction, ListAccounts, ListTransactions, Passed, Relay, State, Submit,
-        Transaction,
+        Account, AddAccount, AskBudget, AskPassed, Budget, Cancel, Estimate, Explain, Explanation, FindTransaction,
+        ImportAccount, ListAccounts, ListTransactions, Passed, Relay, SetBudget, State, Submit, Transaction,
+        WatchPassed,
     },
+    sponsor::{Complete, NameSponsor, Prepare, Prepared, PutSponsor, SponsorInfo},
 };
-use nsl_core::{Clock, Cx, Entry, Error, Result, fresh};
+use nsl_core::{Clock, Cx, Error, Result};
 use nsl_ledger::Ledger;
 use nsl_sql::Db;
 use serde::Deserialize;
 
-use crate::{
-    accounts::Accounts,
-    dispatch::Dispatcher,
-    rules,
-    store::{Accept, Kept, LaneKey, find, list, steps},
-};
-
-const LONGEST_PAGE: u32 = 100;
-const NEWEST: &str = "~";
+use crate::{Config, accounts::Accounts, dispatch::Dispatcher, sponsor::Sponsoring, store::Kept};
 
 pub(crate) struct Service {
     pub(crate) db: Db,
@@ -29,6 +27,8 @@ pub(crate) struct Service {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) dispatcher: Arc<Dispatcher>,
+    pub(crate) config: Config,
+    pub(crate) sponsoring: Sponsoring,
 }
 
 #[async_trait]
@@ -38,6 +38,11 @@ impl Relay for Service {
         self.accounts.add(cx, add).await
     }
 
+    async fn import_account(&self, cx: &Cx, import: ImportAccount) -> Result<Account> {
+        cx.permit("relay:admin")?;
+        self.accounts.import(cx, import).await
+    }
+
     async fn list_accounts(&self, cx: &Cx, wanted: ListAccounts) -> Result<Page<Account>> {
         cx.permit("relay:read")?;
         Ok(Page { items: self.accounts.list(cx, wanted.chain).await?, next: None })
@@ -45,67 +50,81 @@ impl Relay for Service {
 
     async fn submit(&self, cx: &Cx, submit: Submit) -> Result<Transaction> {
         cx.permit("relay:write")?;
-        let asked = rules::asked(&submit)?;
-        let lane = LaneKey { tenant: cx.tenant.clone(), chain: submit.chain.as_str(), account: asked.account.into() };
-        // An account that is not the tenant's is refused before anything is stored.
-        self.dispatcher.nodes.node(&lane).await?;
-        let now = self.clock.now();
-        let kept = Kept {
-            id: fresh("rel"),
-            chain: lane.chain.to_owned(),
-            account: lane.account.to_string(),
-            subject: cx.principal.subject.clone(),
-            intent: serde_json::to_value(&asked.call).map_err(Error::internal)?,
-            state: "accepted".to_owned(),
-            reason: None,
-            hash: None,
-            height: None,
-            fee: None,
-            max_fee: asked.max_fee.map(|fee| fee.to_string()),
-            expires_at: asked.valid_for.map(|valid| now.plus(valid)),
-            cancelled_at: None,
-            created_at: now,
-            updated_at: now,
-            settled_at: None,
-        };
-        let entry = Entry::new(cx, "relay.request_accepted", "relay", "submit", now)
-            .request("chain", lane.chain)
-            .request("account", lane.account.as_ref())
-            .response("id", kept.id.clone());
-        let entry = self.ledger.seal(cx, entry, serde_json::Map::new()).await?;
-        let kept = self.db.write(cx, Accept { tenant: cx.tenant.clone(), kept, entry }).await?;
-        self.dispatcher.wake(lane);
-        shown(kept)
+        self.take_on(cx, submit).await
     }
 
     async fn find(&self, cx: &Cx, wanted: FindTransaction) -> Result<Transaction> {
         cx.permit("relay:read")?;
-        let kept = find(&self.db, &cx.tenant, &wanted.id).await?;
-        if kept.chain == wanted.chain.as_str() { shown(kept) } else { Err(rules::not_found()) }
+        shown(self.kept(cx, wanted.chain, &wanted.id).await?)
     }
 
     async fn list(&self, cx: &Cx, wanted: ListTransactions) -> Result<Page<Transaction>> {
         cx.permit("relay:read")?;
-        let limit = wanted.limit.clamp(1, LONGEST_PAGE);
-        let before = wanted.after.as_deref().unwrap_or(NEWEST);
-        let kept = list(&self.db, &cx.tenant, wanted.chain.as_str(), before, limit).await?;
-        let next = (kept.len() == limit as usize).then(|| kept.last().map(|last| last.id.clone())).flatten();
-        Ok(Page { items: kept.into_iter().map(shown).collect::<Result<_>>()?, next })
+        self.page(cx, wanted).await
     }
 
     async fn passed(&self, cx: &Cx, asked: AskPassed) -> Result<Page<Passed>> {
         cx.permit("relay:read")?;
-        self.find(cx, FindTransaction { chain: asked.chain, id: asked.id.clone() }).await?;
-        let passed = steps(&self.db, &cx.tenant, &asked.id, asked.after).await?;
-        let items = passed.into_iter().map(|step| {
-            let (number, reason, tx, at) = (step.number, step.reason, step.hash, step.at);
-            Ok(Passed { number, state: state(&step.state)?, reason, tx, at })
-        });
-        Ok(Page { items: items.collect::<Result<_>>()?, next: None })
+        self.kept(cx, asked.chain, &asked.id).await?;
+        self.states(cx, &asked.id, asked.after).await
+    }
+
+    async fn watch(&self, cx: &Cx, asked: WatchPassed) -> Result<Page<Passed>> {
+        cx.permit("relay:read")?;
+        self.wait_for(cx, asked).await
+    }
+
+    async fn cancel(&self, cx: &Cx, asked: Cancel) -> Result<Transaction> {
+        cx.permit("relay:write")?;
+        self.take_back(cx, asked).await
+    }
+
+    async fn estimate(&self, cx: &Cx, submit: Submit) -> Result<Estimate> {
+        cx.permit("relay:write")?;
+        self.guess(cx, submit).await
+    }
+
+    async fn explain(&self, cx: &Cx, asked: Explain) -> Result<Explanation> {
+        cx.permit("relay:read")?;
+        let kept = self.kept(cx, asked.chain, &asked.id).await?;
+        self.accounts.explain(kept, asked).await
+    }
+
+    async fn budget(&self, cx: &Cx, asked: AskBudget) -> Result<Budget> {
+        cx.permit("relay:read")?;
+        self.budget_of(cx, asked.chain).await
+    }
+
+    async fn set_budget(&self, cx: &Cx, set: SetBudget) -> Result<Budget> {
+        cx.permit("relay:admin")?;
+        self.allow(cx, set).await
+    }
+
+    async fn put_sponsor(&self, cx: &Cx, put: PutSponsor) -> Result<SponsorInfo> {
+        self.sponsoring.put(cx, put).await
+    }
+
+    async fn find_sponsor(&self, cx: &Cx, named: NameSponsor) -> Result<SponsorInfo> {
+        self.sponsoring.find(cx, named).await
+    }
+
+    async fn remove_sponsor(&self, cx: &Cx, named: NameSponsor) -> Result<()> {
+        self.sponsoring.remove(cx, named).await
+    }
+
+    async fn prepare_sponsored(&self, cx: &Cx, prepare: Prepare) -> Result<Prepared> {
+        self.sponsoring.prepare(cx, prepare).await
+    }
+
+    async fn complete_sponsored(&self, cx: &Cx, complete: Complete) -> Result<Transaction> {
+        let (lane, kept) = self.sponsoring.complete(cx, complete).await?;
+        self.dispatcher.wake(lane);
+        shown(kept)
     }
 }
 
-fn shown(kept: Kept) -> Result<Transaction> {
+/// A request as callers see it.
+pub(crate) fn shown(kept: Kept) -> Result<Transaction> {
     Ok(Transaction {
         id: kept.id,
         chain: Chain::from_str(&kept.chain)?,
@@ -120,7 +139,7 @@ fn shown(kept: Kept) -> Result<Transaction> {
     })
 }
 
-fn state(text: &str) -> Result<State> {
+pub(crate) fn state(text: &str) -> Result<State> {
     let text = serde::de::value::StrDeserializer::<serde::de::value::Error>::new(text);
     State::deserialize(text).map_err(Error::internal)
 }

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use nsl_api::relay::Call;
 use nsl_chain::{
-    Call as ChainCall, Chain, is_retryable,
+    Call as ChainCall, Chain, Fault, TxId, is_retryable,
     x::{self, Address, Draft, Fees, NeoX},
 };
 use nsl_core::{Error, Result};
 use serde::Deserialize;
 
 use crate::{
-    node::{Node, Ready, Signed, Spent, Verdict},
+    node::{IDLE_GAS, Node, Ready, Refusal, Signed, Spent, Verdict},
     nonces::{Hash, Id},
 };
 
@@ -38,10 +37,8 @@ impl XSigner for x::Key {
 
 /// A call may use this much more gas than its test run did, in percent: the state moves on.
 const MORE_GAS: u64 = 20;
-/// What spending a nonce without doing anything takes.
-const NOTHING: u64 = 21_000;
-/// Transactions that are handed on at the same time.
-const TOGETHER: usize = 8;
+/// Transactions that are handed on in one request.
+const TOGETHER: usize = 64;
 
 /// The chain as the account of a signer sees it.
 pub struct XNode {
@@ -49,15 +46,19 @@ pub struct XNode {
     pub signer: Arc<dyn XSigner>,
 }
 
+/// The call that a stored request makes.
+pub(crate) fn of_intent(call: &Call, from: Address) -> Result<x::Call> {
+    let broken = |what: &str| Error::internal(anyhow::anyhow!("a stored call has a broken {what}"));
+    let to = call.to.as_deref().map(|to| to.parse().map_err(|_| broken("address"))).transpose()?;
+    let data = call.data.as_deref().unwrap_or_default();
+    let data = hex::decode(data.trim_start_matches("0x")).map_err(|_| broken("data"))?;
+    let value = call.value.as_deref().unwrap_or("0").parse().map_err(|_| broken("value"))?;
+    Ok(x::Call { from: Some(from), to, data, value, gas: None })
+}
+
 impl XNode {
     fn call(&self, intent: &serde_json::Value) -> Result<x::Call> {
-        let call = Call::deserialize(intent).map_err(Error::internal)?;
-        let broken = |what: &str| Error::internal(anyhow::anyhow!("a stored call has a broken {what}"));
-        let to = call.to.as_deref().map(|to| to.parse().map_err(|_| broken("address"))).transpose()?;
-        let data = hex::decode(call.data.as_deref().unwrap_or_default().trim_start_matches("0x"))
-            .map_err(|_| broken("data"))?;
-        let value = call.value.as_deref().unwrap_or("0").parse().map_err(|_| broken("value"))?;
-        Ok(x::Call { from: Some(self.signer.address()), to, data, value, gas: None })
+        of_intent(&Call::deserialize(intent).map_err(Error::internal)?, self.signer.address())
     }
 
     // The tip takes what the price is above the base fee, so that a higher price raises both as nodes ask for it.
@@ -66,8 +67,12 @@ impl XNode {
         Fees::Dynamic { max_fee: price, tip: price.saturating_sub(policy.base_fee).max(policy.min_tip) }
     }
 
-    async fn hand_on(&self, raw: &[u8]) -> Verdict {
-        let Err(error) = self.chain.send(raw).await else { return Verdict::Taken };
+    fn ready(intent: &Arc<serde_json::Value>, gas: u64) -> Ready {
+        Ready { gas: gas + gas * MORE_GAS / 100, intent: Arc::clone(intent) }
+    }
+
+    fn verdict(sent: Result<TxId>) -> Verdict {
+        let Err(error) = sent else { return Verdict::Taken };
         match &*error.slug {
             "chain.nonce_used" => Verdict::Spent,
             "chain.replacement_underpriced" | "chain.underpriced" => Verdict::Underpriced,
@@ -86,29 +91,44 @@ impl Node for XNode {
 
     async fn head(&self) -> Result<u64> {
         let height = self.chain.height().await?;
-        Ok(height.saturating_sub(self.chain.finality() - 1))
+        Ok(height.saturating_sub(self.confirmations() - 1))
+    }
+
+    fn confirmations(&self) -> u64 {
+        self.chain.finality().max(1)
     }
 
     async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>> {
         let sent = self.chain.sent_by(self.signer.address(), from, to).await?;
         let spent = sent.into_iter().map(|one| {
             let hash = hash(one.id.as_str())?;
-            Ok(Spent { height: one.height, nonce: one.nonce, hash, reverted: one.fault })
+            Ok(Spent { height: one.height, nonce: one.nonce, hash, reverted: one.fault, fee: one.fee })
         });
         spent.collect()
     }
 
-    async fn try_out(&self, _: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, String>> {
-        let trial = match self.chain.simulate(&ChainCall::X(self.call(intent)?)).await {
-            Ok(trial) => trial,
-            Err(error) if is_retryable(&error) && &*error.slug != "chain.insufficient_funds" => return Err(error),
-            // The node answers, and what it says stays so for these bytes.
-            Err(error) => return Ok(Err(error.message)),
+    async fn try_out(&self, _: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, Refusal>> {
+        let trial = self.chain.simulate(&ChainCall::X(self.call(intent)?)).await;
+        judge(trial.map(|trial| trial.output.map(|_| Self::ready(intent, trial.gas))))
+    }
+
+    async fn try_all(
+        &self,
+        wanted: &[(Id, Arc<serde_json::Value>)],
+    ) -> Vec<Result<std::result::Result<Ready, Refusal>>> {
+        let calls: Result<Vec<x::Call>> = wanted.iter().map(|(_, intent)| self.call(intent)).collect();
+        let tried = match calls {
+            Ok(calls) => self.chain.gas_of(&calls).await,
+            Err(error) => Err(error),
         };
-        Ok(match trial.output {
-            Ok(_) => Ok(Ready { gas: trial.gas + trial.gas * MORE_GAS / 100, intent: Arc::clone(intent) }),
-            Err(fault) => Err(fault.reason),
-        })
+        match tried {
+            Ok(tried) => {
+                let each = wanted.iter().zip(tried);
+                each.map(|((_, intent), gas)| judge(gas.map(|gas| gas.map(|gas| Self::ready(intent, gas))))).collect()
+            }
+            // What is true of all is told of the first; nobody looks at the others then.
+            Err(error) => vec![Err(error)],
+        }
     }
 
     async fn price(&self) -> Result<u128> {
@@ -118,7 +138,7 @@ impl Node for XNode {
     async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed> {
         let (call, gas_limit) = match ready {
             Some(ready) => (self.call(&ready.intent)?, ready.gas),
-            None => (x::Call { to: Some(self.signer.address()), ..x::Call::default() }, NOTHING),
+            None => (x::Call { to: Some(self.signer.address()), ..x::Call::default() }, IDLE_GAS),
         };
         let (chain_id, fees) = (self.chain.chain_id(), self.fees(price));
         let draft = Draft { chain_id, nonce, to: call.to, value: call.value, data: call.data, gas_limit, fees };
@@ -127,11 +147,24 @@ impl Node for XNode {
     }
 
     async fn send(&self, raw: &[&[u8]]) -> Vec<Verdict> {
-        let mut all: Vec<BoxFuture<'_, Verdict>> = Vec::with_capacity(raw.len());
-        for raw in raw.iter().copied() {
-            all.push(self.hand_on(raw).boxed());
+        let mut all = Vec::with_capacity(raw.len());
+        for part in raw.chunks(TOGETHER) {
+            all.extend(self.chain.send_all(part).await.into_iter().map(Self::verdict));
         }
-        stream::iter(all).buffered(TOGETHER).collect().await
+        all
+    }
+}
+
+// A refusal that stays so for these bytes, or the trouble of nodes, which decides nothing.
+fn judge(tried: Result<std::result::Result<Ready, Fault>>) -> Result<std::result::Result<Ready, Refusal>> {
+    match tried {
+        Ok(Ok(ready)) => Ok(Ok(ready)),
+        Ok(Err(fault)) => {
+            let trouble = serde_json::to_value(&fault).ok();
+            Ok(Err(Refusal { reason: fault.reason, trouble }))
+        }
+        Err(error) if is_retryable(&error) && &*error.slug != "chain.insufficient_funds" => Err(error),
+        Err(error) => Ok(Err(error.message.into())),
     }
 }
 

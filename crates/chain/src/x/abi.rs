@@ -153,6 +153,24 @@ impl Abi {
         fault.data.as_ref().and_then(|data| self.error(&data.0)).unwrap_or_else(|| fault.reason.clone())
     }
 
+    /// An error of the contract's own, with its values by name.
+    pub fn named_error(&self, data: &[u8]) -> Option<Named> {
+        let (selector, rest) = data.split_first_chunk::<4>()?;
+        self.0.errors().filter(|error| error.selector() == *selector).find_map(|error| {
+            let values = error.abi_decode_input(rest).ok()?;
+            let fields = error.inputs.iter().enumerate().zip(&values);
+            let values =
+                fields.map(|((place, param), value)| (name_of(&param.name, place), to_json(value, &param.components)));
+            Some(Named { name: error.name.clone(), values: values.collect() })
+        })
+    }
+
+    /// The signature of the method that the first bytes of a call name.
+    pub fn method_of(&self, input: &[u8]) -> Option<String> {
+        let selector = input.get(..4)?;
+        self.0.functions().find(|function| function.selector() == *selector).map(Function::signature)
+    }
+
     fn error(&self, data: &[u8]) -> Option<String> {
         let (selector, rest) = data.split_first_chunk::<4>()?;
         self.0.errors().filter(|error| error.selector() == *selector).find_map(|error| {
@@ -330,6 +348,11 @@ mod tests {
         let data = abi().0.errors["TooLittle"][0].abi_encode_input(&values).unwrap();
         let fault = super::super::revert::of_data(data);
         assert_eq!(abi().explain(&fault), r#"TooLittle(had: 5, why: "a \"b\"")"#);
+        let named = abi().named_error(&fault.data.as_ref().unwrap().0).unwrap();
+        assert_eq!((&*named.name, Value::Object(named.values)), ("TooLittle", json!({"had": "5", "why": "a \"b\""})));
+        assert_eq!(abi().named_error(&[1, 2, 3, 4]), None);
+        let call = abi().call("f(uint256)", &[json!(1)]).unwrap();
+        assert_eq!(abi().method_of(&call).unwrap(), "f(uint256)");
         let other = Fault { reason: "out of gas".into(), data: None };
         assert_eq!(abi().explain(&other), "out of gas");
     }

@@ -10,6 +10,7 @@ mod revert;
 mod run;
 mod send;
 mod sent;
+mod trace;
 mod tx;
 mod value;
 
@@ -25,6 +26,7 @@ pub use node::Node;
 use nsl_core::{Error, Result};
 pub use receipt::Found;
 pub use sent::Sent;
+pub use trace::{Failed, Traced};
 use serde_json::json;
 pub use tx::{Draft, Read, Signed, read as read_transaction};
 pub use value::address;

@@ -156,7 +156,7 @@ fn judge<T>(done: Result<T, Trouble>, what: &str) -> Result<Result<T, Fault>> {
     }
 }
 
-fn form(call: &Call) -> Value {
+pub(super) fn form(call: &Call) -> Value {
     let mut form = json!({ "data": hex::encode_prefixed(&call.data), "value": call.value });
     if let Some(from) = call.from {
         form["from"] = json!(from);

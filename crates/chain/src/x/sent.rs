@@ -1,5 +1,7 @@
 //! What blocks say of the transactions of one account: the one evidence of what spent a nonce.
 
+use std::sync::Arc;
+
 use alloy_primitives::{Address, B256, U64};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use nsl_core::Result;
@@ -75,9 +77,14 @@ impl NeoX {
     /// an error.
     pub async fn sent_by(&self, account: Address, from: u64, to: u64) -> Result<Vec<Sent>> {
         let heights: Vec<u64> = (from..=to).collect();
-        let parts: Vec<_> = heights.chunks(TOGETHER).collect();
+        let parts: Vec<Arc<[u64]>> = heights.chunks(TOGETHER).map(Arc::from).collect();
         let blocks: Vec<(Block, Vec<Ended>)> = stream::iter(parts)
-            .map(|part| self.ask("blocks", move |node| async move { read(&node, account, part).await }))
+            .map(|part| {
+                self.ask("blocks", move |node| {
+                    let part = Arc::clone(&part);
+                    async move { read(&node, account, &part).await }
+                })
+            })
             .buffered(SIDE_BY_SIDE)
             .try_concat()
             .await?;

@@ -21,6 +21,7 @@ use tracing::debug;
 use crate::settings::HttpSettings;
 
 use super::{
+    Leaving,
     body::{Answer, Pace, Paced},
     bounds::Permit,
     identity::PeerIdentity,
@@ -104,6 +105,7 @@ where
             let remote = origin.remote(request.headers());
             let mut request = request.map(|body| Paced::new(body, pace));
             request.extensions_mut().insert(remote);
+            request.extensions_mut().insert(Leaving(shared.stop.clone()));
             if let Some(identity) = &identity {
                 request.extensions_mut().insert(Arc::clone(identity));
             }

@@ -3,7 +3,7 @@
 //! Holds: nobody keeps a connection for free (a request head, a body and the reading of an answer
 //! each have their time, an idle connection too); connections are bounded overall and per address;
 //! certificates change without dropping a connection; a drain finishes what is in flight and ends in
-//! its budget. Requests carry [`Remote`], and `Arc<`[`PeerIdentity`]`>` when the client showed a
+//! its budget. Requests carry [`Remote`], [`Leaving`], and `Arc<`[`PeerIdentity`]`>` when the client showed a
 //! certificate.
 
 mod body;
@@ -44,6 +44,16 @@ use self::{
     remote::Origin,
     tls::Tls,
 };
+
+/// Tells a long answer that its listener is about to end: it should, too.
+#[derive(Clone, Debug)]
+pub struct Leaving(CancellationToken);
+
+impl Leaving {
+    pub async fn wait(&self) {
+        self.0.cancelled().await;
+    }
+}
 
 /// What a plain client hears when there is no room for it.
 const NO_ROOM: &[u8] =

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use axum::{Router, routing::get};
+use axum::{Extension, Router, routing::get};
+use nsl_kit::serve::Leaving;
 use tokio::{net::TcpStream, sync::Notify};
 
 use super::{GET, ask, connect, serve, until_closed};
@@ -27,6 +28,26 @@ fn gated() -> (Arc<Gate>, Router) {
         }
     });
     (gate, Router::new().route("/slow", handler).route("/", get(|| async { "quick" })))
+}
+
+#[tokio::test]
+async fn a_long_answer_is_told_to_end() {
+    let entered = Arc::new(Notify::new());
+    let began = Arc::clone(&entered);
+    let follow = get(move |Extension(leaving): Extension<Leaving>| {
+        let began = Arc::clone(&began);
+        async move {
+            began.notify_one();
+            leaving.wait().await;
+            "told"
+        }
+    });
+    let serving = serve(&[], Router::new().route("/", follow)).await.unwrap();
+    let mut busy = connect(&serving).await;
+    let asked = tokio::spawn(async move { ask(&mut busy, GET).await });
+    entered.notified().await;
+    assert!(serving.drain(Duration::from_secs(8)).await, "without anything that was cut off");
+    assert_eq!(asked.await.unwrap().unwrap(), (200, "told".into()));
 }
 
 #[tokio::test]

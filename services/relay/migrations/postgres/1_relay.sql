@@ -6,12 +6,6 @@ CREATE TABLE relay_requests (
     account text COLLATE "C" NOT NULL,
     subject text COLLATE "C" NOT NULL,
     intent json NOT NULL,
-    -- the most it may cost, in the smallest unit of its chain
-    max_fee text COLLATE "C",
-    -- when it is given up, where no block has it by then
-    valid_until timestamptz,
-    -- its owner wants it to end
-    cancelled boolean NOT NULL DEFAULT false,
     -- accepted, simulated, signed, sent, seen, final, failed, replaced, expired
     state text COLLATE "C" NOT NULL,
     reason text COLLATE "C",
@@ -22,12 +16,19 @@ CREATE TABLE relay_requests (
     max_fee text COLLATE "C",
     expires_at timestamptz,
     cancelled_at timestamptz,
+    -- What is counted for it in relay_spent, and on which day.
+    reserved text COLLATE "C",
+    reserved_day bigint,
+    -- What its test run failed by.
+    trouble text COLLATE "C",
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     settled_at timestamptz,
     PRIMARY KEY (tenant_id, id)
 );
 CREATE INDEX idx_relay_requests_open ON relay_requests (chain, account, id) WHERE settled_at IS NULL;
+CREATE INDEX idx_relay_requests_revoked ON relay_requests (chain, account)
+    WHERE settled_at IS NULL AND (cancelled_at IS NOT NULL OR expires_at IS NOT NULL);
 
 -- Each state that a request passed, in order.
 CREATE TABLE relay_steps (
@@ -108,3 +109,25 @@ CREATE TABLE relay_accounts (
     PRIMARY KEY (chain, account)
 );
 SELECT nsl_protect('relay_accounts');
+
+-- What a tenant may spend on fees of a chain; nothing here for no bound.
+CREATE TABLE relay_budgets (
+    tenant_id text COLLATE "C" NOT NULL,
+    chain text COLLATE "C" NOT NULL,
+    per_transaction text COLLATE "C",
+    per_day text COLLATE "C",
+    updated_by text COLLATE "C" NOT NULL,
+    updated_at timestamptz NOT NULL,
+    PRIMARY KEY (tenant_id, chain)
+);
+
+-- What a tenant's requests took on a day (counted from 1970, UTC), and the most that those under way may still take.
+CREATE TABLE relay_spent (
+    tenant_id text COLLATE "C" NOT NULL,
+    chain text COLLATE "C" NOT NULL,
+    day bigint NOT NULL,
+    amount text COLLATE "C" NOT NULL,
+    PRIMARY KEY (tenant_id, chain, day)
+);
+SELECT nsl_protect('relay_budgets');
+SELECT nsl_protect('relay_spent');

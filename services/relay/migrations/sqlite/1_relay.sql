@@ -6,12 +6,6 @@ CREATE TABLE relay_requests (
     account TEXT NOT NULL,
     subject TEXT NOT NULL,
     intent TEXT NOT NULL,
-    -- the most it may cost, in the smallest unit of its chain
-    max_fee TEXT,
-    -- when it is given up, where no block has it by then
-    valid_until INTEGER,
-    -- its owner wants it to end
-    cancelled INTEGER NOT NULL DEFAULT 0,
     -- accepted, simulated, signed, sent, seen, final, failed, replaced, expired
     state TEXT NOT NULL,
     reason TEXT,
@@ -22,12 +16,19 @@ CREATE TABLE relay_requests (
     max_fee TEXT,
     expires_at INTEGER,
     cancelled_at INTEGER,
+    -- What is counted for it in relay_spent, and on which day.
+    reserved TEXT,
+    reserved_day INTEGER,
+    -- What its test run failed by.
+    trouble TEXT,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
     settled_at INTEGER,
     PRIMARY KEY (tenant_id, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idx_relay_requests_open ON relay_requests (chain, account, id) WHERE settled_at IS NULL;
+CREATE INDEX idx_relay_requests_revoked ON relay_requests (chain, account)
+    WHERE settled_at IS NULL AND (cancelled_at IS NOT NULL OR expires_at IS NOT NULL);
 
 -- Each state that a request passed, in order.
 CREATE TABLE relay_steps (
@@ -101,4 +102,24 @@ CREATE TABLE relay_accounts (
     created_by TEXT NOT NULL,
     created_at INTEGER NOT NULL,
     PRIMARY KEY (chain, account)
+) STRICT, WITHOUT ROWID;
+
+-- What a tenant may spend on fees of a chain; nothing here for no bound.
+CREATE TABLE relay_budgets (
+    tenant_id TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    per_transaction TEXT,
+    per_day TEXT,
+    updated_by TEXT NOT NULL,
+    updated_at INTEGER NOT NULL,
+    PRIMARY KEY (tenant_id, chain)
+) STRICT, WITHOUT ROWID;
+
+-- What a tenant's requests took on a day (counted from 1970, UTC), and the most that those under way may still take.
+CREATE TABLE relay_spent (
+    tenant_id TEXT NOT NULL,
+    chain TEXT NOT NULL,
+    day INTEGER NOT NULL,
+    amount TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, chain, day)
 ) STRICT, WITHOUT ROWID;

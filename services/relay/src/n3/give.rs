@@ -6,6 +6,7 @@ use nsl_api::relay::Scope;
 use nsl_core::Result;
 
 use super::{
+    as_shown,
     ask::Ask,
     look::ALONE,
     prepare::{Asked, Loaded, Prepared},
@@ -109,7 +110,7 @@ impl Runner {
         for Loaded { requests, made } in loaded {
             for id in &requests {
                 became.push(told(id.clone(), "simulated", None));
-                became.push(told(id.clone(), "signed", None).hashed(&made.one.hash));
+                became.push(told(id.clone(), "signed", None).hashed(&as_shown(&made.one.hash)));
             }
             costs.extend(shares(&requests, made.fee, false));
             let parcel = lane.give(requests.clone(), made.one.clone());

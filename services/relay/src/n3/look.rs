@@ -13,6 +13,7 @@ use nsl_chain::n3::{Ran, Shown, VmState};
 use nsl_core::Result;
 
 use super::{
+    as_shown,
     prepare::threw,
     runner::{News, Runner, height},
     scope::why,
@@ -62,7 +63,7 @@ impl Runner {
             let paid = self.paid_before(&ids).await?;
             for (place, (id, fate)) in fates.into_iter().enumerate() {
                 let fee = share(one.sent.fee, count, place) + paid[place];
-                let at = |became: Became| became.at(&hash, one.sent.height.into()).paid(Some(fee));
+                let at = |became: Became| became.at(&as_shown(&hash), one.sent.height.into()).paid(Some(fee));
                 became.push(match fate {
                     Fate::Done => at(told(id, "final", notes.get(place).cloned().flatten())),
                     Fate::Undone(why) => at(told(id, "failed", Some(why))),

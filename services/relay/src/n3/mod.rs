@@ -24,6 +24,8 @@ use async_trait::async_trait;
 use neo::{Hash160, PrivateKey};
 use nsl_core::Result;
 
+use crate::nonces::Hash;
+
 pub(crate) use ask::SIGNED;
 pub use desk::Desk;
 pub use estimate::Estimate;
@@ -92,4 +94,11 @@ impl Default for N3Pace {
     fn default() -> Self {
         Self { most: 256, share: 64, valid_blocks: 240, resend: Duration::from_secs(3) }
     }
+}
+
+/// A hash in the order in which people and nodes write it.
+fn as_shown(hash: &Hash) -> Hash {
+    let mut shown = *hash;
+    shown.reverse();
+    shown
 }

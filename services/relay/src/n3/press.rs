@@ -9,7 +9,7 @@ use nsl_chain::n3::{InvocationResult, Shown, VmState};
 use nsl_core::{Error, Result};
 
 use super::{
-    N3Signer,
+    N3Signer, as_shown,
     ask::{Ask, What},
     assemble::{Made, Terms, signed, unsigned},
     estimate::n3,
@@ -137,7 +137,7 @@ impl Runner {
         let Some(parcel) = lane.parcels.get(&number) else { return Ok(()) };
         let (requests, place) = (parcel.requests.clone(), parcel.tries.0.len());
         lane.further(number, made.one.clone());
-        let again = |id: &Id| told(id.clone(), "signed", Some(AGAIN.to_owned())).hashed(&made.one.hash);
+        let again = |id: &Id| told(id.clone(), "signed", Some(AGAIN.to_owned())).hashed(&as_shown(&made.one.hash));
         let became = if made.one.is_void { Vec::new() } else { requests.iter().map(again).collect() };
         let tries = vec![NewParcelTry { parcel: number, number: place, requests, made: made.one, raw: made.raw }];
         // Over the budget it is not sent, and ends with the tries that it has.

@@ -4,6 +4,7 @@ use nsl_chain::Chain;
 use nsl_core::{Error, Result};
 
 use super::{
+    as_shown,
     look::ALONE,
     runner::{News, Runner},
 };
@@ -73,10 +74,12 @@ impl Runner {
         match verdict {
             Verdict::Taken => {
                 self.unseen.remove(&number);
-                requests.into_iter().for_each(|id| self.tell(told(id, "sent", None).hashed(&hash)));
+                requests.into_iter().for_each(|id| self.tell(told(id, "sent", None).hashed(&as_shown(&hash))));
             }
             Verdict::NotNow(why) => {
-                requests.into_iter().for_each(|id| self.tell(told(id, "signed", Some(why.clone())).hashed(&hash)));
+                requests
+                    .into_iter()
+                    .for_each(|id| self.tell(told(id, "signed", Some(why.clone())).hashed(&as_shown(&hash))));
             }
             Verdict::Look | Verdict::Unknown => drop(self.unseen.remove(&number)),
             Verdict::TooCheap(why) => {

@@ -31,9 +31,9 @@ impl Entry {
         }
     }
 
+    /// A checked call.
     pub(crate) fn call(contract: &str, method: &str) -> Result<Self> {
-        let malformed = || Error::invalid("relay.contract_malformed", "the contract is not 0x and 40 hex digits");
-        let contract = contract.parse().map_err(|_| malformed())?;
+        let contract = contract.parse().map_err(Error::internal)?;
         Ok(Self::Call { contract, method: method.to_owned() })
     }
 }

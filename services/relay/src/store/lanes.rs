@@ -119,15 +119,3 @@ pub(crate) async fn raws(db: &Db, key: &LaneKey) -> Result<BTreeMap<(u64, usize)
         .map(|mut row| Ok(((row.take::<i64>(0)? as u64, row.take::<i64>(1)? as usize), row.take(2)?)))
         .collect()
 }
-
-/// What these requests ask for, in their order.
-pub(crate) async fn intents(db: &Db, tenant: &TenantId, ids: &[Id]) -> Result<Vec<Arc<serde_json::Value>>> {
-    let mut found = Vec::with_capacity(ids.len());
-    for id in ids {
-        let intent = "SELECT intent FROM relay_requests WHERE tenant_id = $1 AND id = $2";
-        let mut rows = db.query(Scope::Tenant(tenant), intent, args![tenant, id.as_ref()]).await?;
-        let row = rows.first_mut().ok_or_else(|| Error::internal(anyhow::anyhow!("request {id} is not there")))?;
-        found.push(Arc::new(row.take(0)?));
-    }
-    Ok(found)
-}

@@ -1,28 +1,45 @@
 //! All SQL of the service.
 
 mod accounts;
+mod budgets;
 mod lanes;
 mod moves;
+mod parcels;
 mod requests;
+mod revoke;
+pub(crate) mod sponsored;
+pub(crate) mod sponsors;
 
 use nsl_core::{Code, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Kind, Many, Migrations, Step as Migration, Tx, args};
 
 pub(crate) use accounts::{Add, KeptAccount, accounts};
+pub(crate) use budgets::{Allow, Cost, Over, Purse, budget, day};
 pub use lanes::LaneKey;
-pub(crate) use lanes::{Held, Take, intents, load, open_lanes, raws, waiting};
-pub(crate) use moves::{NewTry, Step};
+pub(crate) use lanes::{Held, Take, load, open_lanes, raws, waiting};
+pub(crate) use moves::{NewTry, Step, step};
+pub(crate) use parcels::{NewParcelTry, Parcels, Wanted, load_parcels, wanted};
 pub(crate) use requests::{Accept, Kept, find, list, steps};
+pub(crate) use revoke::{Cancel, Order, Revoked, last_states, orders, revoked};
 
 pub static MIGRATIONS: Migrations = Migrations {
     owner: "relay",
-    steps: &[Migration {
-        version: 1,
-        name: "relay",
-        breaking: false,
-        sqlite: include_str!("../../migrations/sqlite/1_relay.sql"),
-        postgres: include_str!("../../migrations/postgres/1_relay.sql"),
-    }],
+    steps: &[
+        Migration {
+            version: 1,
+            name: "relay",
+            breaking: false,
+            sqlite: include_str!("../../migrations/sqlite/1_relay.sql"),
+            postgres: include_str!("../../migrations/postgres/1_relay.sql"),
+        },
+        Migration {
+            version: 2,
+            name: "sponsor",
+            breaking: false,
+            sqlite: include_str!("../../migrations/sqlite/2_sponsor.sql"),
+            postgres: include_str!("../../migrations/postgres/2_sponsor.sql"),
+        },
+    ],
 };
 
 /// Another process holds the lane by now: whatever was decided here is void.
@@ -41,23 +58,31 @@ pub(crate) struct Became {
     pub(crate) hash: Option<String>,
     pub(crate) height: Option<i64>,
     /// What the chain took, in its smallest unit.
-    pub(crate) fee: Option<String>,
+    pub(crate) fee: Option<u128>,
+    /// What its test run failed by, as [`crate::explain`] reads it.
+    pub(crate) trouble: Option<serde_json::Value>,
 }
 
 impl Became {
     pub(crate) fn is_end(&self) -> bool {
-        matches!(self.state, "final" | "failed" | "replaced" | "expired")
+        is_end(self.state)
     }
+}
+
+pub(crate) fn is_end(state: &str) -> bool {
+    matches!(state, "final" | "failed" | "replaced" | "expired")
 }
 
 static MARK: Many = Many {
     one: "UPDATE relay_requests SET state = $3, reason = $4, hash = coalesce($5, hash), height = $6,
-            fee = coalesce($7, fee), updated_at = $8, settled_at = $9
+            fee = coalesce($7, fee), trouble = coalesce($8, trouble), updated_at = $9, settled_at = $10
           WHERE tenant_id = $1 AND id = $2 AND settled_at IS NULL",
     many: "UPDATE relay_requests r SET state = n.state, reason = n.reason, hash = coalesce(n.hash, r.hash),
-             height = n.height, fee = coalesce(n.fee, r.fee), updated_at = n.at, settled_at = n.settled
+             height = n.height, fee = coalesce(n.fee, r.fee), trouble = coalesce(n.trouble, r.trouble),
+             updated_at = n.at, settled_at = n.settled
            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
-             $8::timestamptz[], $9::timestamptz[]) AS n (tenant_id, id, state, reason, hash, height, fee, at, settled)
+             $8::text[], $9::timestamptz[], $10::timestamptz[])
+             AS n (tenant_id, id, state, reason, hash, height, fee, trouble, at, settled)
            WHERE r.tenant_id = n.tenant_id AND r.id = n.id AND r.settled_at IS NULL",
     kinds: &[
         Kind::Text,
@@ -66,6 +91,7 @@ static MARK: Many = Many {
         Kind::Text,
         Kind::Text,
         Kind::Int,
+        Kind::Text,
         Kind::Text,
         Kind::Time,
         Kind::Time,
@@ -76,16 +102,23 @@ static STEP: Many = Many {
     one: "INSERT INTO relay_steps (tenant_id, request_id, number, state, reason, hash, at)
           SELECT $1, $2, 1 + (SELECT count(*) FROM relay_steps WHERE tenant_id = $1 AND request_id = $2), $3, $4, $5, $6",
     many: "INSERT INTO relay_steps (tenant_id, request_id, number, state, reason, hash, at)
-           SELECT n.tenant_id, n.id, 1 + (SELECT count(*) FROM relay_steps s WHERE s.tenant_id = n.tenant_id AND s.request_id = n.id),
+           SELECT n.tenant_id, n.id,
+             (SELECT count(*) FROM relay_steps s WHERE s.tenant_id = n.tenant_id AND s.request_id = n.id)
+               + row_number() OVER (PARTITION BY n.tenant_id, n.id ORDER BY n.place),
              n.state, n.reason, n.hash, n.at
            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
-             AS n (tenant_id, id, state, reason, hash, at)",
+             WITH ORDINALITY AS n (tenant_id, id, state, reason, hash, at, place)",
     kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Time],
 };
 
 /// Writes new states and their steps. A request that came to its end stays there.
 fn mark(tenant: &TenantId, became: &[Became], now: Timestamp, tx: &mut Tx<'_>) -> Result<()> {
-    let rows = became.iter().map(|one| {
+    // Of several states of one request the last holds; each is a step.
+    let lasts = became.iter().enumerate().filter(|(place, one)| {
+        let later = &became[place + 1..];
+        !later.iter().any(|other| other.request == one.request)
+    });
+    let rows = lasts.map(|(_, one)| {
         let settled = one.is_end().then_some(now);
         args![
             tenant,
@@ -94,7 +127,8 @@ fn mark(tenant: &TenantId, became: &[Became], now: Timestamp, tx: &mut Tx<'_>) -
             one.reason.clone(),
             one.hash.clone(),
             one.height,
-            one.fee.clone(),
+            one.fee.map(|fee| fee.to_string()),
+            one.trouble.as_ref().map(ToString::to_string),
             now,
             settled
         ]

@@ -2,11 +2,15 @@
 
 use std::sync::Arc;
 
-use nsl_core::{Entry, Result, Timestamp};
-use nsl_sql::{Change, Kind, Many, Tx, args};
+use nsl_core::{Cx, Entry, Result, Timestamp};
+use nsl_sql::{Change, Db, Kind, Many, Tx, args};
 
-use super::{Became, LaneKey, lane_lost, mark};
-use crate::nonces::Hash;
+use super::{
+    Became, Cost, LaneKey, Over, Parcels,
+    budgets::{Books, Place, RESERVED},
+    lane_lost, mark, sponsors,
+};
+use crate::{nonces::Hash, tidings};
 
 /// A signed transaction that is about to be sent.
 #[derive(Clone, Debug)]
@@ -32,9 +36,54 @@ pub(crate) struct Step {
     pub(crate) tries: Vec<NewTry>,
     /// Places that a block has spent: nothing of them is sent again.
     pub(crate) spent: Vec<u64>,
+    /// What it changes on Neo N3.
+    pub(crate) parcels: Parcels,
     pub(crate) became: Vec<Became>,
+    /// The most that requests may cost from now on, where this step signs for them.
+    pub(crate) costs: Vec<Cost>,
     pub(crate) entries: Vec<Entry>,
 }
+
+impl Step {
+    pub(super) fn place(&self, day: i64) -> Place {
+        (self.lane.tenant.clone(), self.lane.chain, day)
+    }
+
+    /// The requests whose reservation changes.
+    pub(super) fn touches(&self) -> impl Iterator<Item = &str> {
+        let ended = self.became.iter().filter(|one| one.is_end()).map(|one| &*one.request);
+        ended.chain(self.costs.iter().map(|one| &*one.request))
+    }
+}
+
+/// Writes a step and tells who waits for its states. Where requests are over the budget nothing is written, and it says
+/// which and why.
+pub(crate) async fn step(db: &Db, cx: &Cx, step: Step) -> Result<Vec<Over>> {
+    let told: Vec<Arc<str>> = step.became.iter().map(|one| Arc::clone(&one.request)).collect();
+    let over = db.write(cx, step).await?;
+    if over.is_empty() {
+        tidings::tell(&told);
+    }
+    Ok(over)
+}
+
+static HOLD: Many = Many {
+    one: "UPDATE relay_lanes SET fence = fence WHERE tenant_id = $1 AND chain = $2 AND account = $3 AND fence = $4
+          RETURNING chain, account",
+    many: "UPDATE relay_lanes l SET fence = l.fence
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS n (tenant_id, chain, account, fence)
+           WHERE l.tenant_id = n.tenant_id AND l.chain = n.chain AND l.account = n.account AND l.fence = n.fence
+           RETURNING l.chain, l.account",
+    kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Int],
+};
+
+static MOVE: Many = Many {
+    one: "UPDATE relay_lanes SET next = $3, looked = $4 WHERE chain = $1 AND account = $2",
+    many: "UPDATE relay_lanes l SET next = n.next, looked = n.looked
+           FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS n (chain, account, next, looked)
+           WHERE l.chain = n.chain AND l.account = n.account",
+    kinds: &[Kind::Text, Kind::Text, Kind::Int, Kind::Int],
+};
 
 static TRY: Many = Many {
     one: "INSERT INTO relay_tries (tenant_id, chain, account, place, number, hash, request_id, given_up, price, raw, made_at)
@@ -66,45 +115,85 @@ static SPENT: Many = Many {
 };
 
 impl Change for Step {
-    type Done = ();
+    type Done = Vec<Over>;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Vec<Over>>>> {
+        // Rows are locked in one order by all: lanes by their accounts, then days.
+        let mut lanes: Vec<_> = group.iter().map(|step| (&step.lane, step.fence)).collect();
+        lanes.sort_by(|(one, _), (other, _)| (one.chain, &one.account).cmp(&(other.chain, &other.account)));
+        let rows = lanes.iter().map(|(lane, fence)| args![&lane.tenant, lane.chain, lane.account.as_ref(), *fence]);
+        let held = tx.ask(&HOLD, rows.collect())?;
+        let touched = group.iter().flat_map(|step| step.touches().map(|id| args![&step.lane.tenant, id]));
+        let reserved = tx.ask(&RESERVED, touched.collect())?;
+        let held: Vec<(String, String)> = tx
+            .answer(held)
+            .await?
+            .into_iter()
+            .map(|mut row| Ok((row.take(0)?, row.take(1)?)))
+            .collect::<Result<_>>()?;
+        let reserved = tx.answer(reserved).await?;
+        let holds = |step: &Step| {
+            held.iter().any(|(chain, account)| *chain == step.lane.chain && **account == *step.lane.account)
+        };
+        let steps: Vec<&Self> = group.iter().copied().filter(|step| holds(step)).collect();
+        let mut books = Books::open(&steps, reserved, tx).await?;
         let mut done = Vec::with_capacity(group.len());
         for step in group {
-            let LaneKey { tenant, chain, account } = &step.lane;
-            let moved = tx
-                .execute(
-                    "UPDATE relay_lanes SET next = $1, looked = $2
-                     WHERE tenant_id = $3 AND chain = $4 AND account = $5 AND fence = $6",
-                    args![step.next as i64, step.looked, tenant, *chain, account.as_ref(), step.fence],
-                )
-                .await?;
-            if moved == 0 {
+            if !holds(step) {
                 done.push(Err(lane_lost()));
                 continue;
             }
-            let tries = step.tries.iter().map(|one| {
-                args![
-                    tenant,
-                    *chain,
-                    account.as_ref(),
-                    one.place as i64,
-                    one.number as i64,
-                    one.hash.to_vec(),
-                    one.request.as_deref().map(str::to_owned),
-                    one.given_up.clone(),
-                    one.price.to_string(),
-                    one.raw.clone(),
-                    step.now
-                ]
-            });
-            tx.ask(&TRY, tries.collect())?;
-            let spent = step.spent.iter().map(|place| args![tenant, *chain, account.as_ref(), *place as i64]);
-            tx.ask(&SPENT, spent.collect())?;
-            mark(tenant, &step.became, step.now, tx)?;
-            step.entries.iter().for_each(|entry| tx.note(entry.clone()));
-            done.push(Ok(()));
+            let over = books.count(step);
+            if over.is_empty() {
+                step.write(tx)?;
+                step.settle(tx).await?;
+            }
+            done.push(Ok(over));
         }
+        books.close(tx)?;
         Ok(done)
+    }
+}
+
+impl Step {
+    /// Only Neo N3 lets others pay.
+    async fn settle(&self, tx: &mut Tx<'_>) -> Result<()> {
+        if self.lane.chain != nsl_api::Chain::NeoN3.as_str() {
+            return Ok(());
+        }
+        let ended: Vec<(&str, u128)> = self
+            .became
+            .iter()
+            .filter(|one| one.is_end())
+            .map(|one| (&*one.request, one.fee.unwrap_or_default()))
+            .collect();
+        sponsors::settle(tx, &self.lane.tenant, &ended).await
+    }
+
+    fn write(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let LaneKey { tenant, chain, account } = &self.lane;
+        tx.ask(&MOVE, vec![args![*chain, account.as_ref(), self.next as i64, self.looked]])?;
+        let tries = self.tries.iter().map(|one| {
+            args![
+                tenant,
+                *chain,
+                account.as_ref(),
+                one.place as i64,
+                one.number as i64,
+                one.hash.to_vec(),
+                one.request.as_deref().map(str::to_owned),
+                one.given_up.clone(),
+                one.price.to_string(),
+                one.raw.clone(),
+                self.now
+            ]
+        });
+        tx.ask(&TRY, tries.collect())?;
+        let spent = self.spent.iter().map(|place| args![tenant, *chain, account.as_ref(), *place as i64]);
+        tx.ask(&SPENT, spent.collect())?;
+        self.parcels.write(&self.lane, self.now, tx)?;
+        mark(tenant, &self.became, self.now, tx)?;
+        self.entries.iter().for_each(|entry| tx.note(entry.clone()));
+        Ok(())
     }
 }

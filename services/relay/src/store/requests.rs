@@ -4,7 +4,7 @@ use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_sql::{Change, Db, Row, Scope, Tx, Value, args};
 use serde::{Deserialize, Serialize};
 
-use super::{Became, mark};
+use super::{Became, LaneKey, mark};
 
 /// A request as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -26,9 +26,36 @@ pub(crate) struct Kept {
     pub(crate) expires_at: Option<Timestamp>,
     /// When its caller took it back.
     pub(crate) cancelled_at: Option<Timestamp>,
+    /// What its test run failed by.
+    pub(crate) trouble: Option<String>,
     pub(crate) created_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) settled_at: Option<Timestamp>,
+}
+
+impl Kept {
+    /// A request as it is at first.
+    pub(crate) fn fresh(id: String, lane: &LaneKey, subject: Subject, intent: serde_json::Value, now: Timestamp) -> Self {
+        Self {
+            id,
+            chain: lane.chain.to_owned(),
+            account: lane.account.to_string(),
+            subject,
+            intent,
+            state: "accepted".to_owned(),
+            reason: None,
+            hash: None,
+            height: None,
+            fee: None,
+            max_fee: None,
+            expires_at: None,
+            cancelled_at: None,
+            trouble: None,
+            created_at: now,
+            updated_at: now,
+            settled_at: None,
+        }
+    }
 }
 
 /// Takes a request on, with its evidence.
@@ -61,8 +88,15 @@ impl Change for Accept {
                 ],
             )
             .await?;
-            let became =
-                Became { request: kept.id.as_str().into(), state: "accepted", reason: None, hash: None, height: None, fee: None };
+            let became = Became {
+                request: kept.id.as_str().into(),
+                state: "accepted",
+                reason: None,
+                hash: None,
+                height: None,
+                fee: None,
+                trouble: None,
+            };
             mark(&accept.tenant, &[became], kept.created_at, tx)?;
             tx.note(accept.entry.clone());
         }
@@ -73,7 +107,7 @@ impl Change for Accept {
 macro_rules! columns {
     () => {
         "id, chain, account, subject, intent, state, reason, hash, height, fee, max_fee, expires_at, \
-         cancelled_at, created_at, updated_at, settled_at"
+         cancelled_at, trouble, created_at, updated_at, settled_at"
     };
 }
 
@@ -138,8 +172,9 @@ fn read(mut row: Row) -> Result<Kept> {
         max_fee: row.take(10)?,
         expires_at: row.take(11)?,
         cancelled_at: row.take(12)?,
-        created_at: row.take(13)?,
-        updated_at: row.take(14)?,
-        settled_at: row.take(15)?,
+        trouble: row.take(13)?,
+        created_at: row.take(14)?,
+        updated_at: row.take(15)?,
+        settled_at: row.take(16)?,
     })
 }

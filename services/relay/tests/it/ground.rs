@@ -16,7 +16,7 @@ use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
 use nsl_keyring::{Keyring, SecretsRoot};
 use nsl_kit::Tasks;
 use nsl_ledger::{ChainKey, Ledger, closer, verify};
-use nsl_relay::{Accounts, Pace, Parts};
+use nsl_relay::{Accounts, Config, Parts};
 use nsl_sandbox::Database;
 use nsl_sql::{BASE, Config as Sql, Db};
 
@@ -32,14 +32,8 @@ pub(crate) struct Ground {
     database: Option<Arc<Database>>,
 }
 
-fn pace() -> Pace {
-    Pace {
-        most: 64,
-        together: 16,
-        resend: Duration::from_millis(500),
-        raise: Duration::from_secs(3),
-        most_price: 1_000_000_000_000,
-    }
+fn config() -> Config {
+    Config { resend_ms: 500, raise_ms: 3_000, ..Config::default() }
 }
 
 impl Ground {
@@ -71,10 +65,10 @@ impl Ground {
         let keyring = Keyring::new(db.clone(), root, clock.clone());
         let process = ProcessId::fresh();
         let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
-        let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), Some(Arc::clone(&chain)));
+        let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), Some(Arc::clone(&chain)), None);
         let tasks = Tasks::new();
         let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process };
-        let relay = nsl_relay::build(pace(), parts, &tasks);
+        let relay = nsl_relay::build(self::config(), parts, &tasks);
         if relay.list_accounts(&cx, ListAccounts { chain: Name::NeoX }).await.unwrap().items.is_empty() {
             let key = Some(Revealed(x.accounts[0].key.clone()));
             let add = AddAccount { chain: Name::NeoX, label: "first".into(), key };

@@ -22,7 +22,10 @@ use nsl_core::{Once, TenantId};
 use nsl_sandbox::Database;
 use serde_json::{Value, json};
 
-use crate::sponsor_ground::{GAS, Ground, hash, script, signature, transfer_args, wallet};
+use crate::{
+    proxy::Gate,
+    sponsor_ground::{GAS, Ground, hash, script, signature, transfer_args, wallet},
+};
 
 fn read(prepared: &Prepared) -> Transaction {
     Transaction::from_unsigned_bytes(&BASE64.decode(&prepared.transaction).unwrap()).unwrap()
@@ -287,6 +290,38 @@ async fn what_changed_since_it_was_prepared_is_not_paid_for() {
     }
     assert_eq!(ground.complete(&three.id, signature(&user, &three)).await.unwrap_err(), "sponsor.out_of_gas");
     assert_eq!(ground.prepare(ground.transfer(hash(&user), to, 1)).await.unwrap_err(), "sponsor.out_of_gas");
+    ground.end().await;
+}
+
+/// Completed, and never seen by a block: it can't be made anew without its user, so it ends, and costs nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_no_block_takes_in_time_expires() {
+    let ground = Ground::fresh(None).await;
+    let (user, to) = (wallet(105), hash(&wallet(106)));
+    ground.give(hash(&user), 10).await;
+    ground.put(ground.policy(&["transfer"])).await;
+    ground.proxy.set(Gate::NoSends);
+    let mut short = ground.transfer(hash(&user), to, 1);
+    short.valid_for_ms = Some(3_000);
+    let short = ground.prepare(short).await.unwrap();
+    let kept = ground.complete(&short.id, signature(&user, &short)).await.unwrap();
+    assert_eq!(ground.spent().await, fees(&short));
+    let done = ground.settled(&kept.id).await;
+    assert_eq!((done.state, done.height, done.fee), (State::Expired, None, None));
+    assert!(ground.chain.height().await.unwrap() >= short.valid_until_block.into(), "not before its last block");
+    assert_eq!((ground.tokens(to).await, ground.spent().await), (0, 0));
+    assert_eq!(ground.complete(&short.id, signature(&user, &short)).await.unwrap_err(), "sponsored.used");
+    // What is held back for a while only is sent again until a block has it.
+    let late = ground.prepare(ground.transfer(hash(&user), to, 2)).await.unwrap();
+    let kept = ground.complete(&late.id, signature(&user, &late)).await.unwrap();
+    let height = ground.chain.height().await.unwrap();
+    while ground.chain.height().await.unwrap() < height + 5 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    ground.proxy.set(Gate::Open);
+    let done = ground.settled(&kept.id).await;
+    assert_eq!((done.state, done.tx), (State::Final, Some(late.hash)));
+    assert_eq!(ground.tokens(to).await, 2);
     ground.end().await;
 }
 

@@ -30,6 +30,8 @@ use nsl_sandbox::Database;
 use nsl_sql::{BASE, Config as Sql, Db};
 use serde_json::json;
 
+use crate::proxy::Proxy;
+
 const TOKEN: (&[u8], &str) = (
     include_bytes!("../../../../contracts/n3/token.nef"),
     include_str!("../../../../contracts/n3/token.manifest.json"),
@@ -38,7 +40,10 @@ pub(crate) const GAS: i64 = 100_000_000;
 const WITHIN: Duration = Duration::from_secs(30);
 
 pub(crate) struct Ground {
+    /// Between the relay and the node.
+    pub(crate) proxy: Proxy,
     pub(crate) node: N3,
+    /// As the tests see it.
     pub(crate) chain: Arc<NeoN3>,
     pub(crate) relay: Arc<dyn Relay>,
     pub(crate) cx: Cx,
@@ -66,9 +71,13 @@ impl Ground {
     pub(crate) async fn fresh(database: Option<Database>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let node = N3::start(&dir.path().join("n3"), N3Options::default()).await.unwrap();
-        let mut config = N3Config::of(node.magic, &[&node.rpc]);
-        config.pool.poll_ms = 20;
-        let chain = Arc::new(NeoN3::open(config).unwrap());
+        let proxy = Proxy::before(&node.rpc).await;
+        let open = |url: &str| {
+            let mut config = N3Config::of(node.magic, &[url]);
+            config.pool.poll_ms = 20;
+            Arc::new(NeoN3::open(config).unwrap())
+        };
+        let chain = open(&node.rpc);
         let sql = database.as_ref().map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
         let clock = Arc::new(SystemClock);
         let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_relay::MIGRATIONS];
@@ -81,18 +90,20 @@ impl Ground {
         let keyring = Keyring::new(db.clone(), root, clock.clone());
         let process = ProcessId::fresh();
         let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
-        let n3 = Some(Arc::clone(&chain));
+        let n3 = Some(open(&proxy.url));
         let accounts = Arc::new(Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), None, n3));
         let tasks = Tasks::new();
+        let config = Config { resend_ms: 300, ..Config::default() };
         let parts = Parts { db: db.clone(), ledger, clock, accounts, process };
-        let relay = nsl_relay::build(Config::default(), parts, &tasks);
+        let relay = nsl_relay::build(config, parts, &tasks);
         let funded = |place: usize| PrivateKey::from_wif(&node.accounts[place].key).unwrap();
         let (owner, sponsor) = (funded(0), funded(1));
         let nef = Nef::from_bytes(TOKEN.0).unwrap();
         let cx = Cx::system(TenantId::fresh(), Duration::from_secs(120));
         let token = contract_hash(hash(&owner), nef.checksum(), "Token");
         let _database = database;
-        let ground = Self { node, chain, relay, cx, owner, sponsor, token, db, tasks, key, _dir: dir, _database };
+        let ground =
+            Self { proxy, node, chain, relay, cx, owner, sponsor, token, db, tasks, key, _dir: dir, _database };
         let args = [Param::ByteArray(TOKEN.0.to_vec()), Param::String(TOKEN.1.to_owned())];
         let deploy = script(&native::CONTRACT_MANAGEMENT, "deploy", &args);
         assert_eq!(ground.alone(&ground.owner, deploy).await.fault, None);

@@ -1,0 +1,108 @@
+use nsl_edge::Entry;
+
+pub(super) const PROBLEMS: &[Entry] = &[
+    Entry::new(
+        "relay.account_malformed",
+        400,
+        "the account has a wrong form",
+        "write 0x and 40 hex digits, or an address of Neo N3",
+    ),
+    Entry::new("relay.account_unknown", 404, "the account is none of the tenant's", "list the accounts that may send"),
+    Entry::new(
+        "relay.account_taken",
+        409,
+        "the account is kept here already",
+        "list the accounts; one account belongs to one tenant",
+    ),
+    Entry::new(
+        "relay.key_malformed",
+        400,
+        "the key has a wrong form",
+        "give 32 bytes as hex on Neo X, a WIF on Neo N3",
+    ),
+    Entry::new("relay.label_too_long", 400, "the label is too long", "use at most 100 characters"),
+    Entry::new("relay.chain_missing", 404, "the chain is not set up here", "ask an operator to set its endpoints"),
+    Entry::new(
+        "relay.call_unfit",
+        400,
+        "the call does not fit its chain",
+        "send a script on Neo N3, to, data and value on Neo X",
+    ),
+    Entry::new(
+        "relay.data_malformed",
+        400,
+        "the data of the call is not hex",
+        "write 0x and an even number of hex digits",
+    ),
+    Entry::new(
+        "relay.data_too_large",
+        400,
+        "the data of the call is too large",
+        "send at most 131,072 bytes, 65,535 on Neo N3",
+    ),
+    Entry::new("relay.value_malformed", 400, "the value is not a whole number", "write wei as a decimal string"),
+    Entry::new(
+        "relay.amount_malformed",
+        400,
+        "an amount is not a whole number",
+        "write the smallest unit of the chain as a decimal string: 10^-8 GAS, or wei",
+    ),
+    Entry::new(
+        "relay.argument_malformed",
+        400,
+        "an argument is not a typed parameter of Neo N3",
+        "write each as {\"type\", \"value\"}, as nodes take it",
+    ),
+    Entry::new(
+        "relay.valid_for_malformed",
+        400,
+        "the time for which it is valid is out of bounds",
+        "give 1 to 604,800,000 milliseconds, or leave it out",
+    ),
+    Entry::new("relay.request_not_found", 404, "there is no such request", "check its id and the chain in the path"),
+    Entry::new(
+        "relay.request_ended",
+        409,
+        "the request came to its end before it was taken back",
+        "look at its state; what a block has can't be taken back",
+    ),
+    Entry::new(
+        "relay.budget_spent",
+        403,
+        "nothing of the tenant's budget is left",
+        "wait for the next day (UTC), or ask for a larger budget",
+    ),
+    Entry::new(
+        "relay.would_fail",
+        422,
+        "the call would be undone as the chain stands now",
+        "mend what the detail says, and ask again",
+    ),
+    Entry::new(
+        "relay.streams_full",
+        429,
+        "too many event streams are open",
+        "close some, or ask for the states by themselves",
+    ),
+    Entry::new("relay.event_id_malformed", 400, "the id of the last event is no number", "send it as it was received"),
+    Entry::new(
+        "relay.wallet_malformed",
+        400,
+        "the wallet can't be read",
+        "send a NEP-6 wallet on Neo N3, a Web3 keystore of version 3 on Neo X",
+    ),
+    Entry::new("relay.wallet_locked", 400, "the passphrase does not fit the wallet", "check the passphrase"),
+    Entry::new(
+        "relay.wallet_account",
+        400,
+        "the wallet has not one such account with one key",
+        "name one of its accounts by address; accounts of several keys can't be taken over",
+    ),
+    Entry::new("relay.wallets_busy", 503, "other wallets are being opened", "try again in a few seconds"),
+    Entry::new(
+        "relay.import_unfit",
+        400,
+        "a key and a wallet are given, or a wallet without its passphrase",
+        "send either key, or wallet and passphrase, or neither to make a new account",
+    ),
+];

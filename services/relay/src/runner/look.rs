@@ -1,0 +1,114 @@
+//! What blocks say, and what callers and time take back.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use nsl_core::Result;
+
+use super::{BLOCKS, News, Runner, told};
+use crate::{
+    node::{Node, Spent},
+    nonces::{Id, Lane, Settled},
+    store::{Became, Revoked, revoked},
+};
+
+/// How often what was taken back is asked for, and blocks that may still be replaced are read again.
+const HEED: Duration = Duration::from_millis(250);
+const PEEK: Duration = Duration::from_secs(1);
+
+impl<N: Node> Runner<N> {
+    /// Learns what is taken back or over by now. What has no nonce yet ends at once, whether a node answers or not.
+    pub(super) async fn heed(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        if now < self.heeded.plus(HEED) {
+            return Ok(());
+        }
+        self.revoked = revoked(&self.db, &self.key, now).await?;
+        self.heeded = now;
+        self.drop_revoked().await
+    }
+
+    pub(super) async fn drop_revoked(&mut self) -> Result<()> {
+        let mut lane = self.lane.clone();
+        let mut became = Vec::new();
+        lane.waiting.retain(|id| match self.revoked.get(id) {
+            None => true,
+            Some(why) => {
+                let why = why.why();
+                became.push(told(id.clone(), Revoked::end_of(why), Some(why.to_owned())));
+                false
+            }
+        });
+        if !became.is_empty() {
+            self.write(lane, self.looked, News { became, ..News::default() }).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn look(&mut self) -> Result<()> {
+        let head = self.node.head().await?;
+        while self.looked < head {
+            let to = head.min(self.looked + BLOCKS);
+            let spent = self.node.spent(self.looked + 1, to).await?;
+            let mut lane = self.lane.clone();
+            let became = spent.iter().filter_map(|one| settle(&mut lane, one)).collect();
+            let spent: Vec<u64> = spent.iter().map(|one| one.nonce).collect();
+            self.write(lane, to, News { spent: spent.clone(), became, ..News::default() }).await?;
+            self.looked = to;
+            for nonce in spent {
+                self.doomed.remove(&nonce);
+                self.sent.remove(&nonce);
+                self.passing.remove(&nonce);
+                self.raws.retain(|(place, _), _| *place != nonce);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at the blocks that may still be replaced, where the chain has such.
+    pub(super) async fn peek(&mut self) -> Result<()> {
+        let (tip, now) = (self.looked + self.node.confirmations() - 1, self.clock.now());
+        let waits = tip == self.tip.0 && now < self.tip.1.plus(PEEK);
+        if tip == self.looked || waits || (self.lane.slots.is_empty() && self.seen.is_empty()) {
+            return Ok(());
+        }
+        let found = self.node.spent(self.looked + 1, tip).await?;
+        self.tip = (tip, now);
+        self.passing = found.iter().map(|one| one.nonce).collect::<HashSet<_>>();
+        let ours = found.iter().filter_map(|one| Some((request_of(&self.lane, one)?, (one.hash, one.height))));
+        let seen: HashMap<Id, _> = ours.collect();
+        let before = std::mem::replace(&mut self.seen, seen.clone());
+        for (id, at) in &before {
+            if seen.get(id) != Some(at) && self.known.contains_key(id) {
+                let why = "the block that had it was replaced";
+                self.tell(told(id.clone(), "sent", Some(why.to_owned())).hashed(&at.0));
+            }
+        }
+        for (id, (hash, height)) in seen {
+            let gone = self.became.iter().any(|one| one.request == id);
+            let new = told(id, "seen", None).at(&hash, height);
+            if gone { self.became.push(new) } else { self.tell(new) }
+        }
+        Ok(())
+    }
+}
+
+fn request_of(lane: &Lane, one: &Spent) -> Option<Id> {
+    let slot = lane.slots.get(&one.nonce)?;
+    slot.tries.iter().find(|known| known.hash == one.hash)?.request.clone()
+}
+
+fn settle(lane: &mut Lane, one: &Spent) -> Option<Became> {
+    let ours = lane.slots.get(&one.nonce).is_some_and(|slot| slot.tries.iter().any(|known| known.hash == one.hash));
+    let paid = one.fee.filter(|_| ours);
+    Some(match lane.spent(one.nonce, one.hash)? {
+        Settled::Included { request, hash } => {
+            let state = if one.reverted.is_some() { "failed" } else { "final" };
+            told(request, state, one.reverted.clone()).at(&hash, one.height).paid(paid)
+        }
+        Settled::Void { request, why } => told(request, Revoked::end_of(&why), Some(why)).paid(paid),
+        Settled::Displaced { request } => told(request, "accepted", Some("another transaction took its nonce".into())),
+    })
+}

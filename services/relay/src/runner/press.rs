@@ -1,0 +1,155 @@
+//! What takes long: sent again, offered more, or its nonce spent by what does nothing.
+
+use std::time::Duration;
+
+use nsl_core::{Result, Timestamp};
+
+use super::{News, Runner, told};
+use crate::{
+    node::{IDLE_GAS, Node, Signed, Verdict},
+    nonces::Id,
+    store::{Cost, NewTry, orders},
+};
+
+impl<N: Node> Runner<N> {
+    pub(super) async fn nudge(&mut self) -> Result<()> {
+        let now = self.clock.now();
+        let late = |at: Option<&(Timestamp, Timestamp)>, raised: bool, wait: Duration| {
+            at.is_none_or(|at| now >= (if raised { at.1 } else { at.0 }).plus(wait))
+        };
+        // What a block has that is not final yet only waits.
+        let open = |nonce: &&u64| !self.passing.contains(nonce);
+        let again = self.lane.slots.keys().filter(open);
+        let again = again.filter(|nonce| late(self.sent.get(nonce), false, self.pace.resend)).copied();
+        let again: Vec<u64> = again.collect();
+        if !again.is_empty() {
+            self.send(&again).await?;
+        }
+        for (nonce, why) in std::mem::take(&mut self.doomed) {
+            self.give_up(nonce, why).await?;
+        }
+        self.take_back().await?;
+        // Only the first can hold the others up.
+        let first = self.lane.slots.keys().next().copied().filter(|nonce| !self.passing.contains(nonce));
+        if let Some(nonce) = first.filter(|nonce| late(self.sent.get(nonce), true, self.pace.raise)) {
+            self.raise(nonce).await?;
+        }
+        if !self.became.is_empty() {
+            self.write(self.lane.clone(), self.looked, News::default()).await?;
+        }
+        Ok(())
+    }
+
+    async fn take_back(&mut self) -> Result<()> {
+        if self.revoked.is_empty() {
+            return Ok(());
+        }
+        let open =
+            self.lane.slots.iter().filter(|(nonce, slot)| slot.given_up.is_none() && !self.passing.contains(nonce));
+        let of = |nonce: u64| self.revoked.get(&Self::request_at(&self.lane, nonce)?);
+        let back: Vec<_> = open.filter_map(|(nonce, _)| Some((*nonce, of(*nonce)?.why().to_owned()))).collect();
+        for (nonce, why) in back {
+            self.give_up(nonce, why).await?;
+        }
+        Ok(())
+    }
+
+    // Its nonce is spent by what does nothing, so that those behind it can go on.
+    async fn give_up(&mut self, nonce: u64, why: String) -> Result<()> {
+        let Some(slot) = self.lane.slots.get_mut(&nonce) else { return Ok(()) };
+        if slot.given_up.is_some() {
+            return Ok(());
+        }
+        slot.given_up = Some(why);
+        self.raise(nonce).await
+    }
+
+    async fn raise(&mut self, nonce: u64) -> Result<()> {
+        let price = self.lane.price_of_next(nonce).unwrap_or_default();
+        let Some(slot) = self.lane.slots.get(&nonce) else { return Ok(()) };
+        if price > self.pace.most_price {
+            return Ok(());
+        }
+        let owner = Self::request_at(&self.lane, nonce);
+        let wanted = owner.clone().filter(|_| slot.given_up.is_none());
+        if let Some(id) = &wanted {
+            self.ready_again(id).await?;
+        }
+        let ready = wanted.as_ref().and_then(|id| self.ready.get(id));
+        let cost = ready.map_or(price.saturating_mul(IDLE_GAS.into()), |(ready, _)| ready.cost(price));
+        if ready.is_some_and(|(_, most)| most.is_some_and(|most| cost > most)) {
+            return Ok(self.raised(nonce));
+        }
+        let (request, given_up) = match ready {
+            Some(_) => (wanted.clone(), None),
+            None => {
+                let why = self.lane.slots.get(&nonce).and_then(|slot| slot.given_up.clone());
+                (None, Some(why.unwrap_or_else(|| "it would be undone by now".into())))
+            }
+        };
+        let number = self.lane.slots.get(&nonce).map_or(0, |slot| slot.tries.len());
+        let Signed { hash, raw } = self.node.sign(ready.map(|(ready, _)| ready), nonce, price).await?;
+        let mut lane = self.lane.clone();
+        match &given_up {
+            None => lane.raise(nonce, hash, price),
+            Some(why) => lane.give_up(nonce, why.clone(), hash, price),
+        }
+        let must = given_up.is_some();
+        let costs = owner.map(|request| Cost { request, amount: cost, must }).into_iter().collect();
+        let offered = format!("offered again, at {price} for a unit of gas");
+        let became = request.clone().map(|id| told(id, "signed", Some(offered)).hashed(&hash)).into_iter().collect();
+        let tries = vec![NewTry { place: nonce, number, hash, request, given_up, price, raw }];
+        let over = self.write(lane, self.looked, News { tries, became, costs, ..News::default() }).await?;
+        self.raised(nonce);
+        if over.is_empty() { self.send(&[nonce]).await } else { Ok(()) }
+    }
+
+    fn raised(&mut self, nonce: u64) {
+        let now = self.clock.now();
+        self.sent.entry(nonce).or_insert((now, now)).1 = now;
+    }
+
+    async fn ready_again(&mut self, id: &Id) -> Result<()> {
+        if self.ready.contains_key(id) {
+            return Ok(());
+        }
+        // It passed when it was first given a nonce; what it does now, the chain will say.
+        if let Some(order) = orders(&self.db, &self.key.tenant, std::slice::from_ref(id)).await?.pop()
+            && let Ok(ready) = self.node.try_out(id, &order.intent).await?
+        {
+            self.ready.insert(id.clone(), (ready, order.max_fee));
+        }
+        Ok(())
+    }
+
+    /// Sends the latest try of each nonce; the earlier ones as well would only be refused as underpriced.
+    pub(super) async fn send(&mut self, nonces: &[u64]) -> Result<()> {
+        let latest: Vec<(u64, &[u8])> = nonces
+            .iter()
+            .filter_map(|nonce| {
+                let (_, raw) = self.raws.range((*nonce, 0)..=(*nonce, usize::MAX)).next_back()?;
+                Some((*nonce, raw.as_slice()))
+            })
+            .collect();
+        let raw: Vec<&[u8]> = latest.iter().map(|(_, raw)| *raw).collect();
+        let verdicts = self.node.send(&raw).await;
+        let now = self.clock.now();
+        let sent: Vec<u64> = latest.iter().map(|(nonce, _)| *nonce).collect();
+        for (nonce, verdict) in sent.into_iter().zip(verdicts) {
+            let at = self.sent.entry(nonce).or_insert((now, now));
+            at.0 = now;
+            if verdict == Verdict::Underpriced {
+                // Outbid at the next round.
+                at.1 = Timestamp(0);
+            }
+            let Some(request) = Self::request_at(&self.lane, nonce) else { continue };
+            match verdict {
+                Verdict::Taken => self.tell(told(request, "sent", None)),
+                Verdict::NotNow(why) => self.tell(told(request, "signed", Some(why))),
+                Verdict::Never(why) => drop(self.doomed.insert(nonce, why)),
+                Verdict::Underpriced | Verdict::Spent | Verdict::Unknown => {}
+            }
+        }
+        Ok(())
+    }
+}

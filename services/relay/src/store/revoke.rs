@@ -1,0 +1,132 @@
+//! Requests that are taken back or whose time is over, and what requests allow.
+
+use std::{collections::HashMap, sync::Arc};
+
+use nsl_core::{Code, Entry, Error, Result, TenantId, Timestamp};
+use nsl_sql::{Change, Db, Row, Scope, Tx, args};
+
+use super::{LaneKey, is_end};
+use crate::{nonces::Id, rules};
+
+/// Takes a request back, with its evidence. Asked for again it changes nothing.
+pub(crate) struct Cancel {
+    pub(crate) tenant: TenantId,
+    pub(crate) chain: &'static str,
+    pub(crate) id: String,
+    pub(crate) now: Timestamp,
+    pub(crate) entry: Entry,
+}
+
+impl Change for Cancel {
+    type Done = ();
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
+        let mut done = Vec::with_capacity(group.len());
+        for cancel in group {
+            let changed = tx
+                .execute(
+                    "UPDATE relay_requests SET cancelled_at = $4
+                     WHERE tenant_id = $1 AND chain = $2 AND id = $3 AND settled_at IS NULL AND cancelled_at IS NULL",
+                    args![&cancel.tenant, cancel.chain, cancel.id.as_str(), cancel.now],
+                )
+                .await?;
+            if changed > 0 {
+                tx.note(cancel.entry.clone());
+                done.push(Ok(()));
+                continue;
+            }
+            let found =
+                "SELECT state, cancelled_at FROM relay_requests WHERE tenant_id = $1 AND chain = $2 AND id = $3";
+            let mut rows = tx.query(found, args![&cancel.tenant, cancel.chain, cancel.id.as_str()]).await?;
+            done.push(match rows.first_mut() {
+                None => Err(rules::not_found()),
+                Some(row) => {
+                    let (state, before): (String, Option<Timestamp>) = (row.take(0)?, row.take(1)?);
+                    // It was taken back before, and is on its way to that or there.
+                    let agrees = before.is_some() && (!is_end(&state) || state == "replaced");
+                    if agrees { Ok(()) } else { Err(ended(&state)) }
+                }
+            });
+        }
+        Ok(done)
+    }
+}
+
+fn ended(state: &str) -> Error {
+    let message = format!("the request came to its end before it was taken back: it is {state}");
+    Error::new(Code::Conflict, "relay.request_ended", message).detail("state", state)
+}
+
+/// What a request asks for, and what it allows.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) intent: Arc<serde_json::Value>,
+    /// The most that it may cost.
+    pub(crate) max_fee: Option<u128>,
+    /// What is counted for it in the tenant's budget, and on which day.
+    pub(crate) reserved: (u128, Option<i64>),
+}
+
+static ORDERS: &str =
+    "SELECT intent, max_fee, reserved, reserved_day FROM relay_requests WHERE tenant_id = $1 AND id = $2";
+
+/// What these requests ask for, in their order.
+pub(crate) async fn orders(db: &Db, tenant: &TenantId, ids: &[Id]) -> Result<Vec<Order>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let mut rows = db.query(Scope::Tenant(tenant), ORDERS, args![tenant, id.as_ref()]).await?;
+        let row = rows.first_mut().ok_or_else(|| Error::internal(anyhow::anyhow!("request {id} is not there")))?;
+        let mut amount = |column| {
+            row.take::<Option<String>>(column)?.map(|text| text.parse::<u128>().map_err(Error::internal)).transpose()
+        };
+        let (max_fee, reserved) = (amount(1)?, amount(2)?.unwrap_or(0));
+        found.push(Order { intent: Arc::new(row.take(0)?), max_fee, reserved: (reserved, row.take(3)?) });
+    }
+    Ok(found)
+}
+
+/// Why a request is given up before its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    Cancelled,
+    Expired,
+}
+
+impl Revoked {
+    /// As it is stored with what takes the place of a request.
+    pub(crate) fn why(self) -> &'static str {
+        match self {
+            Self::Cancelled => "taken back by its caller",
+            Self::Expired => "its time passed before a block had it",
+        }
+    }
+
+    /// The state in which a request ends that was given up for this.
+    pub(crate) fn end_of(why: &str) -> &'static str {
+        match why {
+            why if why == Self::Cancelled.why() => "replaced",
+            why if why == Self::Expired.why() => "expired",
+            _ => "failed",
+        }
+    }
+}
+
+/// The open requests of a lane that are taken back or whose time is over by now.
+pub(crate) async fn revoked(db: &Db, key: &LaneKey, now: Timestamp) -> Result<HashMap<Id, Revoked>> {
+    let sql = "SELECT id, cancelled_at FROM relay_requests WHERE chain = $1 AND account = $2 AND settled_at IS NULL
+        AND (cancelled_at IS NOT NULL OR expires_at IS NOT NULL) AND (cancelled_at IS NOT NULL OR expires_at <= $3)";
+    let rows = db.query(Scope::Tenant(&key.tenant), sql, args![key.chain, key.account.as_ref(), now]).await?;
+    let read = |mut row: Row| {
+        let cancelled = row.take::<Option<Timestamp>>(1)?.is_some();
+        Ok((row.take::<String>(0)?.into(), if cancelled { Revoked::Cancelled } else { Revoked::Expired }))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// The states in which the open requests of a lane were left.
+pub(crate) async fn last_states(db: &Db, key: &LaneKey) -> Result<Vec<(Id, String, Option<String>)>> {
+    let sql = "SELECT id, state, reason FROM relay_requests WHERE chain = $1 AND account = $2 AND settled_at IS NULL
+        AND state <> 'accepted'";
+    let rows = db.scan(Scope::Tenant(&key.tenant), sql, args![key.chain, key.account.as_ref()]).await?;
+    rows.into_iter().map(|mut row| Ok((row.take::<String>(0)?.into(), row.take(1)?, row.take(2)?))).collect()
+}
