@@ -18,7 +18,7 @@ impl Client {
     }
 
     /// The transfers of fungible tokens from and to an account in a span of time (milliseconds since 1970). Without
-    /// a span the node takes the last seven days.
+    /// a span the node takes the last seven days; neo-go up to the last full second, so the newest may be left out.
     pub async fn nep17_transfers(
         &self,
         account: Hash160,
@@ -33,7 +33,7 @@ impl Client {
     }
 
     /// The transfers of single tokens from and to an account in a span of time (milliseconds since 1970). Without a
-    /// span the node takes the last seven days.
+    /// span the node takes the last seven days; neo-go up to the last full second, so the newest may be left out.
     pub async fn nep11_transfers(
         &self,
         account: Hash160,

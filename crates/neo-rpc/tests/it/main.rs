@@ -8,5 +8,6 @@ mod net;
 mod proxy;
 mod recorded;
 mod strangers;
+mod tokens;
 mod wait;
 mod watch;
