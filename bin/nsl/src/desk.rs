@@ -137,7 +137,7 @@ async fn adopt(parts: &Parts, left: &Left, nodes: &Found) -> anyhow::Result<()> 
             continue;
         }
         let key = Some(Revealed(account.key.clone()));
-        let add = AddAccount { chain, label: "devnet".to_owned(), key, wallet: None };
+        let add = AddAccount { chain, label: "devnet".to_owned(), key };
         match relay.add_account(&cx, add).await {
             Ok(_) => {}
             // Another tenant of this directory has it.

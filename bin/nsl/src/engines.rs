@@ -12,7 +12,7 @@ use nsl_sql::{Db, Migrations};
 use crate::{chains::Chains, settings::Settings};
 
 /// The tables of all that the platform consists of, in the order in which they build on each other.
-pub(crate) static MIGRATIONS: [&Migrations; 7] = [
+pub(crate) static MIGRATIONS: [&Migrations; 8] = [
     &nsl_sql::BASE,
     &nsl_engine::queue::MIGRATIONS,
     &nsl_keyring::MIGRATIONS,
@@ -20,6 +20,7 @@ pub(crate) static MIGRATIONS: [&Migrations; 7] = [
     &nsl_identity::MIGRATIONS,
     &nsl_storage::MIGRATIONS,
     &nsl_relay::MIGRATIONS,
+    &nsl_contracts::MIGRATIONS,
 ];
 
 const SECRET_BYTES: usize = 32;

@@ -1,5 +1,8 @@
 use clap::Args;
-use nsl_api::{audit::AuditClient, identity::IdentityClient, relay::RelayClient, storage::StorageClient};
+use nsl_api::{
+    audit::AuditClient, contracts::ContractsClient, identity::IdentityClient, relay::RelayClient,
+    storage::StorageClient,
+};
 use nsl_edge::Face;
 use nsl_rpc::{Channel, Client, Dialer, Settings, Via};
 
@@ -22,7 +25,7 @@ pub(crate) fn faces() -> anyhow::Result<Vec<Face>> {
     let nowhere = |name: &str| dialer.channel(name, &["http://127.0.0.1:1".to_owned()]);
     let (audit, identity) = (client::<AuditClient>(&nowhere)?, client::<IdentityClient>(&nowhere)?);
     let (storage, relay) = (client::<StorageClient>(&nowhere)?, client::<RelayClient>(&nowhere)?);
-    Ok(wire::faces(Some(audit), Some(identity), Some(storage), Some(relay)))
+    Ok(wire::faces(Some(audit), Some(identity), Some(storage), Some(relay), Some(client::<ContractsClient>(&nowhere)?)))
 }
 
 fn client<C: Client>(nowhere: &impl Fn(&str) -> anyhow::Result<Channel>) -> anyhow::Result<C> {

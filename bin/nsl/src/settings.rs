@@ -25,7 +25,7 @@ use serde::Deserialize;
 use crate::chains::ChainSettings;
 
 /// The names that a configuration may use for services, in the order in which they depend on each other.
-pub(crate) const SERVICES: [&str; 4] = ["audit", "identity", "storage", "relay"];
+pub(crate) const SERVICES: [&str; 5] = ["audit", "identity", "storage", "relay", "contracts"];
 
 /// Settings that take effect while running; the others need a restart.
 pub(crate) const RELOADABLE: &[&str] = &[
@@ -62,6 +62,7 @@ pub(crate) struct Settings {
     pub(crate) queue: QueueConfig,
     pub(crate) quota: nsl_storage::Quota,
     pub(crate) redirect: RedirectSettings,
+    pub(crate) relay: nsl_relay::Config,
     pub(crate) redis: RedisConfig,
     pub(crate) rpc: Rpc,
     pub(crate) secrets: SecretsConfig,
@@ -123,6 +124,7 @@ impl Check for Settings {
         mistakes.within("log", |mistakes| self.log.check(profile, mistakes));
         mistakes.within("quota", |mistakes| self.quota.check(profile, mistakes));
         mistakes.within("storage", |mistakes| self.storage.check(profile, mistakes));
+        mistakes.within("relay", |mistakes| self.relay.check(profile, mistakes));
         mistakes.within("shutdown", |mistakes| self.shutdown.check(profile, mistakes));
         mistakes.within("telemetry", |mistakes| self.telemetry.check(profile, mistakes));
         mistakes.within("internal", |mistakes| self.internal.check(profile, mistakes));

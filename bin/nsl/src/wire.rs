@@ -7,14 +7,17 @@ use std::{
 };
 
 use axum::Router;
-use nsl_api::{audit::AuditClient, identity::IdentityClient, relay::RelayClient, storage::StorageClient};
+use nsl_api::{
+    audit::AuditClient, contracts::ContractsClient, identity::IdentityClient, relay::RelayClient,
+    storage::StorageClient,
+};
 use nsl_core::Secret;
 use nsl_edge::{Edge, Face, Parts};
 use nsl_engine::secrets::Secrets;
 use nsl_kit::{Tasks, serve::PeerIdentity};
 use nsl_rpc::{Channel, Dialer, Guard, Handle, PeerKeys, PeerTls, TraceHooks, Wire};
 
-use crate::{engines::Engines, settings::Settings};
+use crate::{chains::Chains, engines::Engines, settings::Settings};
 
 /// A process that is put together and does not answer yet.
 pub(crate) struct Wired {
@@ -92,8 +95,8 @@ pub(crate) async fn wire(
 
     let relay: Handle<RelayClient> = wire
         .add(async || {
-            let (keyring, x) = (engines.keyring.clone(), engines.chains.x.clone());
-            let accounts = nsl_relay::Accounts::new(db.clone(), keyring, ledger.clone(), Arc::clone(&clock), x);
+            let (keyring, Chains { n3, x }) = (engines.keyring.clone(), engines.chains.clone());
+            let accounts = nsl_relay::Accounts::new(db.clone(), keyring, ledger.clone(), Arc::clone(&clock), x, n3);
             let parts = nsl_relay::Parts {
                 db: db.clone(),
                 ledger: ledger.clone(),
@@ -101,11 +104,20 @@ pub(crate) async fn wire(
                 accounts: Arc::new(accounts),
                 process: engines.process.clone(),
             };
-            Ok(nsl_relay::build(pace(), parts, tasks))
+            Ok(nsl_relay::build(settings.relay.clone(), parts, tasks))
         })
         .await;
 
-    let faces = faces(audit.get(), identity.get(), storage.get(), relay.get());
+    let contracts: Handle<ContractsClient> = wire
+        .add(async || {
+            let Chains { n3, x } = engines.chains.clone();
+            let (db, ledger, clock) = (db.clone(), ledger.clone(), Arc::clone(&clock));
+            let parts = nsl_contracts::Parts { db, ledger, clock, relay: relay.need()?, n3, x };
+            Ok(nsl_contracts::build(nsl_contracts::Pace::default(), parts, tasks))
+        })
+        .await;
+
+    let faces = faces(audit.get(), identity.get(), storage.get(), relay.get(), contracts.get());
     let (here, channels) = (wire.here().to_vec(), wire.channels().cloned().collect());
     let made = make_edge(settings, engines, &identity, &audit, trace);
     if let Err(error) = &made {
@@ -118,19 +130,9 @@ pub(crate) async fn wire(
     Ok(Wired { public, internal, edge: made, identity, relay, storage: built, here, channels })
 }
 
-fn pace() -> nsl_relay::Pace {
-    nsl_relay::Pace {
-        most: 64,
-        together: 16,
-        resend: std::time::Duration::from_secs(3),
-        raise: std::time::Duration::from_secs(30),
-        most_price: 1_000_000_000_000,
-    }
-}
-
 /// Every scope that a service of this program asks for, wherever it runs: what API keys can be given.
 pub(crate) fn scopes() -> Vec<&'static str> {
-    [nsl_storage::SCOPES, nsl_identity::SCOPES, nsl_audit::SCOPES, nsl_relay::SCOPES].concat()
+    [nsl_storage::SCOPES, nsl_identity::SCOPES, nsl_audit::SCOPES, nsl_relay::SCOPES, nsl_contracts::SCOPES].concat()
 }
 
 /// What this process shows to the public: each service that it has a client of.
@@ -139,10 +141,12 @@ pub(crate) fn faces(
     identity: Option<IdentityClient>,
     storage: Option<StorageClient>,
     relay: Option<RelayClient>,
+    contracts: Option<ContractsClient>,
 ) -> Vec<Face> {
     let faces = [
         storage.map(nsl_storage::face),
         relay.map(nsl_relay::face),
+        contracts.map(nsl_contracts::face),
         identity.map(nsl_identity::face),
         audit.map(nsl_audit::face),
         Some(crate::chain_problems::face()),

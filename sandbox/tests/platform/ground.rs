@@ -26,7 +26,7 @@ pub(crate) enum Cut {
     Pair,
 }
 
-pub(crate) const SERVICES: [&str; 3] = ["audit", "identity", "storage"];
+pub(crate) const SERVICES: [&str; 5] = ["audit", "identity", "storage", "relay", "contracts"];
 
 /// A running platform.
 pub(crate) struct Ground {

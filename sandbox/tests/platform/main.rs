@@ -8,6 +8,7 @@ mod heavy_disk;
 mod heavy_engines;
 mod heavy_kills;
 mod heavy_pairs;
+mod heavy_relayer;
 mod heavy_slow;
 mod input;
 mod journeys;

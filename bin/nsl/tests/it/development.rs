@@ -62,7 +62,7 @@ fn the_listeners_answer_for_themselves_and_on_loopback_only() {
         assert_eq!(http("GET", at, path, &[], "").unwrap().status, status, "{path} on {at}");
     }
     let info = http("GET", nsl.ops(), "/api/info", &[], "").unwrap().json().unwrap();
-    assert_eq!(info["services"], json!(["audit", "identity", "storage", "relay"]));
+    assert_eq!(info["services"], json!(["audit", "identity", "storage", "relay", "contracts"]));
     let metrics = http("GET", nsl.ops(), "/metrics", &[], "").unwrap().body;
     let families = metrics.lines().filter(|line| line.starts_with("# TYPE")).count();
     assert!(families >= 10 && metrics.contains("http_requests_total"), "{families} families");
