@@ -117,14 +117,11 @@ impl Add {
             body.insert("key".to_owned(), key);
         }
         if let (Some(wallet), Some(passphrase)) = (&self.wallet, &self.passphrase_file) {
-            let mut given = json!({
-                "file": input::json::<Value>(wallet)?,
-                "passphrase": input::secret(passphrase, "the passphrase")?.as_str(),
-            });
+            body.insert("wallet".to_owned(), input::json(wallet)?);
+            body.insert("passphrase".to_owned(), input::secret(passphrase, "the passphrase")?.as_str().into());
             if let Some(address) = &self.address {
-                given["address"] = address.as_str().into();
+                body.insert("address".to_owned(), address.as_str().into());
             }
-            body.insert("wallet".to_owned(), given);
         }
         let key = self.idempotency_key.unwrap_or_else(|| nsl_core::fresh("cli"));
         let ask = client.ask(Method::POST, &["v1", "accounts", self.chain.name()]).body(&body);

@@ -58,7 +58,8 @@ impl Chain {
         if self == Self::NeoX {
             return Ok(text.to_owned());
         }
-        let named = |name: &str| text.eq_ignore_ascii_case(name) || name.strip_suffix("Token") == Some(text);
+        let short = |name: &'static str| name.strip_suffix("Token").unwrap_or(name);
+        let named = |name| text.eq_ignore_ascii_case(name) || text.eq_ignore_ascii_case(short(name));
         match native::ALL.iter().find(|(name, _)| named(name)) {
             Some((_, hash)) => Ok(hash.to_string()),
             None => Hash160::from_text(text)
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn contracts_go_by_hash_address_and_native_name() {
         let gas = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
-        for text in ["gastoken", "Gas", &gas[2..], gas, "NepwUjd9GhqgNkrfXaxj9mmsFhFzGoFuWM"] {
+        for text in ["gastoken", "Gas", "GAS", &gas[2..], gas, "NepwUjd9GhqgNkrfXaxj9mmsFhFzGoFuWM"] {
             match Chain::NeoN3.contract(text) {
                 Ok(hash) => assert_eq!(hash, gas, "{text}"),
                 Err(failure) => panic!("{text}: {failure}"),

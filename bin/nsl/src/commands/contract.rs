@@ -5,6 +5,7 @@ mod calls;
 mod changes;
 mod deploy;
 
+pub(crate) use artefact::abi;
 use clap::{Args, Subcommand};
 use nsl_kit::Environment;
 use reqwest::Method;

@@ -1,8 +1,11 @@
 //! What every command has in common that sends something to a chain: who, for how much, and the way until it is decided.
 
+mod ended;
+
 use std::time::Duration;
 
 use clap::Args;
+pub(crate) use ended::{explain, place};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
@@ -172,7 +175,7 @@ pub(crate) async fn until_decided(
             return Ok(transaction);
         }
         if is_decided(&transaction["state"]) {
-            return Err(ended(client, chain, &transaction).await);
+            return Err(ended::failure(client, chain, &transaction).await);
         }
         if Instant::now() >= until {
             let state = transaction["state"].as_str().unwrap_or("unknown");
@@ -180,7 +183,7 @@ pub(crate) async fn until_decided(
             return Err(Failure {
                 exit: Exit::Unavailable,
                 message: format!("{id} is {state} and not decided yet: nsl tx wait {name} {id} stays with it"),
-                problem: Some(told(&transaction, "not decided within the time")),
+                problem: Some(ended::told(&transaction, "not decided within the time")),
             });
         }
         sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
@@ -197,52 +200,6 @@ pub(crate) async fn until_decided(
 /// Whether a transaction stays in this state for good.
 pub(crate) fn is_decided(state: &Value) -> bool {
     ["final", "failed", "replaced", "expired"].iter().any(|end| state == end)
-}
-
-/// Why a transaction ended otherwise than final, as well as the server can tell.
-async fn ended(client: &Client, chain: Chain, transaction: &Value) -> Failure {
-    let id = transaction["id"].as_str().unwrap_or_default();
-    let state = transaction["state"].as_str().unwrap_or_default();
-    let asked = client.ask(Method::GET, &["v1", "tx", chain.name(), id, "explain"]).send().await;
-    let explained: Value = asked.and_then(|reply| reply.read()).unwrap_or(Value::Null);
-    let reason = [&explained["fault"]["text"], &transaction["reason"]].into_iter().find_map(Value::as_str);
-    let mut message = format!("{id} {}", if state == "failed" { "failed" } else { state });
-    if let Some(reason) = reason {
-        message.push_str(&format!(": {}", show::clean(reason)));
-    }
-    if let Some(place) = place(&explained) {
-        message.push_str(&format!("\n     at {place}"));
-    }
-    let mut problem = told(transaction, reason.unwrap_or(state));
-    if !explained.is_null() {
-        problem["explained"] = explained;
-    }
-    Failure { exit: Exit::Failed, message, problem: Some(problem) }
-}
-
-/// The instruction by which code came to nothing, with its contract and method.
-pub(crate) fn place(explained: &Value) -> Option<String> {
-    let fault = &explained["fault"];
-    let text = |value: &Value| value.as_str().map(show::clean);
-    let instruction = &fault["instruction"];
-    let step = text(&instruction["opcode"]).map(|opcode| {
-        let operand = text(&instruction["operand"]).map(|operand| format!(" {operand}")).unwrap_or_default();
-        format!("offset {}: {opcode}{operand}", instruction["offset"])
-    });
-    let contract = text(&fault["contract"]).map(|contract| format!("of {contract}"));
-    let method = text(&fault["method"]).map(|method| format!("method {method}"));
-    let parts: Vec<String> = [step, method, contract].into_iter().flatten().collect();
-    (!parts.is_empty()).then(|| parts.join(" "))
-}
-
-fn told(transaction: &Value, detail: &str) -> Value {
-    let mut told = json!({ "detail": detail });
-    for field in ["id", "tx", "state", "reason", "height", "fee"] {
-        if !transaction[field].is_null() {
-            told[field] = transaction[field].clone();
-        }
-    }
-    told
 }
 
 /// A transaction as scripts read it.
@@ -296,14 +253,5 @@ mod tests {
             assert_eq!(failure.exit, Exit::Usage);
             assert!(failure.message.contains(said), "{}", failure.message);
         }
-    }
-
-    #[test]
-    fn a_fault_is_placed_by_its_instruction() {
-        let explained = json!({ "fault": {
-            "text": "x", "contract": "0xab", "method": "fail", "instruction": { "offset": 7, "opcode": "ABORT" },
-        }});
-        assert_eq!(place(&explained).unwrap(), "offset 7: ABORT method fail of 0xab");
-        assert_eq!(place(&json!({ "fault": { "text": "x" } })), None);
     }
 }

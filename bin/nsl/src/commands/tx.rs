@@ -1,5 +1,7 @@
 mod told;
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand, ValueEnum};
 use nsl_kit::Environment;
 use reqwest::Method;
@@ -66,7 +68,13 @@ enum Command {
     /// Take a transaction back, if the chain has not taken it yet
     Cancel { chain: Chain, id: String },
     /// Why a transaction is where it is: the fault or revert, and by which instruction
-    Explain { chain: Chain, id: String },
+    Explain {
+        chain: Chain,
+        id: String,
+        /// Neo X: the ABI of the contract, or an artefact that has it, where the server does not know it
+        #[arg(long, value_name = "FILE.json")]
+        abi: Option<PathBuf>,
+    },
     /// The states that a transaction passed, oldest first
     States {
         chain: Chain,
@@ -121,6 +129,7 @@ pub(crate) struct Terms {
 enum Scope {
     Minimal,
     None,
+    #[value(alias = "called_by_entry")]
     CalledByEntry,
     Global,
 }
@@ -225,9 +234,10 @@ impl Tx {
                 let reply = ask.header(IDEMPOTENCY_KEY, Some(nsl_core::fresh("cli"))).send().await?;
                 Ok(Done::one(reply, |reply| sending::line(chain, reply)))
             }
-            Command::Explain { chain, id } => {
-                let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id, "explain"]).send().await?;
-                Ok(Done::one(reply, told::explanation))
+            Command::Explain { chain, id, abi } => {
+                let abi = abi.map(|file| super::contract::abi(&file, None)).transpose()?;
+                let explained = sending::explain(client, chain, &id, abi).await?;
+                Ok(Done { shown: told::explanation(&explained), json: explained.to_string() })
             }
             Command::States { chain, id, after } => {
                 let ask = client.ask(Method::GET, &["v1", "tx", chain.name(), &id, "states"]).query("after", after);

@@ -32,9 +32,7 @@ impl Add {
         if self.chain == Chain::NeoN3 {
             return Err(Failure::usage("contracts of neo-n3 tell their manifest themselves: nothing has to be added"));
         }
-        let found = compiled(input::json(&self.file)?, self.contract.as_deref())
-            .map_err(|why| Failure::usage(format!("{}: {why}", self.file.display())))?;
-        let mut body = json!({ "abi": found["abi"] });
+        let mut body = json!({ "abi": abi(&self.file, self.contract.as_deref())? });
         if let Some(name) = &self.name {
             body["name"] = name.as_str().into();
         }
@@ -58,11 +56,7 @@ pub(super) fn fill(
             body.insert("nef".to_owned(), nef.into());
             body.insert("manifest".to_owned(), manifest);
         }
-        (Chain::NeoX, [file]) => {
-            let found = compiled(input::json(file)?, contract)
-                .map_err(|why| Failure::usage(format!("{}: {why}", file.display())))?;
-            body.insert("artefact".to_owned(), found);
-        }
+        (Chain::NeoX, [file]) => drop(body.insert("artefact".to_owned(), read(file, contract)?)),
         (Chain::NeoN3, _) => return Err(Failure::usage("on neo-n3 two files are given: FILE.nef FILE.manifest.json")),
         (Chain::NeoX, _) => return Err(Failure::usage("on neo-x one file is given: FILE.json with abi and bytecode")),
     }
@@ -80,8 +74,17 @@ fn n3(nef: &Path, manifest: &Path) -> Result<(String, Value), Failure> {
     Ok((STANDARD.encode(&*bytes), json))
 }
 
+fn read(file: &Path, contract: Option<&str>) -> Result<Value, Failure> {
+    compiled(input::json(file)?, contract).map_err(|why| Failure::usage(format!("{}: {why}", file.display())))
+}
+
+/// The ABI of an artefact, or of a file that is one.
+pub(crate) fn abi(file: &Path, contract: Option<&str>) -> Result<Value, Failure> {
+    read(file, contract).map(|mut found| found["abi"].take())
+}
+
 /// What is needed of the output of Hardhat, Foundry or solc: the rest can be megabytes.
-pub(super) fn compiled(json: Value, named: Option<&str>) -> Result<Value, String> {
+fn compiled(json: Value, named: Option<&str>) -> Result<Value, String> {
     if json.is_array() {
         return Ok(json!({ "abi": json }));
     }

@@ -140,10 +140,14 @@ impl Invoke {
 
 /// A contract that says no is no mistake of the command line.
 fn came_to_nothing(mut failure: Failure) -> Failure {
-    let code = failure.problem.as_ref().and_then(|problem| problem["code"].as_str());
-    if code == Some("contracts.reverted") {
+    let Some(problem) = &failure.problem else { return failure };
+    if problem["code"] == "contracts.reverted" {
         failure.exit = Exit::Failed;
         failure.message = show::clean(&failure.message);
+    }
+    if let Some(methods) = problem["details"]["methods"].as_array() {
+        let methods: Vec<String> = methods.iter().filter_map(Value::as_str).map(show::clean).collect();
+        failure.message.push_str(&format!("; it has {}", methods.join(", ")));
     }
     failure
 }
