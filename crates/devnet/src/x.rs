@@ -88,9 +88,16 @@ impl X {
             let _ = fs::remove_file(dir.join(STATE));
         }
         set_aside_what_is_damaged(&dir.join(STATE))?;
+        let before = Self::options(dir).and_then(|earlier| earlier.program);
         start::keep(&dir.join(OPTIONS), &options)?;
-        let (running, port) = run(dir, &program, &options, options.port).await?;
-        Self::of(dir, options, port, running)
+        match run(dir, &program, &options, options.port).await {
+            Ok((running, port)) => Self::of(dir, options, port, running),
+            Err(error) => {
+                // A program that does not start is not the one to try the next time.
+                start::keep(&dir.join(OPTIONS), &XOptions { program: before, ..options })?;
+                Err(error)
+            }
+        }
     }
 
     /// The one that was started in `dir` and still runs. It outlives this handle.

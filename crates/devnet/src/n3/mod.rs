@@ -103,9 +103,16 @@ impl N3 {
         let dir = &start::private_dir(dir)?;
         let program = start::program(options.program.as_ref(), options.cache.as_ref(), &NEO_GO).await?;
         let keys = Keys::open_or_make(dir, options.accounts)?;
+        let before = Self::options(dir).and_then(|earlier| earlier.program);
         start::keep(&dir.join(OPTIONS), &options)?;
-        let (running, port) = run(dir, &program, &options, &keys, options.port).await?;
-        Ok(Self::of(dir, options, port, &keys, running))
+        match run(dir, &program, &options, &keys, options.port).await {
+            Ok((running, port)) => Ok(Self::of(dir, options, port, &keys, running)),
+            Err(error) => {
+                // A program that does not start is not the one to try the next time.
+                start::keep(&dir.join(OPTIONS), &N3Options { program: before, ..options })?;
+                Err(error)
+            }
+        }
     }
 
     /// The one that was started in `dir` and still runs. It outlives this handle.

@@ -157,14 +157,23 @@ async fn two_ups_at_once_start_one_pair() {
 }
 
 #[tokio::test]
-async fn when_one_node_cannot_start_none_is_left_behind() {
+async fn when_one_node_cannot_start_none_is_left_behind_and_its_program_is_forgotten() {
     let dir = tempfile::tempdir().unwrap();
     let _guard = Guard(dir.path());
-    let given = Given { neo_go: Some("/bin/false".into()), ..Given::default() };
-    let error = Devnet::up(dir.path(), given).await.unwrap_err();
-    assert!(format!("{error:#}").contains("starting neo-go: it ended while starting"), "{error:#}");
-    let (n3, x) = Devnet::find(dir.path()).await.unwrap();
-    assert!(n3.is_none() && x.is_none());
+    let no: std::path::PathBuf = "/bin/false".into();
+    let neo_go = Given { neo_go: Some(no.clone()), ..Given::default() };
+    let anvil = Given { anvil: Some(no), ..Given::default() };
+    for (given, told) in [(neo_go, "starting neo-go"), (anvil, "starting anvil")] {
+        let error = format!("{:#}", Devnet::up(dir.path(), given).await.unwrap_err());
+        assert!(error.contains(told) && error.contains("it ended while starting"), "{error}");
+        let (n3, x) = Devnet::find(dir.path()).await.unwrap();
+        assert!(n3.is_none() && x.is_none());
+    }
+    let nowhere = Given { neo_go: Some("/nowhere/neo-go".into()), ..Given::default() };
+    let error = format!("{:#}", Devnet::up(dir.path(), nowhere).await.unwrap_err());
+    assert!(error.contains("there is no program /nowhere/neo-go"), "{error}");
+    Devnet::up(dir.path(), Given::default()).await.unwrap();
+    Devnet::down(dir.path()).await.unwrap();
 }
 
 #[tokio::test]
