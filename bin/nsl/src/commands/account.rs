@@ -1,3 +1,5 @@
+mod sponsor;
+
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -36,6 +38,9 @@ enum Command {
     /// What transactions of a chain may cost
     #[command(subcommand)]
     Budget(Budget),
+    /// Accounts of Neo N3 that pay for what others sign
+    #[command(subcommand)]
+    Sponsor(sponsor::Sponsor),
 }
 
 #[derive(Args)]
@@ -104,6 +109,7 @@ impl Account {
             }
             Command::Balance { chain, account } => balance(client, chain, account).await,
             Command::Budget(budget) => budget.run(client).await,
+            Command::Sponsor(sponsor) => sponsor.run(client).await,
         }
     }
 }

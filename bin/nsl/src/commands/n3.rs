@@ -7,6 +7,7 @@ mod proof;
 mod recognise;
 mod script;
 mod secrets;
+mod sign;
 mod wallet;
 
 pub(crate) use address::private_key;
@@ -30,6 +31,8 @@ enum Command {
     Script(script::Script),
     /// What a transaction, block, script, NEF, manifest or signing context says
     Decode(decode::Decode),
+    /// Sign a transaction, alone or as one of several
+    Sign(sign::Sign),
     /// Verify a state proof against a state root; exits 1 when it proves nothing
     Proof(proof::Proof),
     /// Keys under a passphrase
@@ -49,6 +52,7 @@ impl N3 {
             Command::Address(address) => address.run(),
             Command::Script(script) => script.run(),
             Command::Decode(decode) => decode.run(),
+            Command::Sign(sign) => sign.run(),
             Command::Proof(proof) => proof.run(),
             Command::Nep2(nep2) => nep2.run(),
             Command::Wallet(wallet) => wallet.run(),

@@ -180,9 +180,10 @@ pub(crate) async fn until_decided(
         if Instant::now() >= until {
             let state = transaction["state"].as_str().unwrap_or("unknown");
             let name = chain.name();
+            let why = transaction["reason"].as_str().map(|why| format!(": {}", show::clean(why))).unwrap_or_default();
             return Err(Failure {
                 exit: Exit::Unavailable,
-                message: format!("{id} is {state} and not decided yet: nsl tx wait {name} {id} stays with it"),
+                message: format!("{id} is {state} and not decided yet{why}; nsl tx wait {name} {id} stays with it"),
                 problem: Some(ended::told(&transaction, "not decided within the time")),
             });
         }

@@ -120,7 +120,7 @@ pub(crate) struct Terms {
     /// How far the account's signature reaches; by itself as far as the call needs
     #[arg(long)]
     scope: Option<Scope>,
-    /// Another account of the tenant that pays
+    /// Another account of the tenant that pays, by hash, address or label
     #[arg(long, value_name = "ACCOUNT")]
     sponsor: Option<String>,
 }
@@ -135,7 +135,12 @@ enum Scope {
 }
 
 impl Terms {
-    pub(crate) fn fill(&self, body: &mut Map<String, Value>) {
+    pub(crate) async fn fill(
+        &self,
+        client: &Client,
+        chain: Chain,
+        body: &mut Map<String, Value>,
+    ) -> Result<(), Failure> {
         if self.share {
             body.insert("share".to_owned(), true.into());
         }
@@ -149,13 +154,14 @@ impl Terms {
             body.insert("scope".to_owned(), name.into());
         }
         if let Some(sponsor) = &self.sponsor {
-            body.insert("sponsor".to_owned(), sponsor.as_str().into());
+            body.insert("sponsor".to_owned(), sending::account(client, chain, Some(sponsor)).await?.into());
         }
+        Ok(())
     }
 }
 
 impl Call {
-    fn body(&self, chain: Chain) -> Result<Map<String, Value>, Failure> {
+    async fn body(&self, client: &Client, chain: Chain) -> Result<Map<String, Value>, Failure> {
         let mut body = Map::new();
         let mut set = |name: &str, value: Option<Value>| value.map(|value| body.insert(name.to_owned(), value));
         set("to", self.to.as_deref().map(Value::from));
@@ -169,7 +175,7 @@ impl Call {
         set("method", self.method.as_deref().map(Value::from));
         let args: Vec<Value> = self.args.iter().map(|arg| argument(arg)).collect::<Result<_, _>>()?;
         set("args", (!args.is_empty()).then(|| args.into()));
-        self.terms.fill(&mut body);
+        self.terms.fill(client, chain, &mut body).await?;
         Ok(body)
     }
 }
@@ -193,14 +199,14 @@ impl Tx {
     pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {
         match self.command {
             Command::Send { chain, call, sending } => {
-                let mut body = call.body(chain)?;
+                let mut body = call.body(client, chain).await?;
                 sending.fill(client, chain, &mut body).await?;
                 let sent = sending.post(client, &["v1", "tx", chain.name()], &body).await?;
                 let stands = sending.follow(client, chain, sent).await?;
                 Ok(Done { json: stands.to_string(), shown: sending::line(chain, &stands) })
             }
             Command::Estimate { chain, call, sending } => {
-                let mut body = call.body(chain)?;
+                let mut body = call.body(client, chain).await?;
                 sending.fill(client, chain, &mut body).await?;
                 let ask = client.ask(Method::POST, &["v1", "tx", chain.name(), "estimate"]).body(&body);
                 Ok(Done::one(ask.send().await?, |reply| estimate(chain, reply)))

@@ -89,7 +89,7 @@ impl Invoke {
         if let Some(value) = &self.value {
             body.insert("value".to_owned(), chain.amount(value)?.into());
         }
-        self.terms.fill(&mut body);
+        self.terms.fill(client, chain, &mut body).await?;
         self.sending.fill(client, chain, &mut body).await?;
         Ok(body)
     }

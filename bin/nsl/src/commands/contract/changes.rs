@@ -1,16 +1,17 @@
 //! Updates: what they change, and how they are made.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 use reqwest::Method;
 use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
 
 use super::{Chain, Done, artefact};
 use crate::{
     client::Client,
     commands::sending::{self, Sending},
-    exit::Failure,
+    exit::{Exit, Failure},
     show,
 };
 
@@ -97,14 +98,44 @@ impl Update {
             body.insert("data".to_owned(), data.as_str().into());
         }
         self.sending.fill(client, chain, &mut body).await?;
+        let until = self.sending.until();
         let mut sent = self.sending.post(client, &path("update"), &body).await?;
         let changed = sent["differences"].take();
-        let stands = self.sending.follow(client, chain, sent["transaction"].take()).await?;
+        let mut stands = sent["transaction"].take();
+        if self.sending.waits() {
+            stands = sending::until_decided(client, chain, stands, until).await?;
+            took(client, chain, &hash, &stands, until).await?;
+        }
         let shown = differences(&changed) + &sending::line(chain, &stands);
         let mut json = sending::brief(&stands);
         json["hash"] = hash.into();
         json["differences"] = changed;
         Ok(Done { json: json.to_string(), shown })
+    }
+}
+
+/// A final transaction is no update yet: the server compares what the chain has then with what was sent.
+async fn took(client: &Client, chain: Chain, hash: &str, stands: &Value, until: Instant) -> Result<(), Failure> {
+    const PAUSE: Duration = Duration::from_millis(100);
+    loop {
+        let known: Value = client.ask(Method::GET, &["v1", "contracts", chain.name(), hash]).send().await?.read()?;
+        // Of several updates only the last one is remembered.
+        let update = Some(&known["update"]).filter(|update| update["request"] == stands["id"]);
+        let (exit, detail) = match update.and_then(|update| update["state"].as_str()) {
+            None | Some("updated") => return Ok(()),
+            Some("failed" | "mismatched") => {
+                let unsaid = "the chain has something else than was sent";
+                (Exit::Failed, show::clean(known["update"]["reason"].as_str().unwrap_or(unsaid)))
+            }
+            Some(_) if Instant::now() < until => {
+                sleep(PAUSE).await;
+                continue;
+            }
+            Some(_) => (Exit::Unavailable, "the transaction is final, and the contract not compared yet".to_owned()),
+        };
+        let mut problem = sending::brief(stands);
+        problem["detail"] = detail.as_str().into();
+        return Err(Failure { exit, message: detail, problem: Some(problem) });
     }
 }
 
