@@ -54,7 +54,7 @@ impl<N: Node> Work for Runner<N> {
     }
 
     fn accept(&mut self, waiting: Vec<Id>) {
-        waiting.into_iter().for_each(|id| self.accept(id));
+        self.accept(waiting);
     }
 }
 
@@ -156,7 +156,10 @@ impl Dispatcher {
     async fn hold(&self, key: &LaneKey, wake: &Notify, stop: &CancellationToken) -> Result<()> {
         let view = self.nodes.node(key).await?;
         let first = match &view {
-            View::X(node) => (node.count().await? as i64, node.head().await? as i64),
+            View::X(node) => {
+                let head = node.head().await?;
+                (node.count(head).await? as i64, head as i64)
+            }
             View::N3(node) => (0, node.desk.chain.height().await? as i64),
         };
         let take = |over: Option<Timestamp>| {

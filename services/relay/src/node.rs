@@ -77,8 +77,8 @@ pub struct Signed {
 /// The chain as seen by one account.
 #[async_trait]
 pub trait Node: Send + Sync {
-    /// How many transactions of the account the chain has.
-    async fn count(&self) -> Result<u64>;
+    /// How many transactions of the account the chain has after this block: from a node that has the block, or an error.
+    async fn count(&self, after: u64) -> Result<u64>;
     /// The last block that is final.
     async fn head(&self) -> Result<u64>;
     /// How many blocks, its own among them, a transaction needs to be final; at least one.
@@ -110,8 +110,8 @@ pub trait Node: Send + Sync {
 
 #[async_trait]
 impl<N: Node + ?Sized> Node for Arc<N> {
-    async fn count(&self) -> Result<u64> {
-        (**self).count().await
+    async fn count(&self, after: u64) -> Result<u64> {
+        (**self).count(after).await
     }
 
     async fn head(&self) -> Result<u64> {

@@ -91,10 +91,10 @@ impl<N: Node> Runner<N> {
         let raws = raws(&db, &key).await?;
         let (fence, mut looked) = (held.fence, held.looked as u64);
         if lane.slots.is_empty() {
-            // Nothing is under way, so no block behind has news. The height is asked first: what is counted
-            // afterwards lies before or is looked at.
+            // Nothing is under way, so no block behind has news. What was sent is counted as of the very block from
+            // which on the others are looked at: a node that lags behind would count too little for ever.
             looked = looked.max(node.head().await?);
-            lane.skip_to(node.count().await?);
+            lane.skip_to(node.count(looked).await?);
         }
         let left = last_states(&db, &key).await?;
         let known = left.into_iter().filter_map(|(id, state, reason)| Some((id, (one_of(&state)?, reason)))).collect();
@@ -128,10 +128,10 @@ impl<N: Node> Runner<N> {
         self.lane.slots.is_empty() && self.lane.waiting.is_empty() && self.became.is_empty()
     }
 
-    pub(crate) fn accept(&mut self, id: Id) {
-        if !self.lane.waiting.contains(&id) {
-            self.lane.accept(id);
-        }
+    /// Takes on what is not known yet of these.
+    pub(crate) fn accept(&mut self, waiting: Vec<Id>) {
+        let known: HashSet<Id> = self.lane.waiting.iter().cloned().collect();
+        waiting.into_iter().filter(|id| !known.contains(id)).for_each(|id| self.lane.accept(id));
     }
 
     /// One round: what is taken back, what blocks say, then what waits, then what takes long.

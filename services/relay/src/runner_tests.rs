@@ -55,9 +55,9 @@ impl FakeNode {
 
 #[async_trait]
 impl Node for FakeNode {
-    async fn count(&self) -> Result<u64> {
+    async fn count(&self, after: u64) -> Result<u64> {
         self.fails()?;
-        Ok(self.0.lock().count)
+        Ok(self.0.lock().blocks[..after as usize].iter().map(|block| block.len() as u64).sum())
     }
 
     async fn head(&self) -> Result<u64> {

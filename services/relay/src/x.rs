@@ -85,8 +85,8 @@ impl XNode {
 
 #[async_trait]
 impl Node for XNode {
-    async fn count(&self) -> Result<u64> {
-        self.chain.greatest_nonce(self.signer.address(), x::As::Latest).await
+    async fn count(&self, after: u64) -> Result<u64> {
+        self.chain.nonce_after(self.signer.address(), after).await
     }
 
     async fn head(&self) -> Result<u64> {

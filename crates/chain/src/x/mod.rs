@@ -26,8 +26,8 @@ pub use node::Node;
 use nsl_core::{Error, Result};
 pub use receipt::Found;
 pub use sent::Sent;
-pub use trace::{Failed, Traced};
 use serde_json::json;
+pub use trace::{Failed, Traced};
 pub use tx::{Draft, Read, Signed, read as read_transaction};
 pub use value::address;
 
@@ -141,20 +141,14 @@ impl NeoX {
         Ok(held.into())
     }
 
-    /// What every endpoint that answers says of an account's nonce, the greatest; nodes that have just restarted say
-    /// too little.
-    pub async fn greatest_nonce(&self, account: Address, as_of: As) -> Result<u64> {
-        let all = self
-            .pool
-            .everywhere(|node| async move {
-                let nonce: U64 = node.call("eth_getTransactionCount", json!([account, as_of.tag()])).await?;
-                Ok(nonce.to::<u64>())
-            })
-            .await;
-        match all.into_iter().filter_map(Result::ok).max() {
-            Some(nonce) => Ok(nonce),
-            None => self.nonce(account, as_of).await,
-        }
+    /// The nonce of the next transaction of an account after this block, from a node that has the block.
+    pub async fn nonce_after(&self, account: Address, height: u64) -> Result<u64> {
+        let place = node::quantity(height);
+        let place = &place;
+        let nonce: U64 = self
+            .ask("a nonce", |node| async move { node.call("eth_getTransactionCount", json!([account, place])).await })
+            .await?;
+        Ok(nonce.to())
     }
 
     // Asks the pool; what remains of the trouble is an error about `what`.
