@@ -114,7 +114,6 @@ impl Nodes for Accounts {
         if let Some(known) = self.known.lock().get(lane) {
             return Ok(known.clone());
         }
-        let missing = || Error::new(Code::NotFound, "relay.chain_missing", "the chain is not set up here");
         let view = if lane.chain == Chain::NeoN3.as_str() {
             let desk = self.n3.clone().ok_or_else(missing)?;
             let secret = self.open(lane).await?;
@@ -130,6 +129,10 @@ impl Nodes for Accounts {
         self.known.lock().insert(lane.clone(), view.clone());
         Ok(view)
     }
+}
+
+pub(crate) fn missing() -> Error {
+    Error::new(Code::NotFound, "relay.chain_missing", "the chain is not set up here")
 }
 
 // No person: their erasure must not take money along.

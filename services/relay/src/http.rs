@@ -17,15 +17,20 @@ use utoipa::OpenApi;
 
 /// The public routes of the service, wherever it runs.
 pub fn face(relay: RelayClient) -> Face {
+    static PROBLEMS: LazyLock<Vec<Entry>> = LazyLock::new(|| [problems::PROBLEMS, sponsor::PROBLEMS].concat());
+    let docs = Docs::openapi().merge_from(sponsor::Docs::openapi());
+    Face::new("relay", routes(relay)).docs(docs).problems(&PROBLEMS)
+}
+
+/// The routes by themselves; who calls them is admitted by whoever serves them.
+pub fn routes(relay: RelayClient) -> Router {
     let router = accounts::router()
         .merge(budgets::router())
         .merge(explain::router())
         .merge(sponsor::router())
         .merge(transactions::router())
         .with_state(relay.clone());
-    let router = Router::new().merge(router).merge(events::router(relay));
-    static PROBLEMS: LazyLock<Vec<Entry>> = LazyLock::new(|| [problems::PROBLEMS, sponsor::PROBLEMS].concat());
-    Face::new("relay", router).docs(Docs::openapi().merge_from(sponsor::Docs::openapi())).problems(&PROBLEMS)
+    Router::new().merge(router).merge(events::router(relay))
 }
 
 #[derive(OpenApi)]

@@ -38,7 +38,7 @@ use nsl_sql::Db;
 pub use accounts::Accounts;
 pub use config::Config;
 pub use dispatch::Nodes;
-pub use http::face;
+pub use http::{face, routes};
 pub use runner::Pace;
 pub use store::{LaneKey, MIGRATIONS};
 

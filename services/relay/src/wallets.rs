@@ -74,9 +74,8 @@ fn nep6(wallet: &serde_json::Value, passphrase: &str, address: Option<&str>) -> 
         }
         None => {
             let keyed: Vec<_> = wallet.accounts.iter().filter(|account| account.key.is_some()).collect();
-            match (&keyed[..], wallet.default_account()) {
-                ([only], _) => *only,
-                (_, Some(default)) if default.key.is_some() => default,
+            match (&keyed[..], keyed.iter().find(|account| account.is_default)) {
+                ([only], _) | (_, Some(only)) => *only,
                 _ => return Err(unknown("the wallet has several accounts with keys, or none: name one by address")),
             }
         }

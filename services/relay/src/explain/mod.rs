@@ -1,5 +1,6 @@
 //! Why a request is where it is, in words and down to the instruction where a node tells.
 
+mod n3;
 mod x;
 
 use nsl_api::{
@@ -19,9 +20,16 @@ impl Accounts {
             fault: None,
             steps: None,
         };
-        match (asked.chain, &self.x) {
-            (Chain::NeoX, Some(chain)) => explanation.fault = x::fault(chain, &kept, asked.abi.as_ref()).await?,
-            _ => {}
+        match asked.chain {
+            Chain::NeoX => {
+                let chain = self.x.as_ref().ok_or_else(crate::accounts::missing)?;
+                explanation.fault = x::fault(chain, &kept, asked.abi.as_ref()).await?;
+            }
+            Chain::NeoN3 => {
+                let desk = self.n3.as_ref().ok_or_else(crate::accounts::missing)?;
+                let told = n3::tell(&desk.chain, &kept).await?;
+                (explanation.fault, explanation.steps) = (told.fault, told.steps);
+            }
         }
         Ok(explanation)
     }

@@ -9,14 +9,14 @@ use super::{
     as_shown,
     ask::Ask,
     look::ALONE,
-    prepare::{Asked, Loaded, Prepared},
+    prepare::{Asked, Loaded, Prepared, TOO_LATE},
     runner::{News, Runner},
 };
 use crate::{
     node::Refusal,
     nonces::Id,
     runner::told,
-    store::{Became, Cost, NewParcelTry, wanted},
+    store::{Became, Cost, NewParcelTry, Revoked, waiting, wanted},
 };
 
 /// Requests that are looked at in one round.
@@ -29,6 +29,8 @@ impl Runner {
         if room == 0 || self.lane.waiting.is_empty() {
             return Ok(());
         }
+        // What came meanwhile may share with what is there.
+        self.accept(waiting(&self.db, &self.key).await?);
         let (groups, mut failed) = self.groups(room).await?;
         let bench = self.bench().await?;
         let mut preparing: Vec<BoxFuture<'_, Result<Prepared>>> = Vec::with_capacity(groups.len());
@@ -56,7 +58,7 @@ impl Runner {
         let mut became = Vec::new();
         lane.waiting.retain(|id| match self.revoked.get(id) {
             Some(revoked) => {
-                let end = crate::store::Revoked::end_of(revoked.why());
+                let end = Revoked::end_of(revoked.why());
                 became.push(told(id.clone(), end, Some(revoked.why().to_owned())));
                 false
             }
@@ -79,6 +81,10 @@ impl Runner {
                 self.lane.waiting.retain(|other| *other != id);
                 continue;
             };
+            if wanted.is_cancelled {
+                self.revoked.insert(id, Revoked::Cancelled);
+                continue;
+            }
             let ask = match Ask::read(&wanted.intent) {
                 Ok(ask) => ask,
                 Err(error) => {
@@ -131,7 +137,8 @@ impl Runner {
 }
 
 fn undone(id: Id, refusal: Refusal) -> Became {
-    let mut became = told(id, "failed", Some(refusal.reason));
+    let state = if refusal.reason == TOO_LATE { "expired" } else { "failed" };
+    let mut became = told(id, state, Some(refusal.reason));
     became.trouble = refusal.trouble;
     became
 }

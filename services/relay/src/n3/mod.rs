@@ -6,7 +6,7 @@
 //!   scope with which it does the same as in the widest, unless its owner asks for another.
 //! - What the chain made of it is read from whole blocks ([`crate::validity`]).
 
-mod ask;
+pub(crate) mod ask;
 mod assemble;
 mod desk;
 mod estimate;

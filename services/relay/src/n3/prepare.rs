@@ -30,6 +30,8 @@ use crate::{
 
 /// Requests that are tried out at the same time within one that is shared.
 const TOGETHER: usize = 8;
+/// Why a transaction that came signed is given up: nobody here can make another.
+pub(super) const TOO_LATE: &str = "its last block passed before one had it";
 
 /// What preparing needs to know of its lane.
 pub(super) struct Bench {
@@ -160,7 +162,7 @@ impl Bench {
         if let What::Signed(transaction) = &ask.what {
             let made = Made::of(transaction, false);
             if made.one.valid_until <= self.looked {
-                return Ok(Err("its last block passed before it was sent".to_owned().into()));
+                return Ok(Err(TOO_LATE.to_owned().into()));
             }
             return Ok(Ok(Load::Loaded(made)));
         }

@@ -25,8 +25,8 @@ use crate::{
     validity::Parcel,
 };
 
-/// How many blocks before its end a parcel gets a further try.
-const NEAR: std::ops::RangeInclusive<u32> = 2..=12;
+/// So long before its end a parcel gets a further try: two blocks at least, and half of its time at most.
+const NEAR_MS: u64 = 3_000;
 
 const AGAIN: &str = "again, in the place of what was signed before";
 
@@ -37,6 +37,12 @@ impl Runner {
         let again: Vec<u64> = self.lane.parcels.keys().filter(|number| is_late(number)).copied().collect();
         self.send(&again).await?;
         let numbers: Vec<u64> = self.lane.parcels.keys().copied().collect();
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let rules = self.node.desk.rules().await?;
+        let near = u32::try_from(NEAR_MS.div_ceil(rules.ms_per_block)).unwrap_or(u32::MAX);
+        let near = near.min(self.pace.valid_blocks / 2).max(2);
         for number in numbers {
             let Some(parcel) = self.lane.parcels.get(&number) else { continue };
             if parcel.tries.is_void() {
@@ -45,15 +51,14 @@ impl Runner {
             let is_cancelled = |id: &Id| self.revoked.get(id) == Some(&Revoked::Cancelled);
             if parcel.requests.iter().any(is_cancelled) {
                 self.keep_out(number).await?;
-            } else if self.wants_another(number, parcel) {
+            } else if self.wants_another(number, parcel, near) {
                 self.another(number).await?;
             }
         }
         Ok(())
     }
 
-    fn wants_another(&self, number: u64, parcel: &Parcel) -> bool {
-        let near = (self.pace.valid_blocks / 20).clamp(*NEAR.start(), *NEAR.end());
+    fn wants_another(&self, number: u64, parcel: &Parcel, near: u32) -> bool {
         let is_thought_of = self.thought.get(&number) == Some(&self.looked);
         let near = if self.too_cheap.contains(&number) { u32::MAX } else { near };
         !is_thought_of && !self.doomed.contains_key(&number) && parcel.tries.wants_another(self.looked, near)

@@ -1,7 +1,10 @@
 //! Hands transactions on, and reads what nodes say to them.
 
+use std::time::Duration;
+
 use nsl_chain::Chain;
 use nsl_core::{Error, Result};
+use tokio::time::timeout;
 
 use super::{
     as_shown,
@@ -15,6 +18,7 @@ use crate::{
 
 /// Transactions that go in one request.
 const TOGETHER: usize = 50;
+const LONGEST: Duration = Duration::from_secs(2);
 /// A parcel that offered too little so often will never offer enough.
 const MOST_RAISES: usize = 3;
 
@@ -54,13 +58,17 @@ impl Runner {
             };
             let latest: Vec<(u64, Hash, &[u8])> = numbers.iter().filter_map(latest).collect();
             let raws: Vec<&[u8]> = latest.iter().map(|(_, _, raw)| *raw).collect();
-            let verdicts = self.node.desk.chain.send_all(&raws).await;
+            // Whatever is not heard of in time is sent again later; the lane has other things to do.
+            let verdicts = match timeout(LONGEST, self.node.desk.chain.send_all(&raws)).await {
+                Ok(verdicts) => verdicts.into_iter().map(verdict).collect(),
+                Err(_) => vec![Verdict::Unknown; raws.len()],
+            };
             let sent: Vec<(u64, Hash)> = latest.iter().map(|(number, hash, _)| (*number, *hash)).collect();
             let now = self.clock.now();
             let mut refused = Vec::new();
             for ((number, hash), said) in sent.into_iter().zip(verdicts) {
                 self.sent.insert(number, now);
-                self.heard(number, hash, verdict(said), &mut refused);
+                self.heard(number, hash, said, &mut refused);
             }
             self.refuse(refused).await?;
         }

@@ -20,6 +20,7 @@ pub(crate) struct Wanted {
     pub(crate) max_fee: Option<u128>,
     /// When it is given up, where no block has it by then.
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) is_cancelled: bool,
     /// What the chain took already, for transactions that came to nothing.
     pub(crate) paid: u128,
     /// The reason of the state in which it is.
@@ -129,7 +130,7 @@ pub(crate) async fn wanted(db: &Db, tenant: &TenantId, ids: &[Id]) -> Result<Has
     macro_rules! text {
         ($among:literal) => {
             concat!(
-                "SELECT id, intent, max_fee, expires_at, fee, reason FROM relay_requests
+                "SELECT id, intent, max_fee, expires_at, cancelled_at, fee, reason FROM relay_requests
                  WHERE tenant_id = $1 AND settled_at IS NULL AND id IN (",
                 $among,
                 ")"
@@ -157,7 +158,8 @@ fn read(mut row: Row) -> Result<Wanted> {
         intent: Arc::new(intent),
         max_fee: max_fee.map(|fee| fee.parse().map_err(Error::internal)).transpose()?,
         expires_at: row.take(3)?,
-        paid: row.take::<Option<String>>(4)?.map_or(Ok(0), |fee| fee.parse().map_err(Error::internal))?,
-        reason: row.take(5)?,
+        is_cancelled: row.take::<Option<Timestamp>>(4)?.is_some(),
+        paid: row.take::<Option<String>>(5)?.map_or(Ok(0), |fee| fee.parse().map_err(Error::internal))?,
+        reason: row.take(6)?,
     })
 }

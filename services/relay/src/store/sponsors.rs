@@ -2,7 +2,7 @@
 //!
 //! Whoever reserves holds the sponsor's row until the commit, so that two processes can't spend the same money.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use nsl_api::sponsor::{Prepared, SponsorPolicy};
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
@@ -21,6 +21,10 @@ pub(crate) fn unknown() -> Error {
 
 pub(super) fn day(at: Timestamp) -> i64 {
     at.0.div_euclid(DAY)
+}
+
+fn until_tomorrow(now: Timestamp) -> Duration {
+    Timestamp((day(now) + 1) * DAY).since(now)
 }
 
 /// Says what an account pays for, with its evidence.
@@ -195,7 +199,8 @@ impl Reserve {
             *sum = row.take(1)?;
         }
         if let Err(refused) = policy.affords(self.amount, spent) {
-            return Ok(Err(refused));
+            let spent = refused.code == Code::Exhausted;
+            return Ok(Err(if spent { refused.retry_after(until_tomorrow(self.now)) } else { refused }));
         }
         let mut sums = Sums::new();
         count(&mut sums, &self.account, day, &self.payee, spent.more);

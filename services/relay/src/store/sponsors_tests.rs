@@ -1,6 +1,6 @@
 //! Budgets on both SQL engines: set aside, spent exactly, given back, and never spent twice.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use nsl_api::sponsor::SponsoredContract;
 use nsl_core::{Clock, Cx, ManualClock};

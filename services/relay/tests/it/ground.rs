@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use nsl_api::{
     Chain as Name, Revealed,
-    relay::{AddAccount, Call, FindTransaction, ListAccounts, Relay, State, Submit, Transaction},
+    relay::{AddAccount, AskPassed, Call, Cancel, FindTransaction, Passed, Relay, State, Submit, Transaction},
 };
 use nsl_chain::{
     XConfig,
@@ -30,30 +30,20 @@ pub(crate) struct Ground {
     key: ChainKey,
     dir: Arc<tempfile::TempDir>,
     database: Option<Arc<Database>>,
+    config: Config,
 }
 
-fn config() -> Config {
-    Config { resend_ms: 500, raise_ms: 3_000, ..Config::default() }
+/// One running relay.
+pub(crate) struct Process {
+    pub(crate) relay: Arc<dyn Relay>,
+    pub(crate) db: Db,
+    tasks: Tasks,
+    key: ChainKey,
 }
 
-impl Ground {
-    pub(crate) async fn fresh(database: Option<Database>, block_time: Option<u64>) -> Self {
-        let dir = Arc::new(tempfile::tempdir().unwrap());
-        let x = X::start(&dir.path().join("x"), XOptions { block_time, ..XOptions::default() }).await.unwrap();
-        let config = XConfig::of(x.chain_id, &[&x.rpc]);
-        let chain = Arc::new(NeoX::open(config).unwrap());
-        let cx = Cx::system(TenantId::fresh(), Duration::from_secs(60));
-        Self::open(x, chain, cx, dir, database.map(Arc::new)).await
-    }
-
-    async fn open(
-        x: X,
-        chain: Arc<NeoX>,
-        cx: Cx,
-        dir: Arc<tempfile::TempDir>,
-        database: Option<Arc<Database>>,
-    ) -> Self {
-        let sql = database.as_ref().map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
+impl Process {
+    async fn start(chain: &Arc<NeoX>, dir: &tempfile::TempDir, database: Option<&Database>, config: Config) -> Self {
+        let sql = database.map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
         let clock = Arc::new(SystemClock);
         let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_relay::MIGRATIONS];
         sql.migrate(dir.path(), &*clock, &all).await.unwrap();
@@ -65,17 +55,70 @@ impl Ground {
         let keyring = Keyring::new(db.clone(), root, clock.clone());
         let process = ProcessId::fresh();
         let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
-        let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), Some(Arc::clone(&chain)), None);
+        let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), Some(Arc::clone(chain)), None);
         let tasks = Tasks::new();
         let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process };
-        let relay = nsl_relay::build(self::config(), parts, &tasks);
-        if relay.list_accounts(&cx, ListAccounts { chain: Name::NeoX }).await.unwrap().items.is_empty() {
-            let key = Some(Revealed(x.accounts[0].key.clone()));
-            let add = AddAccount { chain: Name::NeoX, label: "first".into(), key };
-            let added = relay.add_account(&cx, add).await.unwrap();
-            assert_eq!(added.address.to_lowercase(), x.accounts[0].address.to_lowercase());
+        let relay = nsl_relay::build(config, parts, &tasks);
+        Self { relay, db, tasks, key }
+    }
+
+    pub(crate) async fn end(self) {
+        self.tasks.drain(Duration::from_secs(10)).await;
+        self.db.drain().await;
+    }
+}
+
+/// How a ground differs from the usual.
+pub(crate) struct Terms {
+    pub(crate) block_time: Option<u64>,
+    pub(crate) finality: u32,
+    pub(crate) config: Config,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { block_time: None, finality: 1, config: Config { resend_ms: 500, raise_ms: 3_000, ..Config::default() } }
+    }
+}
+
+impl Ground {
+    pub(crate) async fn fresh(database: Option<Database>, block_time: Option<u64>) -> Self {
+        Self::on(database, Terms { block_time, ..Terms::default() }).await
+    }
+
+    pub(crate) async fn on(database: Option<Database>, terms: Terms) -> Self {
+        let dir = Arc::new(tempfile::tempdir().unwrap());
+        let options = XOptions { block_time: terms.block_time, ..XOptions::default() };
+        let x = X::start(&dir.path().join("x"), options).await.unwrap();
+        let config = XConfig { finality_blocks: terms.finality, ..XConfig::of(x.chain_id, &[&x.rpc]) };
+        let chain = Arc::new(NeoX::open(config).unwrap());
+        let cx = Cx::system(TenantId::fresh(), Duration::from_secs(600));
+        Self::open(x, chain, cx, dir, database.map(Arc::new), terms.config).await
+    }
+
+    async fn open(
+        x: X,
+        chain: Arc<NeoX>,
+        cx: Cx,
+        dir: Arc<tempfile::TempDir>,
+        database: Option<Arc<Database>>,
+        config: Config,
+    ) -> Self {
+        let Process { relay, db, tasks, key } = Process::start(&chain, &dir, database.as_deref(), config.clone()).await;
+        for (number, label) in ["first", "second"].into_iter().enumerate() {
+            let key = Some(Revealed(x.accounts[number].key.clone()));
+            let add = AddAccount { chain: Name::NeoX, label: label.into(), key };
+            match relay.add_account(&cx, add).await {
+                Ok(added) => assert_eq!(added.address.to_lowercase(), x.accounts[number].address.to_lowercase()),
+                Err(error) => assert_eq!(error.slug, "relay.account_taken"),
+            }
         }
-        Self { x, chain, relay, cx, db, tasks, key, dir, database }
+        Self { x, chain, relay, cx, db, tasks, key, dir, database, config }
+    }
+
+    /// Another process on the same database.
+    pub(crate) async fn another(&self) -> Process {
+        Process::start(&self.chain, &self.dir, self.database.as_deref(), self.config.clone()).await
     }
 
     /// Ends the relay where it stands, and starts another on what it left.
@@ -83,11 +126,57 @@ impl Ground {
         self.tasks.drain(Duration::from_secs(10)).await;
         self.db.drain().await;
         drop(self.relay);
-        Self::open(self.x, self.chain, self.cx, self.dir, self.database).await
+        Self::open(self.x, self.chain, self.cx, self.dir, self.database, self.config).await
     }
 
     pub(crate) fn account(&self) -> String {
         self.x.accounts[0].address.clone()
+    }
+
+    /// Ends the relay without letting it finish anything, and starts another on what it left.
+    pub(crate) async fn kill(self) -> Self {
+        self.tasks.drain(Duration::ZERO).await;
+        drop(self.relay);
+        Self::open(self.x, self.chain, self.cx, self.dir, self.database, self.config).await
+    }
+
+    pub(crate) async fn send(&self, submit: Submit) -> Result<Transaction> {
+        self.relay.submit(&self.cx, submit).await
+    }
+
+    /// A transfer of the account with this number.
+    pub(crate) fn transfer(&self, from: usize, to: Address, wei: u64) -> Submit {
+        let call = Call { to: Some(format!("{to:#x}")), value: Some(wei.to_string()), ..Call::default() };
+        let account = self.x.accounts[from].address.clone();
+        Submit { chain: Name::NeoX, account, call, max_fee: None, valid_for_ms: None }
+    }
+
+    pub(crate) async fn cancel(&self, id: &str) -> Result<Transaction> {
+        self.relay.cancel(&self.cx, Cancel { chain: Name::NeoX, id: id.into() }).await
+    }
+
+    pub(crate) async fn passed(&self, id: &str) -> Vec<Passed> {
+        let asked = AskPassed { chain: Name::NeoX, id: id.into(), after: 0 };
+        self.relay.passed(&self.cx, asked).await.unwrap().items
+    }
+
+    pub(crate) async fn states(&self, id: &str) -> Vec<State> {
+        self.passed(id).await.into_iter().map(|passed| passed.state).collect()
+    }
+
+    /// Waits until a request is in this state.
+    pub(crate) async fn until(&self, id: &str, state: State) -> Transaction {
+        let wait = async {
+            loop {
+                let now = self.find(id).await;
+                if now.state == state {
+                    return now;
+                }
+                assert!(!is_end(now.state), "{now:?}");
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it gets there in time")
     }
 
     pub(crate) async fn submit(&self, once: &str, to: Address, wei: u64, data: &str) -> Result<Transaction> {
@@ -110,7 +199,7 @@ impl Ground {
             for id in ids {
                 loop {
                     let now = self.find(id).await;
-                    if matches!(now.state, State::Final | State::Failed) {
+                    if is_end(now.state) {
                         done.push(now);
                         break;
                     }
@@ -128,7 +217,11 @@ impl Ground {
 
     /// Asks the node something that only a development node answers.
     pub(crate) async fn order(&self, method: &str) {
-        let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": [] });
+        self.order_with(method, serde_json::json!([])).await;
+    }
+
+    pub(crate) async fn order_with(&self, method: &str, params: serde_json::Value) {
+        let body = serde_json::json!({ "jsonrpc": "2.0", "id": 1, "method": method, "params": params });
         let answer: serde_json::Value =
             reqwest::Client::new().post(&self.x.rpc).json(&body).send().await.unwrap().json().await.unwrap();
         assert!(answer.get("error").is_none(), "{answer}");
@@ -144,6 +237,10 @@ impl Ground {
         self.db.drain().await;
         self.x.stop().await.unwrap();
     }
+}
+
+pub(crate) fn is_end(state: State) -> bool {
+    matches!(state, State::Final | State::Failed | State::Replaced | State::Expired)
 }
 
 pub(crate) fn key_of(x: &X, number: usize) -> Key {

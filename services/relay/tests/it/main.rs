@@ -3,7 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "where a test can't go on it should say so")]
 
 mod anvil;
+mod budgets;
+mod events;
+mod explain;
 mod ground;
 mod n3_ground;
 mod neo_go;
 mod proxy;
+mod sponsor;
+mod sponsor_ground;
+mod states;

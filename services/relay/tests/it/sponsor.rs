@@ -307,7 +307,7 @@ async fn what_no_block_takes_in_time_expires() {
     let kept = ground.complete(&short.id, signature(&user, &short)).await.unwrap();
     assert_eq!(ground.spent().await, fees(&short));
     let done = ground.settled(&kept.id).await;
-    assert_eq!((done.state, done.height, done.fee), (State::Expired, None, None));
+    assert_eq!((done.state, done.height, done.fee.as_deref()), (State::Expired, None, None), "{done:?}");
     assert!(ground.chain.height().await.unwrap() >= short.valid_until_block.into(), "not before its last block");
     assert_eq!((ground.tokens(to).await, ground.spent().await), (0, 0));
     assert_eq!(ground.complete(&short.id, signature(&user, &short)).await.unwrap_err(), "sponsored.used");
