@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use nsl_api::{
-    Chain, Page,
+    Page,
     contracts::{AskEvents, Event},
 };
 use nsl_chain::{self as chain, Filter, Position};
 use nsl_core::{Cx, Error, Result};
 use tokio::time::Instant;
 
-use crate::{place::Place, run::told, service::Service, store::by_hash, x::Faces};
+use crate::{place::Place, run::told, service::Service, x::Faces};
 
 const LONGEST_PAGE: u32 = 100;
 /// How many blocks are read at once, where they are read one by one.
@@ -44,7 +44,7 @@ impl Service {
             Some(after) => after.height,
             None => match ask.from {
                 Some(from) => from,
-                None => self.since(cx, ask.chain, place).await?.unwrap_or(last.saturating_sub(BACK)),
+                None => self.since(cx, place).await?.unwrap_or(last.saturating_sub(BACK)),
             },
         };
         let filter = Filter { contracts: vec![place.kept()], names };
@@ -71,8 +71,8 @@ impl Service {
         Ok(Page { items, next: None })
     }
 
-    async fn since(&self, cx: &Cx, chain: Chain, place: Place) -> Result<Option<u64>> {
-        let known = by_hash(&self.db, &cx.tenant, chain.as_str(), &place.kept()).await?;
+    async fn since(&self, cx: &Cx, place: Place) -> Result<Option<u64>> {
+        let known = self.recorded(cx, place).await?;
         Ok(known.and_then(|known| known.height).and_then(|height| u64::try_from(height).ok()))
     }
 }

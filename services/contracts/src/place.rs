@@ -25,6 +25,13 @@ impl Place {
         }
     }
 
+    pub(crate) fn chain(&self) -> Chain {
+        match self {
+            Self::N3(_) => Chain::NeoN3,
+            Self::X(_) => Chain::NeoX,
+        }
+    }
+
     /// As it is kept.
     pub(crate) fn kept(&self) -> String {
         match self {

@@ -34,16 +34,30 @@ impl Service {
         let next = (known.len() == limit as usize).then(|| known.last().map(|last| last.id.clone())).flatten();
         let mut items = Vec::with_capacity(known.len());
         for one in &known {
-            items.push(recorded(wanted.chain, one)?);
+            items.push(noted(wanted.chain, one)?);
         }
         Ok(Page { items, next })
     }
 
     pub(crate) async fn look_at(&self, cx: &Cx, wanted: FindContract) -> Result<Contract> {
         let place = Place::read(wanted.chain, &wanted.hash)?;
-        let known =
-            self.settled(cx, by_hash(&self.db, &cx.tenant, wanted.chain.as_str(), &place.kept()).await?).await?;
-        self.whole(cx, wanted.chain, known, Some(place)).await
+        let update = self.last_update(cx, wanted.chain, &place.kept()).await?;
+        let known = self.recorded(cx, place).await?;
+        self.whole(cx, wanted.chain, known, Some(place), update).await
+    }
+
+    /// What the tenant recorded of a contract, with what is known by now of those that are on their way.
+    pub(crate) async fn recorded(&self, cx: &Cx, place: Place) -> Result<Option<Known>> {
+        let (chain, kept) = (place.chain().as_str(), place.kept());
+        let known = by_hash(&self.db, &cx.tenant, chain, &kept).await?;
+        if known.is_some() || place.chain() == Chain::NeoN3 {
+            return self.settled(cx, known).await;
+        }
+        // It may be one of those whose place is not known before the chain has it.
+        if self.settler.tenant(&cx.tenant).await? == 0 {
+            return Ok(None);
+        }
+        by_hash(&self.db, &cx.tenant, chain, &kept).await
     }
 
     pub(crate) async fn look_at_deployment(&self, cx: &Cx, wanted: FindDeployment) -> Result<Contract> {
@@ -51,7 +65,11 @@ impl Service {
         let known = self.settled(cx, Some(known.ok_or_else(not_found)?)).await?;
         let hash = known.as_ref().and_then(|known| known.hash.as_ref());
         let place = hash.map(|hash| Place::read(wanted.chain, hash)).transpose()?;
-        self.whole(cx, wanted.chain, known, place).await
+        let update = match place {
+            Some(place) => self.last_update(cx, wanted.chain, &place.kept()).await?,
+            None => None,
+        };
+        self.whole(cx, wanted.chain, known, place, update).await
     }
 
     // Who asks for one that is on its way is told what is known now.
@@ -73,9 +91,16 @@ impl Service {
         }
     }
 
-    async fn whole(&self, cx: &Cx, chain: Chain, known: Option<Known>, place: Option<Place>) -> Result<Contract> {
+    async fn whole(
+        &self,
+        cx: &Cx,
+        chain: Chain,
+        known: Option<Known>,
+        place: Option<Place>,
+        update: Option<LastUpdate>,
+    ) -> Result<Contract> {
         let mut contract = match &known {
-            Some(known) => recorded(chain, known)?,
+            Some(known) => noted(chain, known)?,
             None => foreign(chain, place),
         };
         if let Some(known) = known.as_ref().filter(|known| known.state == "deploying" && chain == Chain::NeoX) {
@@ -117,9 +142,7 @@ impl Service {
         if known.is_none() && contract.live.is_none() {
             return Err(not_found());
         }
-        if let Some(place) = place {
-            contract.update = self.last_update(cx, chain, &place.kept()).await?;
-        }
+        contract.update = update;
         Ok(contract)
     }
 
@@ -194,7 +217,7 @@ impl Service {
 }
 
 /// What is recorded.
-fn recorded(chain: Chain, known: &Known) -> Result<Contract> {
+fn noted(chain: Chain, known: &Known) -> Result<Contract> {
     let hash = known.hash.as_ref().or(known.predicted.as_ref());
     Ok(Contract {
         chain,

@@ -1,7 +1,6 @@
 //! Calls: asked, tried out, and handed to the relay.
 
 use nsl_api::{
-    Chain,
     contracts::{Answer, Ask, Invoke, Told, Trial},
     relay::Submit,
 };
@@ -17,7 +16,6 @@ use crate::{
     n3,
     place::{Place, n3_account, not_found, x_account},
     service::Service,
-    store::by_hash,
     x::{self, Faces},
 };
 
@@ -131,7 +129,7 @@ impl Service {
     }
 
     async fn add_face(&self, cx: &Cx, address: Address, faces: &mut Faces) -> Result<()> {
-        let known = by_hash(&self.db, &cx.tenant, Chain::NeoX.as_str(), &format!("{address:#x}")).await?;
+        let known = self.recorded(cx, Place::X(address)).await?;
         known.filter(|known| known.hash.is_some()).map_or(Ok(()), |known| faces.add(&known.abi))
     }
 

@@ -19,7 +19,7 @@ use crate::{
     Pace,
     place::shown,
     service::Chains,
-    store::{KeptUpdate, Known, SettleDeployment, SettleUpdate, open_deployments, open_updates},
+    store::{KeptUpdate, Known, SettleDeployment, SettleUpdate, open_deployments, open_of, open_updates},
     x::{Upgrade, behind},
 };
 
@@ -95,6 +95,15 @@ impl Settler {
                 open += usize::from(!self.heed(self.update(kept).await, &kept.request));
             }
         }
+    }
+
+    /// Looks at the deployments of one tenant that are on their way, and says how many are decided now.
+    pub(crate) async fn tenant(&self, tenant: &TenantId) -> Result<usize> {
+        let mut decided = 0;
+        for known in &open_of(&self.db, tenant).await? {
+            decided += usize::from(self.heed(self.deployment(known).await, &known.id));
+        }
+        Ok(decided)
     }
 
     // One that can't be looked at holds up no other.
@@ -286,4 +295,47 @@ async fn updated_x(chain: &NeoX, kept: &KeptUpdate, executed: &Executed) -> Resu
 
 fn mismatch(hash: Option<String>, reason: &str) -> Outcome {
     Outcome { state: "mismatched", hash, reason: Some(reason.to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use neo::stack::StackItem;
+    use nsl_chain::{BlockRef, ChainKind, Event, Position};
+
+    use super::*;
+
+    #[test]
+    fn only_the_manager_of_contracts_is_believed() {
+        let hash = Hash160::from_le([7; 20]);
+        let block = BlockRef { height: 5, hash: String::new() };
+        let event = |contract: Hash160, name: &str, item: StackItem| Event {
+            chain: ChainKind::NeoN3,
+            block: block.clone(),
+            at: Position { height: 5, tx: 1, index: 0 },
+            tx: None,
+            contract: contract.to_string(),
+            body: Body::Notification { name: name.to_owned(), state: Some(vec![item]) },
+        };
+        let bytes = || StackItem::ByteString(hash.as_le().to_vec());
+        let mut executed = Executed {
+            id: "11".repeat(32).parse().unwrap(),
+            block: block.clone(),
+            index: 0,
+            fault: None,
+            fee: 0,
+            gas: 0,
+            events: vec![
+                event(hash, "Deploy", bytes()),
+                event(native::CONTRACT_MANAGEMENT, "Update", bytes()),
+                event(native::CONTRACT_MANAGEMENT, "Deploy", StackItem::Null),
+            ],
+            contract: None,
+            output: None,
+            is_final: true,
+        };
+        assert_eq!(managed(&executed, "Deploy"), []);
+        assert_eq!(managed(&executed, "Update"), [hash]);
+        executed.events.push(event(native::CONTRACT_MANAGEMENT, "Deploy", bytes()));
+        assert_eq!(managed(&executed, "Deploy"), [hash]);
+    }
 }

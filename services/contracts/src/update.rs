@@ -1,7 +1,6 @@
 //! Updates: compared, handed to the relay, recorded.
 
 use nsl_api::{
-    Chain,
     contracts::{self, Artefact, Compare, Difference, Differences, Side, Update, Updating, Weight},
     relay::{Call, Submit},
 };
@@ -16,7 +15,7 @@ use crate::{
     n3,
     place::{Place, not_found, x_account},
     service::{Service, onward},
-    store::{AddUpdate, KeptUpdate, by_hash},
+    store::{AddUpdate, KeptUpdate},
     x,
 };
 
@@ -137,7 +136,7 @@ impl Service {
         let differences = self.x_differences(cx, proxy, behind, abi.as_ref(), (before, after)).await?;
         let upgrade = upgrade(chain, account, proxy, wanted, data.as_deref()).await?;
         Ok(Prepared {
-            call: x::wire(Some(proxy), &upgrade.data, None),
+            call: x::wire(Some(upgrade.to), &upgrade.data, None),
             differences,
             checksum: None,
             implementation: Some(format!("{wanted:#x}")),
@@ -146,7 +145,7 @@ impl Service {
     }
 
     async fn recorded_abi(&self, cx: &Cx, address: Address) -> Result<Option<Value>> {
-        let known = by_hash(&self.db, &cx.tenant, Chain::NeoX.as_str(), &format!("{address:#x}")).await?;
+        let known = self.recorded(cx, Place::X(address)).await?;
         Ok(known.filter(|known| known.hash.is_some()).map(|known| known.abi))
     }
 
@@ -200,9 +199,9 @@ async fn upgrade(
     data: Option<&[u8]>,
 ) -> Result<x::Upgrade> {
     let mut reasons = Vec::new();
-    for upgrade in x::upgrades(wanted, data)? {
+    for upgrade in x::upgrades(proxy, x::admin(chain, proxy).await?, wanted, data)? {
         let data = upgrade.data.clone();
-        let call = evm::Call { from: Some(account), to: Some(proxy), data, ..evm::Call::default() };
+        let call = evm::Call { from: Some(account), to: Some(upgrade.to), data, ..evm::Call::default() };
         let trial = chain.simulate(&ChainCall::X(call)).await?;
         match trial.output {
             // A node that can't tell events leaves it to the chain.

@@ -24,7 +24,7 @@ CREATE TABLE contracts_known (
 CREATE UNIQUE INDEX idx_contracts_known_hash ON contracts_known (tenant_id, chain, hash) WHERE hash IS NOT NULL;
 CREATE INDEX idx_contracts_known_predicted ON contracts_known (tenant_id, chain, predicted) WHERE predicted IS NOT NULL;
 CREATE UNIQUE INDEX idx_contracts_known_request ON contracts_known (tenant_id, request_id) WHERE request_id IS NOT NULL;
-CREATE INDEX idx_contracts_known_open ON contracts_known (id) WHERE state = 'deploying';
+CREATE INDEX idx_contracts_known_open ON contracts_known (id, tenant_id) WHERE state = 'deploying';
 
 -- Updates that were sent from here. `checksum` is what the code shall have then on Neo N3; `implementation` is what
 -- shall stand behind the proxy on Neo X.

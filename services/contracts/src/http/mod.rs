@@ -60,3 +60,20 @@ pub fn face(contracts: ContractsClient) -> Face {
     tags((name = "contracts", description = "Contracts: deployed, compared, updated, called and listened to, by their manifest or ABI."))
 )]
 struct Docs;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_route_is_documented() {
+        let docs = serde_json::to_value(Docs::openapi()).unwrap();
+        let methods = docs["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().keys());
+        assert_eq!(methods.count(), 12);
+        for path in docs["paths"].as_object().unwrap().values() {
+            for operation in path.as_object().unwrap().values() {
+                assert!(operation["operationId"].is_string() && operation["summary"].is_string(), "{operation}");
+            }
+        }
+    }
+}

@@ -189,6 +189,12 @@ static LIST: &str = concat!(
 static OPEN: &str =
     concat!("SELECT ", columns!(), " FROM contracts_known WHERE state = 'deploying' AND id > $1 ORDER BY id LIMIT $2");
 
+static OPEN_OF: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM contracts_known WHERE tenant_id = $1 AND state = 'deploying' ORDER BY id DESC LIMIT $2"
+);
+
 /// The contract that stands there or, while none does, the last one that was to.
 pub(crate) async fn by_hash(db: &Db, tenant: &TenantId, chain: &str, hash: &str) -> Result<Option<Known>> {
     one(db.query(Scope::Tenant(tenant), BY_HASH, args![tenant, chain, hash]).await?)
@@ -206,6 +212,12 @@ pub(crate) async fn list(db: &Db, tenant: &TenantId, chain: &str, before: &str, 
 /// Deployments of all tenants that are on their way, after the one named.
 pub(crate) async fn open_deployments(db: &Db, after: &str) -> Result<Vec<Known>> {
     db.query(Scope::Platform, OPEN, args![after, ROUND]).await?.into_iter().map(read).collect()
+}
+
+/// Deployments of a tenant that are on their way, the newest first.
+pub(crate) async fn open_of(db: &Db, tenant: &TenantId) -> Result<Vec<Known>> {
+    let rows = db.query(Scope::Tenant(tenant), OPEN_OF, args![tenant, ROUND]).await?;
+    rows.into_iter().map(read).collect()
 }
 
 fn one(rows: Vec<Row>) -> Result<Option<Known>> {

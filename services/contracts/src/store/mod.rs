@@ -5,7 +5,9 @@ mod updates;
 
 use nsl_sql::{Migrations, Step as Migration};
 
-pub(crate) use known::{AddDeployment, Describe, Known, SettleDeployment, by_hash, by_request, list, open_deployments};
+pub(crate) use known::{
+    AddDeployment, Describe, Known, SettleDeployment, by_hash, by_request, list, open_deployments, open_of,
+};
 pub(crate) use updates::{AddUpdate, KeptUpdate, SettleUpdate, last_update, open_updates};
 
 pub static MIGRATIONS: Migrations = Migrations {

@@ -8,7 +8,7 @@ mod proxy;
 pub(crate) use code::{abi, code, deployment, wei};
 pub(crate) use difference::differences;
 pub(crate) use face::Faces;
-pub(crate) use proxy::{Upgrade, behind, upgrades};
+pub(crate) use proxy::{Upgrade, admin, behind, upgrades};
 
 use nsl_api::{contracts::Told, relay::Call};
 use nsl_chain::Bytes;

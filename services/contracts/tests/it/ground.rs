@@ -6,7 +6,7 @@ use nsl_api::{
     Chain, Revealed,
     contracts::{
         Answer, Ask, AskEvents, Contract, ContractsClient, Event, FindContract, FindDeployment, Invoke, ListContracts,
-        Standing,
+        Standing, UpdateState,
     },
     relay::{AddAccount, FindTransaction, ListAccounts, RelayClient, State, Transaction},
 };
@@ -197,6 +197,17 @@ impl Ground {
             matches!(now.state, State::Final | State::Failed | State::Expired | State::Replaced).then_some(now)
         })
         .await
+    }
+
+    /// Waits until the chain has decided on the last update, for good.
+    pub(crate) async fn updated(&self, hash: &str) -> Contract {
+        let found = until("an update is decided", async || {
+            let found = self.find(hash).await.unwrap();
+            found.update.as_ref().is_some_and(|update| update.state != UpdateState::Updating).then_some(found)
+        })
+        .await;
+        assert_eq!(found.update.as_ref().map(|update| update.state), Some(UpdateState::Updated), "{found:?}");
+        found
     }
 
     pub(crate) async fn ask(&self, hash: &str, method: &str, args: &[Value]) -> Result<Answer> {

@@ -5,14 +5,13 @@ use neo::{Hash160, nef::Nef, nef::contract_hash, wire::Wire as _};
 use nsl_api::{
     Chain,
     contracts::{
-        Artefact, Ask, AskEvents, Compare, Contract, Deploy, Describe, FindContract, Invoke, Standing, Update,
-        UpdateState, Weight,
+        Artefact, Ask, AskEvents, Compare, Contract, Deploy, Describe, FindContract, Invoke, Standing, Update, Weight,
     },
     relay::{Scope, State},
 };
 use serde_json::{Value, json};
 
-use crate::ground::{Ground, postgres, refused, until};
+use crate::ground::{Ground, postgres, refused};
 
 type Files = (&'static [u8], &'static str);
 
@@ -225,7 +224,7 @@ async fn a_fault_is_told_in_the_words_of_the_contract() {
         ("abortWith", vec![json!("enough")], "enough"),
         ("assertWith", vec![json!(false), json!("must be")], "must be"),
         ("divide", vec![json!(1), json!(0)], "division by zero"),
-        ("element", vec![json!([1, 2]), json!(2)], "index"),
+        ("element", vec![json!([1, 2]), json!(2)], "out of range"),
         ("writeInSafe", vec![], "missing call flags"),
     ] {
         let error = ground.ask(&hash, method, &args).await.unwrap_err();
@@ -279,13 +278,7 @@ async fn an_update_is_shown_sent_and_compared() {
 
     let updating = ground.contracts.update(&ground.once("up"), update(artefact(STORE_V2))).await.unwrap();
     assert_eq!(updating.differences, differences);
-    let found = until("the update is decided", async || {
-        let found = ground.find(&hash).await.unwrap();
-        found.update.as_ref().is_some_and(|update| update.state != UpdateState::Updating).then_some(found)
-    })
-    .await;
-    let last = found.update.unwrap();
-    assert_eq!(last.state, UpdateState::Updated, "{:?}", last.reason);
+    let found = ground.updated(&hash).await;
     assert_eq!(found.live.unwrap().update_counter, Some(1));
     assert_eq!(Some(found.checksum.unwrap()), differences.after.checksum);
     // Asked for again, it is answered as then, though there is nothing left to change.

@@ -3,8 +3,7 @@
 use nsl_api::{
     Chain, Page,
     contracts::{
-        Artefact, Ask, AskEvents, Compare, Contract, Deploy, Describe, FindContract, Standing, Update, UpdateState,
-        Weight,
+        Artefact, Ask, AskEvents, Compare, Contract, Deploy, Describe, FindContract, Standing, Update, Weight,
     },
     relay::{ListTransactions, State, Submit},
 };
@@ -16,6 +15,7 @@ pub(crate) const STORE: &str = include_str!("../../../../contracts/x/Store.json"
 const STORE_V2: &str = include_str!("../../../../contracts/x/StoreV2.json");
 const PROXY: &str = include_str!("../../../../contracts/x/Proxy.json");
 pub(crate) const TOKEN: &str = include_str!("../../../../contracts/x/Token.json");
+const ADMIN: &str = include_str!("../../../../contracts/x/ProxyAdmin.json");
 const ECHO: &str = include_str!("../../../../contracts/x/Echo.json");
 
 pub(crate) fn artefact(text: &str) -> Artefact {
@@ -140,6 +140,39 @@ async fn a_contract_lives_on_postgres() {
     life(Ground::x(postgres()).await).await;
 }
 
+fn update(ground: &Ground, proxy: &str, implementation: &str, text: &str) -> Update {
+    Update {
+        chain: Chain::NeoX,
+        hash: proxy.to_owned(),
+        account: ground.account(),
+        artefact: artefact(text),
+        data: None,
+        implementation: Some(implementation.to_owned()),
+        max_fee: None,
+        valid_for_ms: None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proxy_is_moved_by_the_contract_that_administers_it() {
+    let ground = Ground::x(postgres()).await;
+    let old = deployed(&ground, STORE, &[]).await.hash.unwrap();
+    let new = deployed(&ground, STORE_V2, &[]).await.hash.unwrap();
+    let admin = deployed(&ground, ADMIN, &[]).await.hash.unwrap();
+    ground.invoke(&admin, "create", &[json!(old)]).await;
+    let created = ground.events(ground.listening(&admin)).await;
+    let proxy = created[0].told.values.as_ref().unwrap()["proxy"].as_str().unwrap().to_owned();
+    let abi = serde_json::from_str::<Value>(STORE).unwrap();
+    let describe = Describe { chain: Chain::NeoX, hash: proxy.clone(), abi, name: None };
+    ground.contracts.describe(&ground.cx, describe).await.unwrap();
+    assert_eq!(ground.ask(&proxy, "version", &[]).await.unwrap().stack, [json!("1")]);
+    ground.contracts.update(&ground.cx, update(&ground, &proxy, &new, STORE_V2)).await.unwrap();
+    assert_eq!(ground.updated(&proxy).await.live.unwrap().implementation, Some(new));
+    assert_eq!(ground.ask(&proxy, "version", &[]).await.unwrap().stack, [json!("2")]);
+    assert_eq!(ground.ask(&proxy, "writes", &[]).await.unwrap().stack, [json!("0")], "its ABI is the new one");
+    ground.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_proxy_moves_to_a_newer_contract_and_shows_what_changes() {
     let ground = Ground::x(None).await;
@@ -158,16 +191,7 @@ async fn a_proxy_moves_to_a_newer_contract_and_shows_what_changes() {
         assert!(texts.iter().any(|text| text.contains(part)), "{part}: {texts:?}");
     }
 
-    let update = |implementation: &str, text: &str| Update {
-        chain: Chain::NeoX,
-        hash: proxy.clone(),
-        account: ground.account(),
-        artefact: artefact(text),
-        data: None,
-        implementation: Some(implementation.to_owned()),
-        max_fee: None,
-        valid_for_ms: None,
-    };
+    let update = |implementation: &str, text: &str| update(&ground, &proxy, implementation, text);
     let refusal = async |update| refused(ground.contracts.update(&ground.cx, update).await);
     assert_eq!(refusal(update(&ground.other_account(), STORE_V2)).await.0, "contracts.implementation_missing");
     assert_eq!(refusal(update(&new, TOKEN)).await.0, "contracts.implementation_unfit");
@@ -182,13 +206,8 @@ async fn a_proxy_moves_to_a_newer_contract_and_shows_what_changes() {
     assert!(updating.differences.changes.iter().all(|change| change.weight == Weight::Note));
     let again = ground.contracts.update(&ground.once("up"), update(&new, STORE_V2)).await.unwrap();
     assert_eq!((&again.transaction.id, &again.differences), (&updating.transaction.id, &updating.differences));
-    let found = until("the update is decided", async || {
-        let found = ground.find(&proxy).await.unwrap();
-        found.update.as_ref().is_some_and(|update| update.state != UpdateState::Updating).then_some(found)
-    })
-    .await;
-    let last = found.update.unwrap();
-    assert_eq!((last.state, last.request), (UpdateState::Updated, updating.transaction.id), "{:?}", last.reason);
+    let found = ground.updated(&proxy).await;
+    assert_eq!(found.update.unwrap().request, updating.transaction.id);
     assert_eq!(found.live.unwrap().implementation, Some(new));
     assert_eq!(ground.ask(&proxy, "version", &[]).await.unwrap().stack, [json!("2")]);
     ground.invoke(&proxy, "append", &[json!("k"), json!("w")]).await;
@@ -220,6 +239,24 @@ async fn what_was_acknowledged_is_recorded_once_and_found_out_by_itself() {
     let (slug, _) = refused(ground.contracts.deploy(&other, deploy(&ground, TOKEN, &[json!(1)])).await);
     assert_eq!(slug, "idempotency.key_reused");
 
+    // It is known as soon as the chain has it, before anything else has looked.
+    let hasty = ground.contracts.deploy(&ground.cx, deploy(&ground, TOKEN, &[json!(3)])).await.unwrap();
+    ground.sent(Ok(hasty.transaction.clone())).await;
+    let hash = ground.by_request(&hasty.transaction.id).await.hash.unwrap();
+    assert_eq!(ground.ask(&hash, "totalSupply", &[]).await.unwrap().stack, [json!("3")]);
+
+    let equal = (0..20).map(|_| async {
+        ground
+            .contracts
+            .deploy(&ground.once("equal"), deploy(&ground, ECHO, &[json!("a")]))
+            .await
+            .unwrap()
+            .transaction
+            .id
+    });
+    let equal = futures_util::future::join_all(equal).await;
+    assert!(equal.iter().all(|id| *id == equal[0]), "{equal:?}");
+
     // Nobody asks for it, and the process ends at once.
     let second = ground.contracts.deploy(&ground.cx, deploy(&ground, TOKEN, &[json!(7)])).await.unwrap();
     let ground = ground.restart().await;
@@ -229,11 +266,12 @@ async fn what_was_acknowledged_is_recorded_once_and_found_out_by_itself() {
     })
     .await;
     let requests: Vec<_> = all.iter().map(|one| one.request.clone().unwrap()).collect();
-    assert_eq!(requests, [second.transaction.id, handed.id], "newest first, each once");
+    let want = [second.transaction.id, equal[0].clone(), hasty.transaction.id, handed.id];
+    assert_eq!(requests, want, "newest first, each once");
     assert!(all.iter().all(|one| one.state == Standing::Deployed && one.hash.is_some()), "{all:?}");
     let list = ListTransactions { chain: Chain::NeoX, limit: 100, after: None };
     let Page { items, .. } = ground.relay.list(&ground.cx, list).await.unwrap();
-    assert_eq!(items.len(), 2);
+    assert_eq!(items.len(), 4);
     let supply = ground.ask(all[0].hash.as_ref().unwrap(), "totalSupply", &[]).await.unwrap();
     assert_eq!(supply.stack, [json!("7")]);
     ground.end().await;
