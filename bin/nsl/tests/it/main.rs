@@ -4,6 +4,7 @@
 
 mod command_line;
 mod configuration;
+mod contracts;
 mod development;
 mod devnet;
 mod n3;

@@ -159,7 +159,7 @@ impl Decode {
         json["message"] = hex::encode(context.message()).into();
         json["missing"] = json!(missing);
         let lacks =
-            if missing.is_empty() { "complete".to_owned() } else { format!("missing of {}", missing.join(" ")) };
+            if missing.is_empty() { "complete".to_owned() } else { format!("to be signed by {}", missing.join(" ")) };
         shown.insert_str(0, &format!("signing context for network {}: {lacks}\n", context.network()));
         if missing.is_empty() {
             json["signed_transaction"] = json!(context.complete().map_err(refused)?);
