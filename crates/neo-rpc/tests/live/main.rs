@@ -6,3 +6,4 @@ mod fees;
 mod node;
 mod shapes;
 mod strangers;
+mod values;
