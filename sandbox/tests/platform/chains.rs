@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::ground::{Cut, Engines, Ground, problem};
 
 /// Nodes live as long as the runtime that started them.
-static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| tokio::runtime::Runtime::new().unwrap());
+pub(crate) static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| tokio::runtime::Runtime::new().unwrap());
 
 struct Chains {
     n3: N3,
@@ -40,26 +40,26 @@ impl Chains {
     }
 }
 
-fn contract(path: &str) -> Vec<u8> {
+pub(crate) fn contract(path: &str) -> Vec<u8> {
     std::fs::read(format!("{}/../contracts/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-fn contract_json(path: &str) -> Value {
+pub(crate) fn contract_json(path: &str) -> Value {
     serde_json::from_slice(&contract(path)).unwrap()
 }
 
 #[test]
-fn contracts_live_in_one_process_on_embedded_engines() {
+pub(crate) fn contracts_live_in_one_process_on_embedded_engines() {
     journey(Engines::Embedded, Cut::One);
 }
 
 #[test]
-fn contracts_live_as_one_process_a_service_on_real_engines() {
+pub(crate) fn contracts_live_as_one_process_a_service_on_real_engines() {
     journey(Engines::Real, Cut::Each);
 }
 
 #[test]
-fn contracts_live_in_two_equal_processes_on_real_engines() {
+pub(crate) fn contracts_live_in_two_equal_processes_on_real_engines() {
     journey(Engines::Real, Cut::Pair);
 }
 
@@ -83,7 +83,7 @@ fn journey(engines: Engines, cut: Cut) {
     ground.assert_whole();
 }
 
-fn adopt(ground: &Ground, chain: &str, key: &str) -> String {
+pub(crate) fn adopt(ground: &Ground, chain: &str, key: &str) -> String {
     let added = ground.post(&format!("/v1/accounts/{chain}"), &json!({ "label": "first", "key": key }));
     added["account"].as_str().unwrap().to_owned()
 }
@@ -127,11 +127,11 @@ fn on_x(ground: &Ground, account: &str) {
     let found = ground.post(&format!("/v1/contracts/neo-x/{hash}/call"), &call);
     assert_eq!(found["stack"], json!(["0x68656c6c6f"]));
     let reply = ground.ask("POST", &format!("/v1/contracts/neo-x/{hash}/call"), &json!({ "method": "gone", "args": [] }));
-    problem(&reply, 400, "chain.method_unknown");
+    problem(&reply, 422, "chain.method_unknown");
 }
 
 /// Waits for the end of a request, which must be the one that is expected.
-fn settled(ground: &Ground, chain: &str, sent: &Value, state: &str) -> Value {
+pub(crate) fn settled(ground: &Ground, chain: &str, sent: &Value, state: &str) -> Value {
     let path = format!("/v1/tx/{chain}/{}", sent["id"].as_str().unwrap());
     let over = || matches!(ground.get(&path)["state"].as_str(), Some("final" | "failed" | "expired" | "replaced"));
     eventually("a request comes to its end", 60, || Ok(over())).unwrap();

@@ -14,5 +14,6 @@ mod input;
 mod journeys;
 mod migrations;
 mod shape;
+mod sponsor;
 mod time;
 mod tokens;
