@@ -127,7 +127,7 @@ fn on_x(ground: &Ground, account: &str) {
     let found = ground.post(&format!("/v1/contracts/neo-x/{hash}/call"), &call);
     assert_eq!(found["stack"], json!(["0x68656c6c6f"]));
     let reply = ground.ask("POST", &format!("/v1/contracts/neo-x/{hash}/call"), &json!({ "method": "gone", "args": [] }));
-    problem(&reply, 422, "chain.method_unknown");
+    problem(&reply, 400, "chain.method_unknown");
 }
 
 /// Waits for the end of a request, which must be the one that is expected.

@@ -20,6 +20,18 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "the key has a wrong form",
         "give 32 bytes as hex on Neo X, a WIF on Neo N3",
     ),
+    Entry::new(
+        "relay.args_malformed",
+        400,
+        "the arguments of the call cannot be read",
+        "give each as type and value, as nodes of Neo N3 take it",
+    ),
+    Entry::new(
+        "relay.transaction_unfit",
+        400,
+        "no node would take the transaction that the call makes",
+        "make the call smaller, or name fewer accounts and contracts",
+    ),
     Entry::new("relay.label_too_long", 400, "the label is too long", "use at most 100 characters"),
     Entry::new("relay.chain_missing", 404, "the chain is not set up here", "ask an operator to set its endpoints"),
     Entry::new(
