@@ -50,6 +50,9 @@ pub struct Deploy {
 pub struct Deployed {
     /// Where it will stand: known at once on Neo N3, and on Neo X when the transaction has its nonce.
     pub hash: Option<String>,
+    /// What the chain takes, and others may stumble over.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Difference>,
     pub transaction: Transaction,
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nsl_api::{
     Chain,
-    contracts::{Deploy, Deployed},
+    contracts::{Deploy, Deployed, Difference},
     relay::{Call, Submit},
 };
 use nsl_core::{Cx, Entry, Error, Result, fresh};
@@ -28,6 +28,7 @@ struct Prepared {
     name: Option<String>,
     checksum: String,
     abi: Value,
+    warnings: Vec<Difference>,
 }
 
 impl Service {
@@ -67,7 +68,7 @@ impl Service {
             created_at: now,
             updated_at: now,
         };
-        let deployed = Deployed { hash: prepared.predicted, transaction };
+        let deployed = Deployed { hash: prepared.predicted, warnings: prepared.warnings, transaction };
         let add = || AddDeployment { known: known.clone(), deployed: deployed.clone(), entry: entry.clone() };
         let done = self.record(cx, add).await?;
         self.settler.asked.notify_one();
@@ -103,6 +104,7 @@ fn prepare(deploy: &Deploy) -> Result<Prepared> {
                 predicted: Some(made.hash.to_string()),
                 checksum: made.nef.checksum().to_string(),
                 abi: serde_json::to_value(&made.manifest).map_err(Error::internal)?,
+                warnings: n3::unkept(&made.manifest),
                 name: Some(made.manifest.name),
             }
         }
@@ -114,6 +116,7 @@ fn prepare(deploy: &Deploy) -> Result<Prepared> {
                 checksum: made.checksum,
                 abi: made.abi,
                 name: made.name,
+                warnings: Vec::new(),
             }
         }
     })

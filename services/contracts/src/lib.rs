@@ -30,7 +30,7 @@ use nsl_kit::Tasks;
 use nsl_ledger::Ledger;
 use nsl_sql::Db;
 
-pub use http::face;
+pub use http::{face, routes};
 pub use store::MIGRATIONS;
 
 /// The scopes that this service asks for.

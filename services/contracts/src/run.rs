@@ -73,7 +73,10 @@ impl Service {
                 let value = invoke.value.as_deref().map(x::wei).transpose()?.unwrap_or_default();
                 let from = Some(x_account(&invoke.account)?);
                 let call = evm::Call { from, to: Some(address), data, value, gas: None };
-                let trial = self.chains.x()?.simulate(&Call::X(call)).await?;
+                let trial = match self.chains.x()?.simulate(&Call::X(call)).await {
+                    Err(error) if error.slug == "chain.insufficient_funds" => return Ok(unpaid(&error)),
+                    trial => trial?,
+                };
                 let events = trial.events.map(|events| events.iter().map(|event| x_told(event, &faces)).collect());
                 let (stack, reason) = match trial.output {
                     Ok(Output::X(Bytes(said))) => {
@@ -193,6 +196,10 @@ fn reverted(error: Error, explain: impl Fn(&Fault) -> String) -> Error {
         Some(data) => made.detail("data", data.to_string()),
         None => made,
     }
+}
+
+fn unpaid(error: &Error) -> Trial {
+    Trial { ok: false, reason: Some(error.message.clone()), stack: None, gas: "0".to_owned(), events: Some(Vec::new()) }
 }
 
 fn check_n3(invoke: &Invoke) -> Result<()> {

@@ -11,7 +11,7 @@ use nsl_chain::{
     Body, Chain as _, Executed, Receipt, TxId,
     x::{Address, NeoX},
 };
-use nsl_core::{Clock, Code, Cx, Entry, Error, Result, TenantId};
+use nsl_core::{Clock, Cx, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::Db;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,8 @@ use crate::{
     x::{Upgrade, behind},
 };
 
+/// For how long a node that does not show what a final block has done is taken to be behind.
+const BEHIND: Duration = Duration::from_secs(600);
 /// How long one look at the relay and the chain may take.
 const LOOK: Duration = Duration::from_secs(20);
 
@@ -53,6 +55,15 @@ struct Outcome {
     state: &'static str,
     hash: Option<String>,
     reason: Option<String>,
+}
+
+/// What a transaction that went well has done to a contract.
+enum Verdict {
+    Done,
+    /// Something else, as the transaction itself tells.
+    Not(String),
+    /// Something else, as the node says that was asked now.
+    NotSeen(String),
 }
 
 impl Settler {
@@ -126,7 +137,7 @@ impl Settler {
                 let height = i64::try_from(executed.block.height).ok();
                 let outcome = match chain {
                     Chain::NeoN3 => self.deployed_n3(known, &executed).await?,
-                    Chain::NeoX => deployed_x(self.chains.x()?, &tx, &executed).await?,
+                    Chain::NeoX => self.deployed_x(known, &tx, &executed).await?,
                 };
                 match outcome {
                     Some(outcome) => (outcome, height),
@@ -165,10 +176,17 @@ impl Settler {
         let (state, reason) = match fate {
             Fate::Open => return Ok(false),
             Fate::Lost { reason } => ("failed", Some(reason)),
-            Fate::Done { executed, .. } => match chain {
-                Chain::NeoN3 => self.updated_n3(kept, &executed).await?,
-                Chain::NeoX => updated_x(self.chains.x()?, kept, &executed).await?,
-            },
+            Fate::Done { executed, .. } => {
+                let verdict = match chain {
+                    Chain::NeoN3 => self.updated_n3(kept, &executed).await?,
+                    Chain::NeoX => updated_x(self.chains.x()?, kept, &executed).await?,
+                };
+                match verdict {
+                    Verdict::Done => ("updated", None),
+                    Verdict::NotSeen(_) if self.may_be_behind(kept.asked_at) => return Ok(false),
+                    Verdict::NotSeen(instead) | Verdict::Not(instead) => ("mismatched", Some(instead)),
+                }
+            }
         };
         let cx = Cx::system(kept.tenant.clone(), LOOK);
         let now = self.clock.now();
@@ -228,24 +246,41 @@ impl Settler {
         Ok(Some(Outcome { state: "deployed", hash: Some(hash.to_string()), reason: None }))
     }
 
-    async fn updated_n3(&self, kept: &KeptUpdate, executed: &Executed) -> Result<(&'static str, Option<String>)> {
+    async fn updated_n3(&self, kept: &KeptUpdate, executed: &Executed) -> Result<Verdict> {
         let hash: Hash160 = kept.hash.parse().map_err(Error::internal)?;
         if !managed(executed, "Update").contains(&hash) {
-            let reason = "the transaction went well, and the contract's method has not updated it".to_owned();
-            return Ok(("mismatched", Some(reason)));
+            return Ok(Verdict::Not("the transaction went well, and the contract has not updated itself".to_owned()));
         }
-        let state =
-            self.chains.n3()?.contract(hash).await?.ok_or_else(|| {
-                Error::new(Code::Unavailable, "contracts.not_there_yet", "no node shows the contract")
-            })?;
-        let checksum = state.nef.checksum().to_string();
-        match &kept.checksum {
-            Some(sent) if *sent != checksum => {
-                let reason = format!("the contract has code with the checksum {checksum} instead of {sent}");
-                Ok(("mismatched", Some(reason)))
-            }
-            _ => Ok(("updated", None)),
+        let state = self.chains.n3()?.contract(hash).await?;
+        let has = state.map_or_else(|| "none".to_owned(), |state| state.nef.checksum().to_string());
+        let sent = kept.checksum.clone().unwrap_or_default();
+        if has == sent {
+            return Ok(Verdict::Done);
         }
+        Ok(Verdict::NotSeen(format!("the contract has code with the checksum {has} instead of {sent}")))
+    }
+
+    async fn deployed_x(&self, known: &Known, tx: &TxId, executed: &Executed) -> Result<Option<Outcome>> {
+        let chain = self.chains.x()?;
+        let Some(foreseen) = foreseen(chain, tx).await? else { return Ok(None) };
+        let kept = format!("{foreseen:#x}");
+        let Some(stands) = executed.contract.as_ref().map(|text| text.to_ascii_lowercase()) else {
+            return Ok(Some(mismatch(None, "the transaction has made no contract")));
+        };
+        if stands != kept {
+            let foreseen = foreseen.to_checksum(None);
+            let reason = format!("it stands at {} instead of {foreseen}", shown(Chain::NeoX, &stands));
+            return Ok(Some(mismatch(Some(stands), &reason)));
+        }
+        if !chain.code(foreseen).await?.is_empty() {
+            return Ok(Some(Outcome { state: "deployed", hash: Some(stands), reason: None }));
+        }
+        let empty = || mismatch(Some(stands), "there is no code at its address");
+        Ok((!self.may_be_behind(known.created_at)).then(empty))
+    }
+
+    fn may_be_behind(&self, since: Timestamp) -> bool {
+        self.clock.now().since(since) < BEHIND
     }
 }
 
@@ -264,33 +299,14 @@ pub(crate) async fn foreseen(chain: &NeoX, tx: &TxId) -> Result<Option<Address>>
     Ok(chain.transaction(tx).await?.map(|found| found.from.create(found.nonce)))
 }
 
-async fn deployed_x(chain: &NeoX, tx: &TxId, executed: &Executed) -> Result<Option<Outcome>> {
-    let Some(foreseen) = foreseen(chain, tx).await? else { return Ok(None) };
-    let kept = format!("{foreseen:#x}");
-    let Some(stands) = executed.contract.as_ref().map(|text| text.to_ascii_lowercase()) else {
-        return Ok(Some(mismatch(None, "the transaction has made no contract")));
-    };
-    if stands != kept {
-        let reason = format!("it stands at {} instead of {}", shown(Chain::NeoX, &stands), foreseen.to_checksum(None));
-        return Ok(Some(mismatch(Some(stands), &reason)));
-    }
-    if chain.code(foreseen).await?.is_empty() {
-        return Ok(Some(mismatch(Some(stands), "there is no code at its address")));
-    }
-    Ok(Some(Outcome { state: "deployed", hash: Some(stands), reason: None }))
-}
-
-async fn updated_x(chain: &NeoX, kept: &KeptUpdate, executed: &Executed) -> Result<(&'static str, Option<String>)> {
+async fn updated_x(chain: &NeoX, kept: &KeptUpdate, executed: &Executed) -> Result<Verdict> {
     let broken = || Error::internal(anyhow::anyhow!("an update is kept without its contracts"));
     let proxy: Address = kept.hash.parse().map_err(|_| broken())?;
     let wanted: Address = kept.implementation.as_deref().and_then(|text| text.parse().ok()).ok_or_else(broken)?;
-    if Upgrade::is_seen(&executed.events, proxy, wanted) {
-        return Ok(("updated", None));
+    if Upgrade::is_seen(&executed.events, proxy, wanted) || behind(chain, proxy).await? == Some(wanted) {
+        return Ok(Verdict::Done);
     }
-    match behind(chain, proxy).await? {
-        Some(stands) if stands == wanted => Ok(("updated", None)),
-        _ => Ok(("mismatched", Some("the transaction went well, and the proxy has not moved".to_owned()))),
-    }
+    Ok(Verdict::NotSeen("the transaction went well, and the proxy has not moved".to_owned()))
 }
 
 fn mismatch(hash: Option<String>, reason: &str) -> Outcome {

@@ -1,8 +1,8 @@
 //! The public routes: path and body to a call of the client, and its reply to JSON. Decides nothing.
 
 mod bodies;
+mod items;
 mod problems;
-mod routes;
 
 use axum::{
     Router,
@@ -17,19 +17,7 @@ const MOST_ARTEFACT: usize = 8 << 20;
 
 /// The public routes of the service, wherever it runs.
 pub fn face(contracts: ContractsClient) -> Face {
-    let router = Router::new()
-        .route("/v1/contracts/{chain}", get(routes::list).post(routes::deploy))
-        .route("/v1/contracts/{chain}/by-request/{id}", get(routes::find_deployment))
-        .route("/v1/contracts/{chain}/{hash}", get(routes::find).put(routes::describe))
-        .route("/v1/contracts/{chain}/{hash}/diff", post(routes::compare))
-        .route("/v1/contracts/{chain}/{hash}/update", post(routes::update))
-        .route("/v1/contracts/{chain}/{hash}/call", post(routes::call))
-        .route("/v1/contracts/{chain}/{hash}/simulate", post(routes::simulate))
-        .route("/v1/contracts/{chain}/{hash}/estimate", post(routes::estimate))
-        .route("/v1/contracts/{chain}/{hash}/invoke", post(routes::invoke))
-        .route("/v1/contracts/{chain}/{hash}/events", get(routes::events))
-        .with_state(contracts);
-    let mut face = Face::new("contracts", router).docs(Docs::openapi()).problems(problems::PROBLEMS);
+    let mut face = Face::new("contracts", routes(contracts)).docs(Docs::openapi()).problems(problems::PROBLEMS);
     for route in [
         "/v1/contracts/{chain}",
         "/v1/contracts/{chain}/{hash}",
@@ -41,21 +29,37 @@ pub fn face(contracts: ContractsClient) -> Face {
     face
 }
 
+/// The routes alone, without what an edge needs to know of them.
+pub fn routes(contracts: ContractsClient) -> Router {
+    Router::new()
+        .route("/v1/contracts/{chain}", get(items::list).post(items::deploy))
+        .route("/v1/contracts/{chain}/by-request/{id}", get(items::find_deployment))
+        .route("/v1/contracts/{chain}/{hash}", get(items::find).put(items::describe))
+        .route("/v1/contracts/{chain}/{hash}/diff", post(items::compare))
+        .route("/v1/contracts/{chain}/{hash}/update", post(items::update))
+        .route("/v1/contracts/{chain}/{hash}/call", post(items::call))
+        .route("/v1/contracts/{chain}/{hash}/simulate", post(items::simulate))
+        .route("/v1/contracts/{chain}/{hash}/estimate", post(items::estimate))
+        .route("/v1/contracts/{chain}/{hash}/invoke", post(items::invoke))
+        .route("/v1/contracts/{chain}/{hash}/events", get(items::events))
+        .with_state(contracts)
+}
+
 #[derive(OpenApi)]
 #[openapi(
     paths(
-        routes::deploy,
-        routes::list,
-        routes::find_deployment,
-        routes::find,
-        routes::describe,
-        routes::compare,
-        routes::update,
-        routes::call,
-        routes::simulate,
-        routes::estimate,
-        routes::invoke,
-        routes::events
+        items::deploy,
+        items::list,
+        items::find_deployment,
+        items::find,
+        items::describe,
+        items::compare,
+        items::update,
+        items::call,
+        items::simulate,
+        items::estimate,
+        items::invoke,
+        items::events
     ),
     tags((name = "contracts", description = "Contracts: deployed, compared, updated, called and listened to, by their manifest or ABI."))
 )]

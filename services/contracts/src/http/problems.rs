@@ -1,6 +1,6 @@
 use nsl_edge::Entry;
 
-/// The slugs that the service can send, those of the chains that it asks among them.
+/// The slugs of the service's own.
 pub(super) const PROBLEMS: &[Entry] = &[
     Entry::new("contracts.chain_missing", 404, "the chain is not set up here", "ask an operator to set its endpoints"),
     Entry::new(
@@ -109,59 +109,6 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "the implementation is not the one of the artefact",
         "send the artefact that was deployed there, or leave it out",
     ),
-    Entry::new("contracts.not_there_yet", 503, "no node shows the contract yet", "try again in a moment"),
-    Entry::new("chain.method_unknown", 422, "the contract has no such method", "details has the methods that it has"),
-    Entry::new(
-        "chain.method_ambiguous",
-        422,
-        "the contract has several methods of this name",
-        "name one by its signature; details has them",
-    ),
-    Entry::new(
-        "chain.argument_count",
-        422,
-        "the method takes another number of arguments",
-        "look at the manifest or ABI of the contract",
-    ),
-    Entry::new(
-        "chain.argument_invalid",
-        422,
-        "an argument is not of its type",
-        "look at the manifest or ABI; write large integers as strings, bytes as 0x and hex",
-    ),
-    Entry::new("chain.abi_invalid", 422, "the ABI can't be read", "send the array that the compiler made"),
-    Entry::new(
-        "chain.artefact_invalid",
-        422,
-        "the artefact can't be read",
-        "send what Hardhat, Foundry or solc put out for one contract",
-    ),
-    Entry::new(
-        "chain.output_invalid",
-        422,
-        "what the contract gave back can't be read",
-        "check that the ABI is that of this contract",
-    ),
-    Entry::new("chain.reverted", 422, "the call came to nothing", "details has the reason"),
-    Entry::new("chain.height_invalid", 400, "there is no such block", "name a height that the chain has"),
-    Entry::new(
-        "chain.filter_invalid",
-        400,
-        "the filter of events has a wrong form",
-        "name an event of the contract, a signature, or 0x and 64 hex digits",
-    ),
-    Entry::new("chain.insufficient_funds", 409, "the account holds too little", "send money to it"),
-    Entry::new("chain.unreachable", 503, "no node of the chain answers", "try again in a moment"),
-    Entry::new("chain.too_slow", 504, "the nodes of the chain take too long", "ask for less, or try again later"),
-    Entry::new("chain.busy", 429, "the nodes of the chain ask to slow down", "try again after Retry-After"),
-    Entry::new("chain.not_there_yet", 503, "no node has that block or state", "try again, or ask for a later block"),
-    Entry::new(
-        "chain.wrong_network",
-        503,
-        "the endpoint is of another network",
-        "ask an operator to mend its settings",
-    ),
-    Entry::new("chain.node_error", 400, "the node refuses the request", "detail has its words"),
 ];
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use neo::{
     Hash160,
-    manifest::Manifest,
+    manifest::{Manifest, missing},
     native,
     nef::{Nef, contract_hash},
     stack::Param,
     wire::Wire as _,
 };
-use nsl_api::contracts::{Artefact, Deploy};
+use nsl_api::contracts::{Artefact, Deploy, Difference, Weight};
 use nsl_core::{Error, Result};
 
 use super::shape::{MOST_SCRIPT, data, script};
@@ -81,6 +81,18 @@ pub(crate) fn deployment(deploy: &Deploy) -> Result<Deployment> {
     Ok(Deployment { hash, nef, manifest, script })
 }
 
+/// What a manifest claims and does not keep. Nodes take it; who relies on the standard is let down.
+pub(crate) fn unkept(manifest: &Manifest) -> Vec<Difference> {
+    let claims = manifest.standards.iter().filter_map(|standard| Some((standard, missing(manifest, standard)?)));
+    let each = claims.flat_map(|(standard, lacks)| {
+        lacks.into_iter().map(move |lack| Difference {
+            weight: Weight::Breaks,
+            text: format!("{standard} is claimed and not kept: {lack}"),
+        })
+    });
+    each.collect()
+}
+
 /// The script of a call; one that no transaction has room for is refused.
 pub(super) fn fitting(contract: &Hash160, method: &str, args: &[Param]) -> Result<Vec<u8>> {
     let script = script(contract, method, args)?;
@@ -150,5 +162,14 @@ mod tests {
         other["name"] = json!("Store2");
         assert_ne!(with(NEF, other).unwrap().hash, one);
         assert_eq!(with(NEF, store()).unwrap().hash, one);
+    }
+    #[test]
+    fn a_standard_that_is_claimed_and_not_kept_is_told() {
+        let token = include_str!("../../../../contracts/n3/token.manifest.json");
+        let mut token = Manifest::from_json(token.as_bytes()).unwrap();
+        assert_eq!(unkept(&token), []);
+        token.abi.events.clear();
+        let told = unkept(&token);
+        assert!(told.len() == 1 && told[0].text.starts_with("NEP-17 is claimed") && told[0].text.contains("Transfer"));
     }
 }

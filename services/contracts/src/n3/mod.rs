@@ -4,6 +4,6 @@ mod code;
 mod shape;
 mod update;
 
-pub(crate) use code::deployment;
+pub(crate) use code::{deployment, unkept};
 pub(crate) use shape::{fault, script, script_call, shown, signer, told, wire};
 pub(crate) use update::{compare, update};

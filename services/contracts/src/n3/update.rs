@@ -12,7 +12,7 @@ use nsl_core::{Code as ErrorCode, Error, Result};
 use serde_json::Value;
 
 use super::{
-    code::{Code, code, fitting, manifest_refused, unfit},
+    code::{Code, code, fitting, manifest_refused, unfit, unkept},
     shape::data,
 };
 
@@ -85,6 +85,7 @@ fn differences(now: &ContractState, nef: &Nef, new: &Manifest) -> Differences {
         let text = "method update is gone: this is the last update that the contract can have";
         changes.push(Difference { weight: Weight::Breaks, text: text.to_owned() });
     }
+    changes.extend(unkept(new));
     if now.nef.script != nef.script {
         let text = "how the new code reads what the contract holds in its storage is not compared";
         changes.push(Difference { weight: Weight::Note, text: text.to_owned() });

@@ -101,6 +101,7 @@ impl Ground {
             clock: clock.clone(),
             accounts: Arc::new(accounts),
             process,
+            paused: Arc::default(),
         };
         let relay = RelayClient::new(Via::Local(nsl_relay::build(nsl_relay::Config::default(), parts, &tasks)));
         let pace = Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(500) };

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "where a test can't go on it should say so")]
 
 mod ground;
+mod http;
 mod n3;
 mod x;
 mod x_faults;
