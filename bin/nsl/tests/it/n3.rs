@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts/n3");
 
 /// What was made elsewhere: the extract that is kept here, or the whole.
+#[expect(clippy::disallowed_methods, reason = "where the test data lies is a setting of tests alone")]
 fn data() -> Value {
     let extract: Value = serde_json::from_str(include_str!("../fixtures/n3.json")).unwrap();
     let Ok(vectors) = std::env::var("NSL_VECTORS") else {
@@ -73,6 +74,9 @@ fn accounts_of_every_form_are_the_same_account() {
         }
         let little = done(&["address", "--little-endian", text(account, "script_hash_be")]);
         assert_eq!(little["script_hash_le"], account["script_hash_be"]);
+        for name in ["wif", "public_key", "address"] {
+            assert_eq!(given(&["address", "-"], text(account, name))["address"], account["address"]);
+        }
         for (flag, secret) in [("--wif-file", "wif"), ("--key-file", "private_key")] {
             let told = given(&["address", flag, "-"], text(account, secret));
             assert_eq!((&told["public_key"], &told["address"]), (&account["public_key"], &account["address"]));

@@ -9,7 +9,8 @@ use crate::{commands::input, exit::Failure, show};
 
 #[derive(Args)]
 pub(crate) struct Address {
-    /// An address, a script hash, a public key, or a verification script in hex; several public keys with --threshold
+    /// An address, a script hash, a public key, or a verification script in hex; several public keys with --threshold;
+    /// - for one of these, or a WIF, from standard input
     #[arg(required_unless_present_any = ["wif_file", "key_file"], value_name = "WHAT")]
     what: Vec<String>,
     /// How many of the public keys sign
@@ -61,8 +62,16 @@ impl Address {
             let keys: Vec<PublicKey> = self.what.iter().map(|text| public_key(text)).collect::<Result<_, _>>()?;
             return account::multi(threshold, &keys).map(Known::of_script).map_err(refused);
         }
-        let text = self.what.first().map(String::as_str).unwrap_or_default();
-        one(text, self.little_endian)
+        match self.what.first().map(String::as_str).unwrap_or_default() {
+            "-" => {
+                let text = input::secret("-".as_ref(), "an account")?;
+                match PrivateKey::from_wif(text.trim()) {
+                    Ok(key) => Ok(Known::of_script(key.public().verification_script())),
+                    Err(_) => one(text.trim(), self.little_endian),
+                }
+            }
+            text => one(text, self.little_endian),
+        }
     }
 }
 

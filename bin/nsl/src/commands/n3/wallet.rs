@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use neo::nep6::{self, Kind};
@@ -70,8 +70,7 @@ impl Show {
     }
 }
 
-/// Reads a wallet file.
-pub(crate) fn open(file: &PathBuf) -> Result<nep6::Wallet, Failure> {
+fn open(file: &Path) -> Result<nep6::Wallet, Failure> {
     nep6::Wallet::from_json(&input::read(file)?).map_err(refused)
 }
 
