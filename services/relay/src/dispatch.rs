@@ -1,6 +1,13 @@
 //! Which lanes this process works at: those with open requests that no other process holds.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use nsl_chain::Chain;
 use nsl_core::{Clock, Result, Timestamp};
@@ -39,6 +46,10 @@ trait Work: Send {
     async fn round(&mut self) -> Result<()>;
     /// Whether there is nothing left to do.
     fn is_idle(&self) -> bool;
+    /// Whether it has use for further requests.
+    fn wants_more(&self) -> bool {
+        true
+    }
     /// Takes on what is not known yet of these.
     fn accept(&mut self, waiting: Vec<Id>);
 }
@@ -68,6 +79,10 @@ impl Work for n3::Runner {
         self.is_idle()
     }
 
+    fn wants_more(&self) -> bool {
+        self.wants_more()
+    }
+
     fn accept(&mut self, waiting: Vec<Id>) {
         self.accept(waiting);
     }
@@ -90,6 +105,7 @@ pub(crate) struct Dispatcher {
     pub(crate) nodes: Arc<dyn Nodes>,
     pub(crate) process: Arc<str>,
     pub(crate) pace: Pace,
+    paused: Arc<AtomicBool>,
     pub(crate) tasks: Tasks,
     lanes: Mutex<HashMap<LaneKey, Arc<Notify>>>,
     fresh: Notify,
@@ -102,9 +118,11 @@ impl Dispatcher {
         nodes: Arc<dyn Nodes>,
         process: Arc<str>,
         pace: Pace,
+        paused: Arc<AtomicBool>,
         tasks: Tasks,
     ) -> Arc<Self> {
-        Arc::new(Self { db, clock, nodes, process, pace, tasks, lanes: Mutex::default(), fresh: Notify::new() })
+        let (lanes, fresh) = (Mutex::default(), Notify::new());
+        Arc::new(Self { db, clock, nodes, process, pace, paused, tasks, lanes, fresh })
     }
 
     /// A request was stored for this lane.
@@ -117,7 +135,8 @@ impl Dispatcher {
 
     pub(crate) async fn run(self: Arc<Self>, stop: CancellationToken) -> anyhow::Result<()> {
         while !stop.is_cancelled() {
-            for chain in self.nodes.chains() {
+            let chains = if self.is_paused() { Vec::new() } else { self.nodes.chains() };
+            for chain in chains {
                 match open_lanes(&self.db, chain).await {
                     Ok(open) => open.into_iter().for_each(|key| self.start(key)),
                     Err(error) => tracing::warn!("looking for open requests failed: {error}"),
@@ -130,6 +149,10 @@ impl Dispatcher {
             }
         }
         Ok(())
+    }
+
+    fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
     }
 
     fn start(self: &Arc<Self>, key: LaneKey) {
@@ -181,7 +204,7 @@ impl Dispatcher {
             }
         };
         let (mut looked, mut busy) = (renewed, renewed);
-        while !stop.is_cancelled() {
+        while !stop.is_cancelled() && !self.is_paused() {
             if self.clock.now() >= renewed.plus(RENEW) {
                 if take(None).await?.is_none() {
                     return Ok(());
@@ -201,7 +224,7 @@ impl Dispatcher {
             }
             let pause = if work.is_idle() { LOOK } else { ROUND };
             let woken = tokio::time::timeout(pause, wake.notified()).await.is_ok();
-            if woken || now >= looked.plus(LOOK) {
+            if work.wants_more() && (woken || now >= looked.plus(LOOK)) {
                 looked = now;
                 work.accept(waiting(&self.db, key).await?);
             }

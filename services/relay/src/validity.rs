@@ -80,6 +80,8 @@ pub enum Outcome {
     Halted(Vec<Option<String>>),
     /// All of it was undone.
     Faulted(String),
+    /// All of it was undone, since it took more GAS than when it was tried out.
+    Starved(String),
 }
 
 /// What a block made of a request.
@@ -87,7 +89,7 @@ pub enum Outcome {
 pub enum Fate {
     Done,
     Undone(String),
-    /// The transaction that it shared was undone as a whole: it waits, to go alone.
+    /// Its transaction was undone as a whole, and not for a reason of its own: it waits, to go alone.
     Alone(String),
     /// What makes its parcel void is in the block: nothing of the request is, or ever will be.
     Void,
@@ -143,6 +145,7 @@ impl Lane {
                     Some(why) => Fate::Undone(why),
                     None => Fate::Done,
                 },
+                Outcome::Starved(why) => Fate::Alone(why.clone()),
                 Outcome::Faulted(why) if is_shared => Fate::Alone(why.clone()),
                 Outcome::Faulted(why) => Fate::Undone(why.clone()),
             };

@@ -163,7 +163,11 @@ impl World {
         }
         for (hash, faulted) in block {
             let parts = self.made[&hash].requests.len();
-            let outcome = if faulted { Outcome::Faulted("no".into()) } else { Outcome::Halted(vec![None; parts]) };
+            let outcome = match faulted {
+                true if self.looked.is_multiple_of(2) => Outcome::Starved("too little".into()),
+                true => Outcome::Faulted("no".into()),
+                false => Outcome::Halted(vec![None; parts]),
+            };
             let (_, fates) = self.lane.included(&hash, &outcome).expect("a parcel stays while a try may be included");
             for (request, fate) in fates {
                 match fate {

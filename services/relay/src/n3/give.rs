@@ -1,9 +1,11 @@
 //! Whose turn it is: tried out, within its bounds, signed, stored and sent.
 
+use std::time::Duration;
+
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use neo::Hash160;
 use nsl_api::relay::Scope;
-use nsl_core::Result;
+use nsl_core::{Error, Result};
 
 use super::{
     as_shown,
@@ -20,7 +22,11 @@ use crate::{
 };
 
 /// Requests that are looked at in one round.
-const TURN: usize = 512;
+pub(super) const TURN: usize = 512;
+const LATER: Duration = Duration::from_secs(2);
+
+/// Requests that go together where they share both: who pays, and how far the signature reaches.
+type Group = (Option<(Option<Hash160>, Scope)>, Vec<Asked>);
 
 impl Runner {
     pub(super) async fn give(&mut self) -> Result<()> {
@@ -30,23 +36,39 @@ impl Runner {
             return Ok(());
         }
         // What came meanwhile may share with what is there.
-        self.accept(waiting(&self.db, &self.key).await?);
+        if self.wants_more() {
+            self.accept(waiting(&self.db, &self.key).await?);
+        }
         let (groups, mut failed) = self.groups(room).await?;
         let bench = self.bench().await?;
-        let mut preparing: Vec<BoxFuture<'_, Result<Prepared>>> = Vec::with_capacity(groups.len());
+        let mut preparing: Vec<BoxFuture<'_, (Vec<Id>, Result<Prepared>)>> = Vec::with_capacity(groups.len());
         for group in groups {
-            preparing.push(bench.prepare(group).boxed());
+            let ids = group.iter().map(|(wanted, _)| wanted.id.clone()).collect();
+            let prepared = bench.prepare(group);
+            preparing.push(async move { (ids, prepared.await) }.boxed());
         }
         let prepared: Vec<_> = stream::iter(preparing).buffered(self.together).collect().await;
         let mut loaded = Vec::new();
-        for one in prepared {
-            // An endpoint that does not answer decides nothing: the requests wait.
-            let mut one = one?;
-            loaded.append(&mut one.loaded);
-            failed.append(&mut one.failed);
-            self.alone.extend(one.alone);
+        for (ids, one) in prepared {
+            match one {
+                Ok(mut one) => {
+                    loaded.append(&mut one.loaded);
+                    failed.append(&mut one.failed);
+                    self.alone.extend(one.alone);
+                }
+                Err(error) => self.put_off(ids, &error),
+            }
         }
         self.hand_out(loaded, failed).await
+    }
+
+    /// An endpoint that does not answer decides nothing. What it does not answer to waits, and holds nobody up.
+    fn put_off(&mut self, ids: Vec<Id>, error: &Error) {
+        let until = self.clock.now().plus(LATER);
+        for id in ids {
+            self.later.insert(id.clone(), until);
+            self.tell(told(id, "accepted", Some(error.message.clone())));
+        }
     }
 
     /// What was taken back or is too late before it was ever sent.
@@ -56,6 +78,11 @@ impl Runner {
         }
         let mut lane = self.lane.clone();
         let mut became = Vec::new();
+        let ids: Vec<Id> = lane.waiting.iter().filter(|id| self.revoked.contains_key(*id)).cloned().collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        self.paid_before(&ids).await?;
         lane.waiting.retain(|id| match self.revoked.get(id) {
             Some(revoked) => {
                 let end = Revoked::end_of(revoked.why());
@@ -64,23 +91,26 @@ impl Runner {
             }
             None => true,
         });
-        if became.is_empty() {
-            return Ok(());
-        }
         self.write(lane, self.looked, News { became, ..News::default() }).await.map(drop)
     }
 
     /// Requests by the transactions in which they are to go, and those that can't be read.
     async fn groups(&mut self, room: usize) -> Result<(Vec<Vec<Asked>>, Vec<(Id, Refusal)>)> {
-        let turn: Vec<Id> = self.lane.waiting.iter().take(TURN).cloned().collect();
+        let now = self.clock.now();
+        self.later.retain(|_, until| now < *until);
+        let is_due = |id: &&Id| !self.later.contains_key(*id);
+        let turn: Vec<Id> = self.lane.waiting.iter().filter(is_due).take(TURN).cloned().collect();
         let mut found = wanted(&self.db, &self.key.tenant, &turn).await?;
-        let mut groups: Vec<(Option<(Option<Hash160>, Scope)>, Vec<Asked>)> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut failed = Vec::new();
         for id in turn {
             let Some(wanted) = found.remove(&id) else {
                 self.lane.waiting.retain(|other| *other != id);
                 continue;
             };
+            if wanted.paid > 0 {
+                self.paid.insert(id.clone(), wanted.paid);
+            }
             if wanted.is_cancelled {
                 self.revoked.insert(id, Revoked::Cancelled);
                 continue;
@@ -113,12 +143,12 @@ impl Runner {
         let mut became: Vec<Became> = failed.into_iter().map(|(id, refusal)| undone(id, refusal)).collect();
         lane.waiting.retain(|id| !became.iter().any(|one| one.request == *id));
         let (mut tries, mut costs, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
-        for Loaded { requests, made } in loaded {
+        for Loaded { requests, paid, made } in loaded {
             for id in &requests {
                 became.push(told(id.clone(), "simulated", None));
                 became.push(told(id.clone(), "signed", None).hashed(&as_shown(&made.one.hash)));
             }
-            costs.extend(shares(&requests, made.fee, false));
+            costs.extend(shares(&requests, &paid, made.fee, false));
             let parcel = lane.give(requests.clone(), made.one.clone());
             tries.push(NewParcelTry { parcel, number: 0, requests, made: made.one, raw: made.raw });
             numbers.push(parcel);
@@ -144,9 +174,10 @@ fn undone(id: Id, refusal: Refusal) -> Became {
 }
 
 /// The most that each may cost.
-pub(super) fn shares(requests: &[Id], fee: i64, must: bool) -> Vec<Cost> {
-    let amount = part(fee, requests.len());
-    requests.iter().map(|request| Cost { request: request.clone(), amount, must }).collect()
+pub(super) fn shares(requests: &[Id], paid: &[u128], fee: i64, must: bool) -> Vec<Cost> {
+    let part = part(fee, requests.len());
+    let cost = |(request, paid): (&Id, &u128)| Cost { request: request.clone(), amount: part + paid, must };
+    requests.iter().zip(paid).map(cost).collect()
 }
 
 /// The largest share of a fee.

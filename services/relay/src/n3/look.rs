@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use neo::{
     Hash256,
+    explain::{Cause, fault},
     script::{Outcome as Ended, read_outcomes},
     stack::StackItem,
     tx::Transaction,
@@ -27,6 +28,8 @@ use crate::{
 
 /// Blocks that are read in one go.
 const BLOCKS: u32 = 64;
+/// How often a request is tried again that took more GAS on the chain than when it was tried out.
+const MOST_STARVED: u128 = 3;
 /// How the reason begins for which a request that waits is to go alone. It is stored with the request.
 pub(super) const ALONE: &str = "it goes alone: ";
 
@@ -56,11 +59,17 @@ impl Runner {
                 continue;
             };
             let script = self.raws.get(&hash).and_then(|raw| Transaction::from_bytes(raw).ok());
-            let (outcome, notes) = read(&one, count, &script.map(|tx| tx.script).unwrap_or_default());
+            let ids = lane.parcel_of(&hash).map(|number| lane.parcels[&number].requests.clone()).unwrap_or_default();
+            let paid = self.paid_before(&ids).await?;
+            let (mut outcome, notes) = read(&one, count, &script.map(|tx| tx.script).unwrap_or_default());
+            // What starves again and again costs its owner a fee each time.
+            if let (Outcome::Starved(why), [before]) = (&outcome, &paid[..])
+                && *before >= MOST_STARVED * share(one.sent.fee, 1, 0)
+            {
+                outcome = Outcome::Faulted(why.clone());
+            }
             let Some((number, fates)) = lane.included(&hash, &outcome) else { continue };
             gone.push(number);
-            let ids: Vec<Id> = fates.iter().map(|(id, _)| id.clone()).collect();
-            let paid = self.paid_before(&ids).await?;
             for (place, (id, fate)) in fates.into_iter().enumerate() {
                 let fee = share(one.sent.fee, count, place) + paid[place];
                 let at = |became: Became| became.at(&as_shown(&hash), one.sent.height.into()).paid(Some(fee));
@@ -68,8 +77,7 @@ impl Runner {
                     Fate::Done => at(told(id, "final", notes.get(place).cloned().flatten())),
                     Fate::Undone(why) => at(told(id, "failed", Some(why))),
                     Fate::Alone(why) => {
-                        told(id, "accepted", Some(format!("{ALONE}shared with others it was undone: {why}")))
-                            .paid(Some(fee))
+                        told(id, "accepted", Some(format!("{ALONE}its transaction was undone: {why}"))).paid(Some(fee))
                     }
                     Fate::Void => self.voided(id, &mut lane).paid(Some(fee)),
                 });
@@ -78,6 +86,8 @@ impl Runner {
         let over = lane.over(to);
         if !over.is_empty() {
             self.heed().await?;
+            let ids: Vec<Id> = over.iter().flat_map(|(_, parcel)| parcel.requests.iter().cloned()).collect();
+            self.paid_before(&ids).await?;
         }
         for (number, parcel) in over {
             gone.push(number);
@@ -125,9 +135,12 @@ impl Runner {
     }
 
     /// What the chain took already for transactions that came to nothing.
-    async fn paid_before(&self, ids: &[Id]) -> Result<Vec<u128>> {
+    pub(super) async fn paid_before(&mut self, ids: &[Id]) -> Result<Vec<u128>> {
         let wanted = wanted(&self.db, &self.key.tenant, ids).await?;
-        Ok(ids.iter().map(|id| wanted.get(id).map_or(0, |wanted| wanted.paid)).collect())
+        let paid: Vec<u128> = ids.iter().map(|id| wanted.get(id).map_or(0, |wanted| wanted.paid)).collect();
+        let known = ids.iter().cloned().zip(paid.iter().copied()).filter(|(_, paid)| *paid > 0);
+        self.paid.extend(known);
+        Ok(paid)
     }
 }
 
@@ -135,7 +148,11 @@ impl Runner {
 fn read(ran: &Ran, count: usize, script: &[u8]) -> (Outcome, Vec<Option<String>>) {
     let run = &ran.run;
     if run.state != VmState::Halt {
-        return (Outcome::Faulted(why(run.exception.as_deref(), script)), Vec::new());
+        let (text, exception) = (why(run.exception.as_deref(), script), run.exception.as_deref().unwrap_or_default());
+        return match fault(exception, script, None).cause {
+            Cause::OutOfGas => (Outcome::Starved(text), Vec::new()),
+            _ => (Outcome::Faulted(text), Vec::new()),
+        };
     }
     let Shown::Known(stack) = &run.stack else { return (Outcome::Halted(vec![None; count]), Vec::new()) };
     if count == 1 {

@@ -52,6 +52,8 @@ pub(super) type Asked = (Wanted, Ask);
 /// Requests in one signed transaction.
 pub(super) struct Loaded {
     pub(super) requests: Vec<Id>,
+    /// What the chain took already for each.
+    pub(super) paid: Vec<u128>,
     pub(super) made: Made,
 }
 
@@ -115,7 +117,9 @@ impl Bench {
         match self.load(&one, &Earlier::default()).await? {
             Ok(Load::Loaded(made)) => match over(&one[0].0, part(made.fee, 1)) {
                 Some(why) => out.failed.push((one[0].0.id.clone(), why.into())),
-                None => out.loaded.push(Loaded { requests: vec![one[0].0.id.clone()], made }),
+                None => {
+                    out.loaded.push(Loaded { requests: vec![one[0].0.id.clone()], paid: vec![one[0].0.paid], made })
+                }
             },
             Ok(Load::Threw(threw)) => out.failed.extend(threw.into_iter().map(|(_, id, why)| (id, why))),
             Err(refusal) => out.failed.push((one[0].0.id.clone(), refusal)),
@@ -133,7 +137,8 @@ impl Bench {
             .collect();
         if dear.is_empty() {
             let requests = asked.iter().map(|(wanted, _)| wanted.id.clone()).collect();
-            out.loaded.push(Loaded { requests, made });
+            let paid = asked.iter().map(|(wanted, _)| wanted.paid).collect();
+            out.loaded.push(Loaded { requests, paid, made });
         } else {
             out.alone.extend(dear);
         }
@@ -270,9 +275,9 @@ fn widest(scope: Scope) -> Scope {
     if scope == Scope::Minimal { Scope::Global } else { scope }
 }
 
-/// Why it costs more than it may.
+/// Why it costs more than it may, together with what the chain took for it already.
 pub(super) fn over(wanted: &Wanted, fee: u128) -> Option<String> {
-    let most = wanted.max_fee?;
+    let (most, fee) = (wanted.max_fee?, fee.saturating_add(wanted.paid));
     (fee > most).then(|| format!("it may cost {fee}, and max_fee is {most}"))
 }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     nonces::Id,
-    runner::told,
+    runner::{passes, told},
     store::{LaneKey, NewParcelTry, Revoked, wanted},
     validity::Parcel,
 };
@@ -49,10 +49,19 @@ impl Runner {
                 continue;
             }
             let is_cancelled = |id: &Id| self.revoked.get(id) == Some(&Revoked::Cancelled);
-            if parcel.requests.iter().any(is_cancelled) {
-                self.keep_out(number).await?;
+            let pressed = if parcel.requests.iter().any(is_cancelled) && self.thought.get(&number) != Some(&self.looked)
+            {
+                self.thought.insert(number, self.looked);
+                self.keep_out(number).await
             } else if self.wants_another(number, parcel, near) {
-                self.another(number).await?;
+                self.another(number).await
+            } else {
+                Ok(())
+            };
+            match pressed {
+                // It ends with the tries that it has, and holds nobody up.
+                Err(error) if passes(&error) => tracing::warn!("another try of a parcel failed: {error}"),
+                pressed => pressed?,
             }
         }
         Ok(())
@@ -92,7 +101,8 @@ impl Runner {
             return Ok(());
         }
         self.too_cheap.remove(&number);
-        let costs = shares(&requests, made.fee, false);
+        let paid: Vec<u128> = asked.iter().map(|(wanted, _)| wanted.paid).collect();
+        let costs = shares(&requests, &paid, made.fee, false);
         self.add(number, made, costs).await
     }
 
@@ -128,7 +138,8 @@ impl Runner {
         let transaction = unsigned(&tried, &signers, &terms, &rules)?;
         let mut made = signed(transaction, &signers, self.node.desk.chain.magic()).await?;
         made.one.is_void = true;
-        let costs = shares(&parcel.requests, made.fee, true);
+        let paid = self.paid_before(&parcel.requests).await?;
+        let costs = shares(&parcel.requests, &paid, made.fee, true);
         self.add(number, made, costs).await
     }
 

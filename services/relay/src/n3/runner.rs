@@ -10,7 +10,7 @@ use nsl_chain::Chain;
 use nsl_core::{Clock, Cx, Entry, Error, Result, Timestamp};
 use nsl_sql::Db;
 
-use super::{N3Node, N3Pace, prepare::Bench};
+use super::{N3Node, N3Pace, give::TURN, prepare::Bench};
 use crate::{
     dispatch::Nodes,
     nonces::{Hash, Id},
@@ -52,6 +52,10 @@ pub(crate) struct Runner {
     /// At which height a further try of a parcel was thought of last.
     pub(super) thought: HashMap<u64, u32>,
     pub(super) alone: HashSet<Id>,
+    /// What the chain took for requests that have not come to their end.
+    pub(super) paid: HashMap<Id, u128>,
+    /// Requests that no endpoint would try out, and until when they are left alone.
+    pub(super) later: HashMap<Id, Timestamp>,
     /// Requests that are given up at someone's wish.
     pub(super) revoked: HashMap<Id, Revoked>,
     heeded: Timestamp,
@@ -92,7 +96,7 @@ impl Runner {
         };
         let left = last_states(&db, &key).await?;
         let known = left.into_iter().filter_map(|(id, state, reason)| Some((id, (one_of(&state)?, reason)))).collect();
-        let (sent, unseen, doomed, too_cheap, thought, alone, revoked, became) = Default::default();
+        let (sent, unseen, doomed, too_cheap, thought, alone, paid, later, revoked, became) = Default::default();
         Ok(Self {
             db,
             clock,
@@ -112,6 +116,8 @@ impl Runner {
             too_cheap,
             thought,
             alone,
+            paid,
+            later,
             revoked,
             heeded: Timestamp(0),
             became,
@@ -122,6 +128,11 @@ impl Runner {
     /// Whether there is nothing left to do.
     pub(crate) fn is_idle(&self) -> bool {
         self.lane.parcels.is_empty() && self.lane.waiting.is_empty() && self.became.is_empty()
+    }
+
+    /// Whether there is less than what one round looks at.
+    pub(crate) fn wants_more(&self) -> bool {
+        self.lane.waiting.len() < TURN
     }
 
     pub(crate) fn accept(&mut self, ids: Vec<Id>) {
@@ -175,6 +186,9 @@ impl Runner {
         // What a step says of a request wins over what was still to be told of it.
         let newer: HashSet<Id> = became.iter().map(|new| new.request.clone()).collect();
         became.extend(self.became.iter().filter(|old| !newer.contains(&old.request)).cloned());
+        for end in became.iter_mut().filter(|one| one.is_end() && one.fee.is_none()) {
+            end.fee = self.paid.get(&end.request).copied();
+        }
         let is_news = !became.is_empty() || !tries.is_empty() || !gone.is_empty();
         if !is_news && looked < self.stored.saturating_add(BLOCKS) {
             self.lane = lane;
@@ -215,6 +229,8 @@ impl Runner {
             if ended {
                 self.known.remove(&request);
                 self.alone.remove(&request);
+                self.paid.remove(&request);
+                self.later.remove(&request);
                 self.revoked.remove(&request);
             } else {
                 self.known.insert(request, (state, reason));

@@ -67,7 +67,7 @@ impl Desk {
             Scope::Global => Scopes::GLOBAL,
         };
         let signer = Signer::new(trial.account, scopes);
-        let run = well!(self.runs(trial, &[signer.clone()], false).await).remove(0);
+        let run = well!(self.runs(trial, std::slice::from_ref(&signer), false).await).remove(0);
         Ok(halted(&run, trial.script).map(|()| Tried { signers: trial.signers(&signer), run }))
     }
 

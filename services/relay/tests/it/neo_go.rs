@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use neo::{Hash160, native, stack::Param, tx::Scopes};
 use nsl_api::{
     Chain as Name,
-    relay::{Call, Cancel, Scope, State, Submit, Transaction},
+    relay::{AddAccount, Call, Cancel, Scope, State, Submit, Transaction},
     sponsor::{PutSponsor, SponsorPolicy, SponsoredContract},
 };
 use nsl_devnet::{Database as Kept, N3Options};
@@ -274,6 +274,9 @@ async fn many_calls_share_a_transaction_and_those_that_throw_are_left_out() {
     let good: Vec<Transaction> = done.iter().filter(|one| one.state == State::Final).cloned().collect();
     assert_eq!(hashes(&good).len(), 1, "{:?}", hashes(&good));
     let sent = ground.transaction(&hashes(&good)[0]).await;
+    let mut asked = sent.clone();
+    asked.network_fee = 0;
+    assert_eq!(ground.chain.network_fee(&asked).await.unwrap(), sent.network_fee);
     let paid: i64 = good.iter().map(|one| one.fee.as_deref().unwrap().parse::<i64>().unwrap()).sum();
     assert_eq!(paid.to_string(), fees(&sent), "shares add up");
     assert_eq!(sent.signers[0].scopes, Scopes::NONE);
@@ -309,6 +312,67 @@ async fn what_shared_a_transaction_that_faults_on_the_chain_goes_alone() {
         let told = passed.iter().filter_map(|step| step.reason.as_deref()).any(|why| why.contains("goes alone"));
         assert!(told, "{passed:?}");
     }
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_more_gas_by_then_is_tried_again_within_its_bound() {
+    let ground = N3Ground::fresh(None).await;
+    let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
+    let fill = |key: &str| put(store, key, &"long ".repeat(50));
+    let dear = ground.done("to write", fill("another")).await.fee.unwrap();
+    for key in ["free", "held"] {
+        assert_eq!(ground.done(key, fill(key)).await.state, State::Final);
+    }
+    let cheap = ground.done("to overwrite", fill("free")).await.fee.unwrap();
+    ground.gate.set(Gate::NoSends);
+    let submit = |key: &str, max_fee: Option<String>| Submit {
+        chain: Name::NeoN3,
+        account: ground.account(0).to_string(),
+        call: fill(key),
+        max_fee,
+        valid_for_ms: None,
+    };
+    let free = ground.submit_with("free again", submit("free", None)).await.unwrap().id;
+    let bound = ground.submit_with("bound again", submit("held", Some(dear.clone()))).await.unwrap().id;
+    for id in [&free, &bound] {
+        ground.until(id, |now| now.state == State::Sent).await;
+    }
+    let key = neo::PrivateKey::from_wif(&ground.node.accounts[1].key).unwrap();
+    for gone in ["free", "held"] {
+        let gone = script(store, "delete", &[Param::ByteArray(gone.into())]);
+        ground.send_past(&key, key.public().verification_script(), gone).await;
+    }
+    ground.gate.set(Gate::Open);
+    let done = ground.settled(&[free, bound]).await;
+    let number = |fee: &String| fee.parse::<i64>().unwrap();
+    assert_eq!((done[0].state, done[1].state), (State::Final, State::Failed), "{done:?}");
+    let paid = number(done[0].fee.as_ref().unwrap());
+    assert!(paid > number(&dear) && paid <= number(&dear) + number(&cheap) + 100_000, "{paid} of {cheap} and {dear}");
+    assert!(done[1].reason.as_deref().unwrap().contains("max_fee"), "{:?}", done[1]);
+    assert_eq!(done[1].fee.as_ref(), Some(&cheap), "the chain took it although it came to nothing");
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_gas_waits_until_there_is_some() {
+    let ground = N3Ground::fresh(None).await;
+    let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
+    let add = AddAccount { chain: Name::NeoN3, label: "poor".into(), key: None };
+    let poor = ground.relay.add_account(&ground.cx, add).await.unwrap();
+    let submit = Submit {
+        chain: Name::NeoN3,
+        account: poor.account.clone(),
+        call: put(store, "key", "value"),
+        max_fee: None,
+        valid_for_ms: None,
+    };
+    let id = ground.submit_with("poor", submit).await.unwrap().id;
+    let waits = ground.until(&id, |now| now.state == State::Signed && now.reason.is_some()).await;
+    assert!(waits.reason.as_deref().unwrap().to_lowercase().contains("insufficient"), "{waits:?}");
+    let rich = ground.done("gift", transfer(ground.account(0), poor.account.parse().unwrap(), 100_000_000)).await;
+    assert_eq!(rich.state, State::Final);
+    assert_eq!(ground.settled(&[id]).await[0].state, State::Final);
     ground.end().await;
 }
 
@@ -496,10 +560,14 @@ async fn sustained_rate_on_neo_n3() {
         let (me, to) = (ground.account(0), account(0x44));
         let start = Instant::now();
         let ids = many(&ground, 1_000, name, |_| Call { share, ..transfer(me, to, 1) }).await;
+        let submitted = start.elapsed().as_secs_f64();
         let done = ground.settled(&ids).await;
         assert!(done.iter().all(|one| is_end(one.state)));
         let (took, transactions) = (start.elapsed().as_secs_f64(), hashes(&done).len());
-        println!("{name}: {:.0} requests a second in {transactions} transactions", 1_000.0 / took);
+        println!(
+            "{name}: {:.0} requests a second in {transactions} transactions; all taken on after {submitted:.1} s",
+            1_000.0 / took
+        );
         assert_eq!(ground.gas_of(to).await, 1_000);
         ground.end().await;
     }
