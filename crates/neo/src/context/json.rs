@@ -36,10 +36,15 @@ pub(super) struct Form {
 #[derive(Serialize, Deserialize)]
 struct ItemForm {
     script: Option<Base64>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     parameters: Vec<Slot>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_none")]
     signatures: BTreeMap<PublicKey, Base64>,
+}
+
+/// Programs in Go write `null` for a list or a map that has nothing.
+fn null_is_none<'de, T: Default + Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 struct Base64(Vec<u8>);

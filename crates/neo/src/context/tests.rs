@@ -68,6 +68,19 @@ fn parts_that_were_signed_apart_come_together() {
 }
 
 #[test]
+fn nothing_may_be_written_as_null() {
+    let mut context = context();
+    context.add_script(&two_of_three()).unwrap();
+    context.add_contract(crate::native::NOTARY, vec![]).unwrap();
+    let mut json = serde_json::to_value(&context).unwrap();
+    for item in json["items"].as_object_mut().unwrap().values_mut() {
+        item["signatures"] = Value::Null;
+        item["parameters"] = Value::Null;
+    }
+    assert_eq!(serde_json::from_value::<Context>(json).unwrap(), context);
+}
+
+#[test]
 fn what_does_not_belong_is_refused() {
     let mut context = context();
     let (script, message) = (two_of_three(), context.message());
