@@ -1,7 +1,10 @@
 //! A running process: from settings to listeners, and from the stop signal to the end.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -50,6 +53,7 @@ pub(crate) struct Parts {
     pub(crate) ops: Serving,
     redirect: Option<Serving>,
     edge: Edge,
+    paused: Arc<AtomicBool>,
     storage: Option<nsl_storage::Built>,
     health: Health,
     tasks: Tasks,
@@ -147,7 +151,7 @@ impl Parts {
             move |stop| keep_numbers(metrics.clone(), db.clone(), stop)
         });
         health.run(&tasks).await;
-        let Wired { public: open, internal: calls, identity, relay, storage, here, .. } = wired;
+        let Wired { public: open, internal: calls, identity, relay, paused, storage, here, .. } = wired;
         let ops = ops.serve(ops::router(&health, &metrics, info.clone()));
         let internal = internal.serve(calls);
         let redirect = redirect.map(|listener: Listener| {
@@ -162,20 +166,35 @@ impl Parts {
         health.started();
         tracing::info!(profile = %loaded.profile, services = here.join(", "), public = public.url(), "ready");
         let shutdown = settings.shutdown.clone();
-        Ok(Self { engines, identity, relay, public, internal, ops, redirect, edge, storage, health, tasks, shutdown })
+        Ok(Self {
+            engines,
+            identity,
+            relay,
+            paused,
+            public,
+            internal,
+            ops,
+            redirect,
+            edge,
+            storage,
+            health,
+            tasks,
+            shutdown,
+        })
     }
 
     /// Hands on what changes in the configuration while running.
     fn follow(&self, watch: Watch<Settings>, telemetry: Arc<Telemetry>) {
-        let (edge, storage) = (self.edge.clone(), self.storage.clone());
+        let (edge, storage, paused) = (self.edge.clone(), self.storage.clone(), Arc::clone(&self.paused));
         self.tasks.supervise("settings", move |stop| {
             let (watch, telemetry) = (watch.clone(), Arc::clone(&telemetry));
-            let (edge, storage) = (edge.clone(), storage.clone());
+            let (edge, storage, paused) = (edge.clone(), storage.clone(), Arc::clone(&paused));
             async move {
                 let mut changes = watch.changes();
                 while let Some(Ok(())) = stop.run_until_cancelled(changes.changed()).await {
                     let now = &watch.current().value;
                     edge.reload(&now.edge());
+                    paused.store(now.relay.paused, Ordering::Relaxed);
                     if let Some(storage) = &storage {
                         storage.tune(now.storage.clone(), now.quota);
                     }

@@ -36,6 +36,7 @@ pub(crate) const RELOADABLE: &[&str] = &[
     "limits.auth_per_15_minutes",
     "cors",
     "quota",
+    "relay.paused",
     "storage",
 ];
 

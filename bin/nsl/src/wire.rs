@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 
 use axum::Router;
@@ -26,6 +26,7 @@ pub(crate) struct Wired {
     pub(crate) edge: Edge,
     pub(crate) identity: Handle<IdentityClient>,
     pub(crate) relay: Handle<RelayClient>,
+    pub(crate) paused: Arc<AtomicBool>,
     /// When it runs here.
     pub(crate) storage: Option<nsl_storage::Built>,
     /// The services that run here.
@@ -93,6 +94,7 @@ pub(crate) async fn wire(
         })
         .await;
 
+    let paused = Arc::new(AtomicBool::new(settings.relay.paused));
     let relay: Handle<RelayClient> = wire
         .add(async || {
             let (keyring, Chains { n3, x }) = (engines.keyring.clone(), engines.chains.clone());
@@ -103,6 +105,7 @@ pub(crate) async fn wire(
                 clock: Arc::clone(&clock),
                 accounts: Arc::new(accounts),
                 process: engines.process.clone(),
+                paused: Arc::clone(&paused),
             };
             Ok(nsl_relay::build(settings.relay.clone(), parts, tasks))
         })
@@ -127,7 +130,7 @@ pub(crate) async fn wire(
     let made = made?;
     let public = made.serve(faces);
     let made = edge.get_or_init(|| made).clone();
-    Ok(Wired { public, internal, edge: made, identity, relay, storage: built, here, channels })
+    Ok(Wired { public, internal, edge: made, identity, relay, paused, storage: built, here, channels })
 }
 
 /// Every scope that a service of this program asks for, wherever it runs: what API keys can be given.

@@ -83,6 +83,28 @@ fn journey(engines: Engines, cut: Cut) {
     ground.assert_whole();
 }
 
+#[test]
+fn while_sending_is_paused_requests_wait_and_can_be_taken_back() {
+    let chains = Chains::start();
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("nsl.toml");
+    std::fs::write(&file, "[relay]\npaused = true\n").unwrap();
+    let settings = chains.settings();
+    let mut settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    settings.push(("NSL_CONFIG", file.to_str().unwrap()));
+    let ground = Ground::start(Engines::Embedded, Cut::One, &settings);
+    let x = adopt(&ground, "neo-x", &chains.x.accounts[0].key);
+    let body = json!({ "account": x, "to": x, "value": "1", "data": "0x" });
+    let (kept, given_up) = (ground.post("/v1/tx/neo-x", &body), ground.post("/v1/tx/neo-x", &body));
+    let path = format!("/v1/tx/neo-x/{}", given_up["id"].as_str().unwrap());
+    assert_eq!(ground.ask("DELETE", &path, &Value::Null).status, 202);
+    let path = format!("/v1/tx/neo-x/{}", kept["id"].as_str().unwrap());
+    assert_eq!(ground.get(&path)["state"], json!("accepted"));
+    std::fs::write(&file, "[relay]\npaused = false\n").unwrap();
+    settled(&ground, "neo-x", &kept, "final");
+    settled(&ground, "neo-x", &given_up, "replaced");
+}
+
 pub(crate) fn adopt(ground: &Ground, chain: &str, key: &str) -> String {
     let added = ground.post(&format!("/v1/accounts/{chain}"), &json!({ "label": "first", "key": key }));
     added["account"].as_str().unwrap().to_owned()

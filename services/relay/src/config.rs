@@ -25,6 +25,8 @@ pub struct Config {
     pub in_flight: usize,
     /// Requests of one account that are tried out at once. By default 16.
     pub together: usize,
+    /// Whether requests are only accepted and taken back, and nothing is signed or sent. By default false.
+    pub paused: bool,
     /// For how many blocks a transaction of Neo N3 is valid, before another takes its place. By default 100.
     pub n3_valid_blocks: u32,
 }
@@ -39,6 +41,7 @@ impl Default for Config {
             raise_ms: 30_000,
             in_flight: 64,
             together: 16,
+            paused: false,
             n3_valid_blocks: 100,
         }
     }

@@ -27,7 +27,7 @@ pub mod validity;
 mod wallets;
 pub mod x;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use nsl_api::relay::Relay;
 use nsl_core::{Clock, ProcessId};
@@ -52,14 +52,17 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     pub accounts: Arc<Accounts>,
     pub process: ProcessId,
+    /// While it holds, requests are accepted and taken back, and nothing is signed or sent.
+    pub paused: Arc<AtomicBool>,
 }
 
 /// Starts the service and what sends.
 pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> Arc<dyn Relay> {
-    let Parts { db, ledger, clock, accounts, process } = parts;
+    let Parts { db, ledger, clock, accounts, process, paused } = parts;
     let process = process.to_string().into();
     let (nodes, pace): (Arc<dyn Nodes>, _) = (Arc::clone(&accounts) as _, config.pace());
-    let dispatcher = dispatch::Dispatcher::new(db.clone(), Arc::clone(&clock), nodes, process, pace, tasks.clone());
+    let dispatcher =
+        dispatch::Dispatcher::new(db.clone(), Arc::clone(&clock), nodes, process, pace, paused, tasks.clone());
     let run = Arc::clone(&dispatcher);
     tasks.spawn("relay.dispatch", move |stop| run.run(stop));
     let nodes: Arc<dyn Nodes> = Arc::clone(&accounts) as _;

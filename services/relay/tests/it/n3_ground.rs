@@ -264,7 +264,7 @@ async fn process(
     let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
     let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), None, Some(Arc::clone(chain)));
     let tasks = Tasks::new();
-    let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process };
+    let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused: Arc::default() };
     let relay = nsl_relay::build(config.clone(), parts, &tasks);
     Process { relay, db, tasks }
 }
