@@ -10,7 +10,8 @@ use crate::relay::Scope;
 /// What an account of the tenant pays for. What is not named is refused.
 ///
 /// It is asked of the call that a transaction makes itself. What that contract calls in its turn is bounded by the
-/// fees, and by the scope of the user's signature.
+/// fees, and by the scope of the user's signature. The sponsor is the sender of the transaction: name no contract that
+/// takes the sender for who calls it, instead of asking for a witness.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SponsorPolicy {
@@ -101,7 +102,8 @@ pub struct Prepared {
     /// For wallets that take signing contexts, as neo-go and neo-cli do.
     #[schema(value_type = Object)]
     pub context: serde_json::Value,
-    /// In 10⁻⁸ GAS, as decimal strings. The sponsor pays both.
+    /// In 10⁻⁸ GAS, as decimal strings. The sponsor pays both. The system fee has two percent of room for what changes
+    /// until the user has signed.
     pub system_fee: String,
     pub network_fee: String,
     /// How far the user's signature reaches, as nodes name it.

@@ -112,7 +112,8 @@ pub(super) struct Docs;
 /// One of the tenant's accounts on Neo N3 becomes a sponsor, or its policy changes at once, also for what is prepared
 /// and not completed. What the policy does not name is refused: without a contract, everything. It speaks of the call
 /// that a transaction makes itself; what that contract calls in its turn is bounded by the fees and by the scope of the
-/// user's signature. The sponsor's own signature is never good for more than the fees. Needs the scope `relay:admin`.
+/// user's signature. The sponsor's own signature is never good for more than the fees; yet it is the sender, so name no
+/// contract that takes the sender for who calls it, instead of asking for a witness. Needs the scope `relay:admin`.
 #[utoipa::path(put, path = "/v1/sponsors/neo-n3/{account}", tag = "sponsors", operation_id = "put_sponsor",
     params(("account" = String, Path)), request_body = SponsorPolicy,
     responses((status = 200, description = "In effect", body = SponsorInfo)))]

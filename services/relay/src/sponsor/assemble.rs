@@ -24,6 +24,10 @@ use crate::n3::{Desk, Trial};
 /// Endpoints may be a few blocks apart in what they call too far ahead.
 const ROOM: u32 = 5;
 
+/// A user takes minutes to sign, and a balance that grew by a digit takes more to write: so much more is offered, in
+/// percent. Otherwise it would fault for want of it, and cost all the same.
+const MORE: i64 = 2;
+
 /// What is to be made.
 pub(crate) struct Draft<'a> {
     pub(crate) script: Vec<u8>,
@@ -58,17 +62,17 @@ pub(crate) fn script(call: &Call) -> Result<Vec<u8>> {
 /// Tries the call out in the narrowest scope of the user's signature, and makes the transaction that does it.
 pub(crate) async fn assemble(desk: &Desk, draft: Draft<'_>) -> Result<Made> {
     let trial = Trial { script: &draft.script, account: draft.user, sponsor: Some(draft.sponsor) };
-    let tried = desk.try_out(trial, draft.scope).await?.map_err(|refusal| would_fail(&refusal.reason))?;
-    let rules = desk.rules().await?;
+    let (tried, rules, height) = tokio::join!(desk.try_out(trial, draft.scope), desk.rules(), desk.chain.height());
+    let tried = tried?.map_err(|refusal| would_fail(&refusal.reason))?;
+    let (rules, height) = (rules?, height? as u32);
     let blocks = draft.valid_for.as_millis() as u64 / rules.ms_per_block;
     let most = rules.most_valid_blocks.saturating_sub(ROOM).max(1);
     let blocks = u32::try_from(blocks).unwrap_or(u32::MAX).clamp(1, most);
-    let height = desk.chain.height().await? as u32;
     let mut nonce = [0; 4];
     rand::fill(&mut nonce).map_err(|_| Error::internal(anyhow::anyhow!("no randomness")))?;
     let mut transaction = Transaction {
         nonce: u32::from_le_bytes(nonce),
-        system_fee: tried.run.gas_consumed,
+        system_fee: roomy(tried.run.gas_consumed),
         valid_until_block: height + blocks,
         signers: tried.signers,
         script: draft.script,
@@ -115,6 +119,10 @@ pub(crate) async fn can_pay(chain: &NeoN3, sponsor: Hash160, fee: i64) -> Result
             Err(Error::new(Code::Conflict, "sponsor.out_of_gas", message))
         }
     }
+}
+
+fn roomy(system_fee: i64) -> i64 {
+    system_fee.saturating_add(system_fee / 100 * MORE)
 }
 
 fn would_fail(why: &str) -> Error {

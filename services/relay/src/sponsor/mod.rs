@@ -236,11 +236,12 @@ impl Sponsoring {
         let fee = transaction.system_fee + transaction.network_fee;
         // One that is used is only asked about again: its outcome is kept under the caller's idempotency key.
         if !waiting.is_used {
-            if chain.height().await? >= transaction.valid_until_block.into() {
+            let (works, pays) = (still_works(chain, &transaction), can_pay(chain, sponsor, fee));
+            let (height, works, pays) = tokio::join!(chain.height(), works, pays);
+            if height? >= transaction.valid_until_block.into() {
                 return Err(sponsored::expired());
             }
-            still_works(chain, &transaction).await?;
-            can_pay(chain, sponsor, fee).await?;
+            works.and(pays)?;
         }
         let lane = LaneKey {
             tenant: cx.tenant.clone(),

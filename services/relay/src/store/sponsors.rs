@@ -127,7 +127,7 @@ pub(super) async fn lock(tx: &mut Tx<'_>, tenant: &TenantId, account: &str, now:
     let Some(mut row) = rows.into_iter().next() else { return Ok(Err(unknown())) };
     let kept: SponsorPolicy = serde_json::from_value(row.take(0)?).map_err(Error::internal)?;
     let due = "SELECT id, account, day, payee, amount FROM relay_sponsor_holds
-        WHERE tenant_id = $1 AND account = $2 AND expires_at <= $3 LIMIT 200";
+        WHERE tenant_id = $1 AND account = $2 AND expires_at <= $3 LIMIT 1000";
     let due = tx.query(due, args![tenant, account, now]).await?;
     let due = due.into_iter().map(|row| Ok((hold(row)?, 0))).collect::<Result<_>>()?;
     end(tx, tenant, due).await?;

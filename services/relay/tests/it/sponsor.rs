@@ -1,6 +1,11 @@
 //! Sponsored transactions on a running neo-go: who has no GAS acts, and nobody gets more out of a sponsor than it says.
 
-use std::{io::Write, path::Path, process::Stdio, time::Duration};
+use std::{
+    io::Write,
+    path::Path,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use neo::{
@@ -14,7 +19,7 @@ use neo::{
 };
 use nsl_api::{
     Chain as Name,
-    relay::{AskPassed, Call, Scope, State, Submit},
+    relay::{AskPassed, Call, Cancel, Explain, Scope, State, Submit},
     sponsor::{Complete, NameSponsor, Prepared, Proof, PutSponsor, SponsorPolicy, SponsoredContract},
 };
 use nsl_chain::{Chain, Output};
@@ -59,6 +64,9 @@ async fn who_has_no_gas_acts(ground: Ground) {
     assert_eq!(ground.gas(hash(&user)).await, 0);
     assert_eq!(before - ground.gas(sponsor).await, fees(&prepared), "the sponsor paid exactly that");
     assert_eq!(ground.spent().await, fees(&prepared));
+    let why = Explain { chain: Name::NeoN3, id: kept.id.clone(), abi: None };
+    let why = ground.relay.explain(&ground.cx, why).await.unwrap();
+    assert_eq!((why.state, why.tx.as_deref(), why.fault), (State::Final, Some(prepared.hash.as_str()), None));
     let asked = AskPassed { chain: Name::NeoN3, id: kept.id, after: 0 };
     let passed = ground.relay.passed(&ground.cx, asked).await.unwrap().items;
     let states: Vec<State> = passed.iter().map(|one| one.state).collect();
@@ -237,14 +245,26 @@ async fn a_sponsor_pays_for_what_it_names_and_no_more_than_it_says() {
     // What would fail costs nothing.
     assert_eq!(ground.prepare(ground.transfer(hash(&user), to, 1_001)).await.unwrap_err(), "sponsored.would_fail");
     assert_eq!(ground.spent().await, 0);
+    // A call that asks for no witness: the user's signature is good for nothing else.
+    ground.put(ground.policy(&["transfer", "symbol"])).await;
+    assert_eq!(ground.prepare(ground.call(hash(&user), "symbol", &[])).await.unwrap().scopes, "None");
+    // Under one key they are one, and so is what is set aside.
+    let before = ground.spent().await;
+    let mut once = ground.cx.clone();
+    once.once = Some(Once { key: "prepare".into(), fingerprint: "the same".into() });
+    let first = ground.relay.prepare_sponsored(&once, transfer()).await.unwrap();
+    let again = ground.relay.prepare_sponsored(&once, transfer()).await.unwrap();
+    assert_eq!((first.id.as_str(), first.message.as_str()), (again.id.as_str(), again.message.as_str()));
+    assert_eq!(ground.spent().await, before + fees(&first));
     // Asked for by many at once: as many as there is money for.
     let one = ground.prepare(transfer()).await.unwrap();
     let fee = fees(&one);
-    ground.put(SponsorPolicy { per_day: (5 * fee).to_string(), ..ground.policy(&["transfer"]) }).await;
+    let before = ground.spent().await;
+    ground.put(SponsorPolicy { per_day: (before + 4 * fee).to_string(), ..ground.policy(&["transfer"]) }).await;
     let all = futures_util::future::join_all((0..12).map(|_| ground.prepare(transfer()))).await;
     let given = all.iter().filter(|one| one.is_ok()).count();
     assert!(all.iter().all(|one| one.as_ref().err().is_none_or(|slug| slug == "sponsor.over_day")), "{all:?}");
-    assert_eq!((given, ground.spent().await), (4, 5 * fee));
+    assert_eq!((given, ground.spent().await), (4, before + 4 * fee));
     ground.put(SponsorPolicy { per_transaction: (fee - 1).to_string(), ..ground.policy(&["transfer"]) }).await;
     assert_eq!(ground.prepare(transfer()).await.unwrap_err(), "sponsor.over_transaction");
     // Withdrawn: what was prepared before is not signed.
@@ -311,18 +331,36 @@ async fn what_no_block_takes_in_time_expires() {
     assert!(ground.chain.height().await.unwrap() >= short.valid_until_block.into(), "not before its last block");
     assert_eq!((ground.tokens(to).await, ground.spent().await), (0, 0));
     assert_eq!(ground.complete(&short.id, signature(&user, &short)).await.unwrap_err(), "sponsored.used");
+    // Taken back before a block has it: what excludes it costs the sponsor its fee, and nothing of it is done.
+    let back = ground.prepare(ground.transfer(hash(&user), to, 3)).await.unwrap();
+    let kept = ground.complete(&back.id, signature(&user, &back)).await.unwrap();
+    let before = ground.gas(hash(&ground.sponsor)).await;
+    ground.relay.cancel(&ground.cx, Cancel { chain: Name::NeoN3, id: kept.id.clone() }).await.unwrap();
+    blocks(&ground, 10).await;
+    ground.proxy.set(Gate::Open);
+    let done = ground.settled(&kept.id).await;
+    let cost = before - ground.gas(hash(&ground.sponsor)).await;
+    // Whichever of the two a block takes first: one of them, and counted.
+    let moved = ground.tokens(to).await;
+    assert!(matches!((done.state, moved), (State::Replaced, 0) | (State::Final, 3)), "{moved} {done:?}");
+    assert_eq!(ground.spent().await, cost);
     // What is held back for a while only is sent again until a block has it.
+    ground.proxy.set(Gate::NoSends);
     let late = ground.prepare(ground.transfer(hash(&user), to, 2)).await.unwrap();
     let kept = ground.complete(&late.id, signature(&user, &late)).await.unwrap();
-    let height = ground.chain.height().await.unwrap();
-    while ground.chain.height().await.unwrap() < height + 5 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    blocks(&ground, 5).await;
     ground.proxy.set(Gate::Open);
     let done = ground.settled(&kept.id).await;
     assert_eq!((done.state, done.tx), (State::Final, Some(late.hash)));
-    assert_eq!(ground.tokens(to).await, 2);
+    assert_eq!(ground.tokens(to).await, moved + 2);
     ground.end().await;
+}
+
+async fn blocks(ground: &Ground, count: u64) {
+    let height = ground.chain.height().await.unwrap();
+    while ground.chain.height().await.unwrap() < height + count {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -411,5 +449,96 @@ async fn a_kept_account_is_sponsored_in_one_call() {
     assert_eq!(done.state, State::Failed);
     assert!(done.reason.as_deref().unwrap_or_default().starts_with("budget"), "{:?}", done.reason);
     assert_eq!((ground.tokens(to).await, ground.spent().await), (10, fee));
+    ground.end().await;
+}
+
+/// Calls that share a transaction share its fee, and the sponsor pays it once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn shared_calls_are_paid_once() {
+    let ground = Ground::fresh(None).await;
+    let (user, to, sponsor) = (wallet(130), hash(&wallet(131)), hash(&ground.sponsor));
+    ground.keep(&user).await;
+    ground.give(hash(&user), 1_000).await;
+    ground.put(ground.policy(&["transfer"])).await;
+    let before = ground.gas(sponsor).await;
+    let submit = |amount: u64| Submit {
+        chain: Name::NeoN3,
+        account: user.public().address(),
+        call: Call {
+            contract: Some(ground.token.to_string()),
+            method: Some("transfer".to_owned()),
+            args: transfer_args(hash(&user), to, amount).iter().map(|arg| json!(arg)).collect(),
+            sponsor: Some(ground.sponsor.public().address()),
+            share: true,
+            ..Call::default()
+        },
+        max_fee: None,
+        valid_for_ms: None,
+    };
+    let mut ids = Vec::new();
+    for amount in 1..=8 {
+        ids.push(ground.relay.submit(&ground.cx, submit(amount)).await.unwrap().id);
+    }
+    let mut fees = 0;
+    for id in &ids {
+        let done = ground.settled(id).await;
+        assert_eq!(done.state, State::Final, "{done:?}");
+        fees += done.fee.unwrap().parse::<i64>().unwrap();
+    }
+    assert_eq!((ground.tokens(to).await, ground.gas(hash(&user)).await), (36, 0));
+    assert_eq!((before - ground.gas(sponsor).await, ground.spent().await), (fees, fees));
+    ground.end().await;
+}
+
+/// The process ends right after it said yes; another one on the same database does it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_completed_outlives_its_process() {
+    for database in [None, Some(Database::fresh().unwrap())] {
+        let mut ground = Ground::fresh(database).await;
+        let (user, to) = (wallet(140), hash(&wallet(141)));
+        ground.give(hash(&user), 10).await;
+        ground.put(ground.policy(&["transfer"])).await;
+        let one = ground.prepare(ground.transfer(hash(&user), to, 3)).await.unwrap();
+        let two = ground.prepare(ground.transfer(hash(&user), to, 4)).await.unwrap();
+        ground.halt().await;
+        let kept = ground.complete(&one.id, signature(&user, &one)).await.unwrap();
+        ground.again().await;
+        assert_eq!(ground.settled(&kept.id).await.state, State::Final);
+        // What was prepared at the one is completed at the other.
+        let kept = ground.complete(&two.id, signature(&user, &two)).await.unwrap();
+        assert_eq!(ground.settled(&kept.id).await.state, State::Final);
+        assert_eq!((ground.tokens(to).await, ground.spent().await), (7, fees(&one) + fees(&two)));
+        ground.end().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: cargo nextest run -p nsl-relay --run-ignored only"]
+async fn how_long_it_takes() {
+    let ground = Ground::fresh(None).await;
+    let (user, to) = (wallet(150), hash(&wallet(151)));
+    ground.give(hash(&user), 1_000_000).await;
+    let much = (1_000 * GAS).to_string();
+    ground.put(SponsorPolicy { per_day: much.clone(), per_user_per_day: much, ..ground.policy(&["transfer"]) }).await;
+    let (mut preparing, mut completing, mut ids) = (Vec::new(), Vec::new(), Vec::new());
+    let whole = Instant::now();
+    for _ in 0..200 {
+        let start = Instant::now();
+        let prepared = ground.prepare(ground.transfer(hash(&user), to, 1)).await.unwrap();
+        preparing.push(start.elapsed());
+        let proof = signature(&user, &prepared);
+        let start = Instant::now();
+        ids.push(ground.complete(&prepared.id, proof).await.unwrap().id);
+        completing.push(start.elapsed());
+    }
+    for id in &ids {
+        assert_eq!(ground.settled(id).await.state, State::Final);
+    }
+    let rate = ids.len() as f64 / whole.elapsed().as_secs_f64();
+    for (what, times) in [("prepare", &mut preparing), ("complete", &mut completing)] {
+        times.sort();
+        println!("{what}: median {:?}, P95 {:?}", times[100], times[190]);
+    }
+    println!("{rate:.1} a second to their end, one after the other");
     ground.end().await;
 }

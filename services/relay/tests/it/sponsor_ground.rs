@@ -1,6 +1,6 @@
 //! A neo-go with a token, and a relay that keeps one account with money: the sponsor.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use neo::{
     Hash160, PrivateKey, native,
@@ -54,8 +54,31 @@ pub(crate) struct Ground {
     db: Db,
     tasks: Tasks,
     key: ChainKey,
-    _dir: tempfile::TempDir,
+    sql: Sql,
+    dir: tempfile::TempDir,
     _database: Option<Database>,
+}
+
+fn open(node: &N3, url: &str) -> Arc<NeoN3> {
+    let mut config = N3Config::of(node.magic, &[url]);
+    config.pool.poll_ms = 20;
+    Arc::new(NeoN3::open(config).unwrap())
+}
+
+async fn process(sql: &Sql, dir: &Path, key: &ChainKey, chain: Arc<NeoN3>) -> (Arc<dyn Relay>, Db, Tasks) {
+    let clock = Arc::new(SystemClock);
+    let db = Db::open(sql, dir, clock.clone(), || Some(closer(key))).await.unwrap();
+    let settings = SecretsConfig { engine: SecretsEngine::Files, dir: String::new() };
+    let secrets = Secrets::build(&settings, dir, true, &BTreeMap::new()).unwrap();
+    let root = Arc::new(SecretsRoot::open(secrets).await.unwrap());
+    let keyring = Keyring::new(db.clone(), root, clock.clone());
+    let process = ProcessId::fresh();
+    let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
+    let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), None, Some(chain));
+    let tasks = Tasks::new();
+    let config = Config { resend_ms: 300, ..Config::default() };
+    let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused: Arc::default() };
+    (nsl_relay::build(config, parts, &tasks), db, tasks)
 }
 
 pub(crate) fn hash(key: &PrivateKey) -> Hash160 {
@@ -72,43 +95,37 @@ impl Ground {
         let dir = tempfile::tempdir().unwrap();
         let node = N3::start(&dir.path().join("n3"), N3Options::default()).await.unwrap();
         let proxy = Proxy::before(&node.rpc).await;
-        let open = |url: &str| {
-            let mut config = N3Config::of(node.magic, &[url]);
-            config.pool.poll_ms = 20;
-            Arc::new(NeoN3::open(config).unwrap())
-        };
-        let chain = open(&node.rpc);
+        let chain = open(&node, &node.rpc);
         let sql = database.as_ref().map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
-        let clock = Arc::new(SystemClock);
         let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_relay::MIGRATIONS];
-        sql.migrate(dir.path(), &*clock, &all).await.unwrap();
+        sql.migrate(dir.path(), &SystemClock, &all).await.unwrap();
         let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
-        let db = Db::open(&sql, dir.path(), clock.clone(), || Some(closer(&key))).await.unwrap();
-        let settings = SecretsConfig { engine: SecretsEngine::Files, dir: String::new() };
-        let secrets = Secrets::build(&settings, dir.path(), true, &BTreeMap::new()).unwrap();
-        let root = Arc::new(SecretsRoot::open(secrets).await.unwrap());
-        let keyring = Keyring::new(db.clone(), root, clock.clone());
-        let process = ProcessId::fresh();
-        let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
-        let n3 = Some(open(&proxy.url));
-        let accounts = Arc::new(Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), None, n3));
-        let tasks = Tasks::new();
-        let config = Config { resend_ms: 300, ..Config::default() };
-        let parts = Parts { db: db.clone(), ledger, clock, accounts, process };
-        let relay = nsl_relay::build(config, parts, &tasks);
+        let (relay, db, tasks) = process(&sql, dir.path(), &key, open(&node, &proxy.url)).await;
         let funded = |place: usize| PrivateKey::from_wif(&node.accounts[place].key).unwrap();
         let (owner, sponsor) = (funded(0), funded(1));
         let nef = Nef::from_bytes(TOKEN.0).unwrap();
         let cx = Cx::system(TenantId::fresh(), Duration::from_secs(120));
         let token = contract_hash(hash(&owner), nef.checksum(), "Token");
         let _database = database;
-        let ground =
-            Self { proxy, node, chain, relay, cx, owner, sponsor, token, db, tasks, key, _dir: dir, _database };
+        let ground = Self { proxy, node, chain, relay, cx, owner, sponsor, token, db, tasks, key, sql, dir, _database };
         let args = [Param::ByteArray(TOKEN.0.to_vec()), Param::String(TOKEN.1.to_owned())];
         let deploy = script(&native::CONTRACT_MANAGEMENT, "deploy", &args);
         assert_eq!(ground.alone(&ground.owner, deploy).await.fault, None);
         ground.keep(&ground.sponsor).await;
         ground
+    }
+
+    /// The relay takes requests, and nobody works at them any more.
+    pub(crate) async fn halt(&self) {
+        self.tasks.drain(Duration::from_secs(10)).await;
+    }
+
+    /// Another process on what the last one left.
+    pub(crate) async fn again(&mut self) {
+        self.halt().await;
+        self.db.drain().await;
+        let chain = open(&self.node, &self.proxy.url);
+        (self.relay, self.db, self.tasks) = process(&self.sql, self.dir.path(), &self.key, chain).await;
     }
 
     /// Takes an account over; the relay signs for it from then on.
