@@ -85,6 +85,10 @@ pub trait Node: Send + Sync {
     fn confirmations(&self) -> u64 {
         1
     }
+    /// The last block, which may still be replaced where more than one confirmation is asked for.
+    async fn tip(&self) -> Result<u64> {
+        self.head().await
+    }
     /// What these blocks, up to 64 of them, say of the account; in order, and all of them or an error.
     async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>>;
     /// Tries a request out. The inner error is the reason for which it would be undone.
@@ -120,6 +124,10 @@ impl<N: Node + ?Sized> Node for Arc<N> {
 
     fn confirmations(&self) -> u64 {
         (**self).confirmations()
+    }
+
+    async fn tip(&self) -> Result<u64> {
+        (**self).tip().await
     }
 
     async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>> {

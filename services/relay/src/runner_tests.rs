@@ -13,7 +13,7 @@ use crate::{
     MIGRATIONS,
     node::{Refusal, Signed, Spent, Verdict},
     nonces::{Hash, REPLACE_PERCENT},
-    store::{Accept, Kept, Take, find, steps},
+    store::{Accept, Cancel, Kept, Take, budget, day, find, steps},
 };
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl FakeChain {
 }
 
 #[derive(Clone)]
-struct FakeNode(Arc<Mutex<FakeChain>>, bool);
+struct FakeNode(Arc<Mutex<FakeChain>>, bool, u64);
 
 impl FakeNode {
     /// One call in ten fails, or none.
@@ -62,6 +62,14 @@ impl Node for FakeNode {
 
     async fn head(&self) -> Result<u64> {
         self.fails()?;
+        Ok((self.0.lock().blocks.len() as u64).saturating_sub(self.2 - 1))
+    }
+
+    fn confirmations(&self) -> u64 {
+        self.2
+    }
+
+    async fn tip(&self) -> Result<u64> {
         Ok(self.0.lock().blocks.len() as u64)
     }
 
@@ -70,6 +78,9 @@ impl Node for FakeNode {
         let chain = self.0.lock();
         let of =
             |height: u64| chain.blocks[height as usize - 1].iter().map(move |(nonce, hash)| (height, *nonce, *hash));
+        if to > chain.blocks.len() as u64 {
+            return Err(Error::new(Code::Unavailable, "chain.behind", "no endpoint has the block"));
+        }
         let all = (from..=to).flat_map(of);
         Ok(all
             .map(|(height, nonce, hash)| Spent { height, nonce, hash, reverted: None, fee: Some(21_000 * 40) })
@@ -137,6 +148,17 @@ fn pace() -> Pace {
 }
 
 async fn ask(db: &Db, key: &LaneKey, number: u32, reverts: bool, now: Timestamp) -> Id {
+    ask_until(db, key, number, reverts, now, None).await
+}
+
+async fn ask_until(
+    db: &Db,
+    key: &LaneKey,
+    number: u32,
+    reverts: bool,
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+) -> Id {
     let id = format!("rel_{number:05}");
     let subject = Subject::parse("owner").unwrap();
     let kept = Kept {
@@ -151,7 +173,7 @@ async fn ask(db: &Db, key: &LaneKey, number: u32, reverts: bool, now: Timestamp)
         height: None,
         fee: None,
         max_fee: None,
-        expires_at: None,
+        expires_at,
         cancelled_at: None,
         trouble: None,
         created_at: now,
@@ -162,6 +184,14 @@ async fn ask(db: &Db, key: &LaneKey, number: u32, reverts: bool, now: Timestamp)
     let entry = Entry::new(&cx, "relay.request_accepted", "relay", "submit", now);
     db.write(&cx, Accept { tenant: key.tenant.clone(), kept, entry }).await.unwrap();
     id.into()
+}
+
+async fn cancel(db: &Db, key: &LaneKey, id: &str, now: Timestamp) {
+    let cx = Cx::system(key.tenant.clone(), Duration::from_secs(30));
+    let entry = Entry::new(&cx, "relay.request_cancelled", "relay", "cancel", now);
+    let (tenant, id) = (key.tenant.clone(), id.to_owned());
+    // It may be at its end already.
+    let _ = db.write(&cx, Cancel { tenant, chain: key.chain, id, now, entry }).await;
 }
 
 async fn hold(db: &Db, key: &LaneKey, holder: u32, now: Timestamp) -> Held {
@@ -175,7 +205,7 @@ async fn hold(db: &Db, key: &LaneKey, holder: u32, now: Timestamp) -> Held {
     db.write_platform(take).await.unwrap().expect("nobody holds it any more")
 }
 
-async fn storm(config: Config, dir: &std::path::Path) {
+async fn storm(config: Config, dir: &std::path::Path, confirmations: u64) {
     let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
     config.migrate(dir, &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
     let db = Db::open(&config, dir, clock.clone(), || None).await.unwrap();
@@ -183,7 +213,7 @@ async fn storm(config: Config, dir: &std::path::Path) {
     let chain = Arc::new(Mutex::new(FakeChain { chance: 7, ..FakeChain::default() }));
     let take_up = async |holder: u32, faults: bool| {
         let held = hold(&db, &key, holder, clock.now()).await;
-        let node = FakeNode(Arc::clone(&chain), faults);
+        let node = FakeNode(Arc::clone(&chain), faults, confirmations);
         Runner::take_up(db.clone(), clock.clone(), node, key.clone(), held, pace()).await
     };
     let (mut asked, mut deaths, mut foreign) = (Vec::new(), 0, HashSet::new());
@@ -191,8 +221,12 @@ async fn storm(config: Config, dir: &std::path::Path) {
         clock.advance(Duration::from_secs(2));
         for _ in 0..5 {
             let number = asked.len() as u32;
-            asked.push(ask(&db, &key, number, number % 17 == 3, clock.now()).await);
+            let now = clock.now();
+            let expires = (number % 13 == 5).then(|| now.plus(Duration::from_secs(u64::from(number % 9))));
+            asked.push(ask_until(&db, &key, number, number % 17 == 3, now, expires).await);
         }
+        let back = chain.lock().roll(asked.len() as u64) as usize;
+        cancel(&db, &key, &asked[back], clock.now()).await;
         // A process dies at its first error, wherever that is.
         let Ok(mut runner) = take_up(life, true).await else { continue };
         for _ in 0..6 {
@@ -237,28 +271,40 @@ async fn storm(config: Config, dir: &std::path::Path) {
             *times.entry(id).or_default() += 1;
         }
     }
+    let (mut ends, mut fees) = (HashMap::<String, u32>::new(), 0);
     for (number, id) in asked.iter().enumerate() {
         let kept = find(&db, &key.tenant, id).await.unwrap();
-        let reverts = number % 17 == 3;
-        assert_eq!(kept.state, if reverts { "failed" } else { "final" }, "{kept:?}");
-        assert_eq!(times.get(&**id).copied().unwrap_or(0), u32::from(!reverts), "{kept:?}");
-        assert_eq!(kept.height.is_some(), !reverts);
+        let may = match &*kept.state {
+            "failed" => number % 17 == 3,
+            "replaced" => kept.cancelled_at.is_some(),
+            "expired" => kept.expires_at.is_some(),
+            state => state == "final" && number % 17 != 3,
+        };
+        assert!(may, "{kept:?}");
+        let done = kept.state == "final";
+        assert_eq!(times.get(&**id).copied().unwrap_or(0), u32::from(done), "{kept:?}");
+        assert_eq!((kept.height.is_some(), done && kept.fee.is_none()), (done, false), "{kept:?}");
+        fees += kept.fee.map_or(0, |fee| fee.parse::<u128>().unwrap());
         let passed = steps(&db, &key.tenant, id, 0).await.unwrap();
         assert_eq!((&*passed[0].state, &passed.last().unwrap().state), ("accepted", &kept.state));
         assert!(passed.iter().enumerate().all(|(at, step)| step.number == at as i64 + 1));
+        *ends.entry(kept.state).or_default() += 1;
     }
+    assert!(ends.len() == 4 && ends.values().all(|count| *count > 3), "{ends:?}");
+    let (_, spent) = budget(&db, &key.tenant, key.chain, day(clock.now())).await.unwrap();
+    assert_eq!(spent, fees, "what is settled is counted as what it took");
     db.drain().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_leaves_nothing_stuck_and_nothing_doubled_on_sqlite() {
-    storm(Config::embedded(), tempfile::tempdir().unwrap().path()).await;
+    storm(Config::embedded(), tempfile::tempdir().unwrap().path(), 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_storm_leaves_nothing_stuck_and_nothing_doubled_on_postgres() {
     let database = nsl_sandbox::Database::fresh().unwrap();
-    storm(Config::postgres(database.url()), tempfile::tempdir().unwrap().path()).await;
+    storm(Config::postgres(database.url()), tempfile::tempdir().unwrap().path(), 3).await;
 }
 
 #[tokio::test]
@@ -270,7 +316,7 @@ async fn what_is_sent_again_and_again_is_told_once() {
     let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
     let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
     let id = ask(&db, &key, 1, false, clock.now()).await;
-    let node = FakeNode(Arc::default(), false);
+    let node = FakeNode(Arc::default(), false, 1);
     let held = hold(&db, &key, 1, clock.now()).await;
     let pace = Pace { raise: Duration::from_secs(1_000), ..pace() };
     let mut runner = Runner::take_up(db.clone(), clock.clone(), node.clone(), key.clone(), held, pace).await.unwrap();
@@ -293,7 +339,7 @@ async fn a_process_that_lost_its_lane_writes_nothing() {
     let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
     let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
     let id = ask(&db, &key, 1, false, clock.now()).await;
-    let node = FakeNode(Arc::default(), false);
+    let node = FakeNode(Arc::default(), false, 1);
     let held = hold(&db, &key, 1, clock.now()).await;
     let mut slow = Runner::take_up(db.clone(), clock.clone(), node.clone(), key.clone(), held, pace()).await.unwrap();
     clock.advance(Duration::from_secs(2));

@@ -98,6 +98,10 @@ impl Node for XNode {
         self.chain.finality().max(1)
     }
 
+    async fn tip(&self) -> Result<u64> {
+        self.chain.height().await
+    }
+
     async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>> {
         let sent = self.chain.sent_by(self.signer.address(), from, to).await?;
         let spent = sent.into_iter().map(|one| {

@@ -5,9 +5,9 @@ use nsl_core::{Code, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, NeoX, node::Node, run::form};
+use super::{Call, NeoX, node::Node, revert, run::form};
 use crate::{
-    chain::{ChainKind, TxId},
+    chain::{ChainKind, Fault, TxId},
     error::{METHOD_NOT_FOUND, Trouble},
 };
 
@@ -17,10 +17,10 @@ pub struct Failed {
     pub contract: Option<Address>,
     /// What the call there was given.
     pub input: Vec<u8>,
-    /// What it gave back.
-    pub output: Vec<u8>,
-    /// Where in its code, and by which operation, unless the node does not say.
-    pub at: Option<(u64, String)>,
+    /// What it reverted with; none where that was nothing.
+    pub fault: Option<Fault>,
+    /// Where in its code, and by which operation, or why that is not known.
+    pub at: Result<(u64, String), String>,
 }
 
 /// What is traced.
@@ -68,9 +68,13 @@ impl NeoX {
         let plain = json!({ "disableStack": true, "disableStorage": true, "enableMemory": false,
             "enableReturnData": false });
         let logs = self.traced::<Logs>(&what, plain).await?;
-        let last = logs.ok().and_then(|logs| logs.struct_logs.into_iter().rev().find(|line| line.depth == depth));
-        let (input, output) = (frame.input.to_vec(), frame.output.to_vec());
-        Ok(Ok(Some(Failed { contract: frame.to, input, output, at: last.map(|line| (line.pc, line.op)) })))
+        let at = logs.and_then(|logs| {
+            let last = logs.struct_logs.into_iter().rev().find(|line| line.depth == depth);
+            last.map(|line| (line.pc, line.op)).ok_or_else(|| "the node kept no steps of it".to_owned())
+        });
+        let fault = (!frame.output.is_empty()).then(|| revert::of_data(frame.output.to_vec()));
+        let (contract, input) = (frame.to, frame.input.to_vec());
+        Ok(Ok(Some(Failed { contract, input, fault, at })))
     }
 
     async fn traced<T>(&self, what: &Traced<'_>, options: Value) -> Result<Result<T, String>>

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::rig::{ADOPTED, KEY, Rig, problem};
@@ -201,5 +203,23 @@ async fn the_aliases_lead_to_the_same_routes() {
         .header("content-type", "application/json")
         .body(r#"{"key":"k","value":1}"#);
     assert_eq!(answer.send().await.unwrap().json::<Value>().await.unwrap()["place"], 7);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn an_answer_in_parts_passes_as_it_comes_for_longer_than_the_request_may_take() {
+    let rig = Rig::start(&[]).await;
+    let request = rig.keyed(reqwest::Method::GET, "/v1/echo/parts").header("accept-encoding", "gzip, zstd");
+    let mut answer = request.send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().contains_key("content-encoding")), (200, false));
+    assert_eq!(answer.chunk().await.unwrap().unwrap(), "data: 0\n\n", "nothing else is let yet");
+    // The route may take 100 ms.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    for part in ["data: 1\n\n", "data: 2\n\n"] {
+        rig.service.go_on.notify_one();
+        assert_eq!(answer.chunk().await.unwrap().unwrap(), part);
+    }
+    rig.service.go_on.notify_one();
+    assert_eq!(answer.chunk().await.unwrap(), None);
     rig.stop().await;
 }

@@ -265,7 +265,7 @@ impl Service {
                 next.run(request)
             }
         };
-        let (waiting, patient) = (Arc::clone(self), Arc::clone(self));
+        let (waiting, patient, parted) = (Arc::clone(self), Arc::clone(self), Arc::clone(self));
         let router = Router::new()
             .route("/v1/echo/me", get(me))
             .route("/v1/echo/store", post(store))
@@ -278,6 +278,7 @@ impl Service {
             .route("/v1/echo/small", post(store))
             .route("/v1/echo/slow", get(move || wait(waiting.clone())))
             .route("/v1/echo/wait", get(move || wait(patient.clone())))
+            .route("/v1/echo/parts", get(move || parts(parted.clone())))
             .layer(axum::middleware::from_fn(note));
         Face::new("echo", router)
             .problems(PROBLEMS)
@@ -286,6 +287,7 @@ impl Service {
             .rule(Rule::at("/v1/echo/sign-*").class(Class::Auth).open())
             .rule(Rule::at("/v1/echo/small").body_bytes(100))
             .rule(Rule::at("/v1/echo/slow").timeout(Duration::from_millis(400)))
+            .rule(Rule::at("/v1/echo/parts").timeout(Duration::from_millis(100)))
     }
 
     pub(crate) fn was_reached(&self) -> usize {
@@ -339,6 +341,20 @@ async fn wait(service: Arc<Service>) -> &'static str {
     service.go_on.notified().await;
     service.finished.fetch_add(1, Ordering::SeqCst);
     "done"
+}
+
+/// Three events, each after the first when it is let.
+async fn parts(service: Arc<Service>) -> impl IntoResponse {
+    let parts = futures_util::stream::unfold(0, move |number| {
+        let service = Arc::clone(&service);
+        async move {
+            if number > 0 {
+                service.go_on.notified().await;
+            }
+            (number < 3).then(|| (Ok::<_, std::convert::Infallible>(format!("data: {number}\n\n")), number + 1))
+        }
+    });
+    ([(header::CONTENT_TYPE, "text/event-stream")], axum::body::Body::from_stream(parts))
 }
 
 async fn fail(Caller(_): Caller, Path(how): Path<String>) -> Result<String, Problem> {

@@ -28,7 +28,15 @@ pub(super) async fn fault(chain: &NeoX, kept: &Kept, abi: Option<&serde_json::Va
         let id = hash.parse()?;
         let Receipt::Executed(executed) = chain.receipt(&id).await? else { return Ok(None) };
         let Some(fault) = executed.fault else { return Ok(None) };
-        let traced = chain.trace(Traced::Sent(&id)).await?;
+        let mut traced = chain.trace(Traced::Sent(&id)).await?;
+        if let Ok(Some(failed)) = &mut traced
+            && failed.at.is_err()
+            && let Ok(Some(again)) = chain.trace(Traced::Call(&of_intent(&call, from)?)).await?
+            && (again.contract, &again.input, &again.fault) == (failed.contract, &failed.input, &failed.fault)
+        {
+            // The node kept no steps of it, and what fails alike now fails at the same place.
+            failed.at = again.at;
+        }
         return Ok(Some(read(fault, traced, &call, abi.as_ref(), true)));
     }
     let Some(trouble) = &kept.trouble else { return Ok(None) };
@@ -49,6 +57,9 @@ fn read(
     abi: Option<&Abi>,
     on_chain: bool,
 ) -> Fault {
+    // What it met in its block, a node that traces knows better than one that runs it again.
+    let met = traced.as_ref().ok().and_then(|failed| failed.as_ref()?.fault.clone());
+    let fault = met.filter(|_| on_chain).unwrap_or(fault);
     let data = fault.data.as_ref().map(|data| hex::encode(&data.0)).unwrap_or_default();
     let known = abi.and_then(|abi| fault.data.as_ref().and_then(|data| abi.named_error(&data.0)));
     let cause = match &data {
@@ -68,12 +79,11 @@ fn read(
             data: format!("0x{data}"),
         }
     });
-    let (failed, no_instruction) = match traced {
-        Ok(failed) => (failed, None),
-        Err(why) => (None, Some(why)),
+    let (failed, at) = match traced {
+        Ok(Some(failed)) => (Some(failed.clone()), failed.at),
+        Ok(None) => (None, Err("by its trace it did not fail".to_owned())),
+        Err(why) => (None, Err(why)),
     };
-    let at = failed.as_ref().and_then(|failed| failed.at.clone());
-    let missing = || "the trace was too long to be read, or is empty".to_owned();
     let contract = failed.as_ref().and_then(|failed| failed.contract).map(|contract| contract.to_checksum(None));
     let input = match &failed {
         Some(failed) => failed.input.clone(),
@@ -86,8 +96,8 @@ fn read(
         cause: cause.to_owned(),
         contract: contract.or_else(|| call.to.clone()),
         method: abi.and_then(|abi| abi.method_of(&input)).or_else(selector),
-        no_instruction: no_instruction.or_else(|| at.is_none().then(missing)),
-        instruction: at.map(|(offset, opcode)| Instruction { offset, opcode, operand: None }),
+        no_instruction: at.as_ref().err().cloned(),
+        instruction: at.ok().map(|(offset, opcode)| Instruction { offset, opcode, operand: None }),
         revert: (cause == "revert" && data.starts_with(ERROR)).then_some(fault.reason),
         error,
         on_chain,

@@ -86,7 +86,8 @@ pub(super) async fn follow_transaction(
     let place = Place::take(&streams.open, &cx.tenant)?;
     let leaving = leaving.map(|Extension(leaving)| leaving);
     let until = Instant::now() + LONGEST;
-    let follow = Follow { relay: streams.relay, cx, chain, id, after, news: first.items.into(), until, leaving, _place: place };
+    let follow =
+        Follow { relay: streams.relay, cx, chain, id, after, news: first.items.into(), until, leaving, _place: place };
     let events = stream::unfold(Some(follow), |follow| async move { follow?.next().await });
     let answer = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     // Proxies that gather answers would hold the events back.
@@ -150,7 +151,8 @@ impl Follow {
                 () = left => return None,
             };
             // Whoever follows comes back and goes on where it was.
-            self.news = page.inspect_err(|error| tracing::debug!("a stream of events ended early: {error}")).ok()?.items.into();
+            self.news =
+                page.inspect_err(|error| tracing::debug!("a stream of events ended early: {error}")).ok()?.items.into();
         }
     }
 }

@@ -69,9 +69,15 @@ impl<N: Node> Runner<N> {
 
     /// Looks at the blocks that may still be replaced, where the chain has such.
     pub(super) async fn peek(&mut self) -> Result<()> {
-        let (tip, now) = (self.looked + self.node.confirmations() - 1, self.clock.now());
-        let waits = tip == self.tip.0 && now < self.tip.1.plus(PEEK);
-        if tip == self.looked || waits || (self.lane.slots.is_empty() && self.seen.is_empty()) {
+        if self.node.confirmations() == 1 || (self.lane.slots.is_empty() && self.seen.is_empty()) {
+            return Ok(());
+        }
+        let (tip, now) = (self.node.tip().await?.min(self.looked + BLOCKS), self.clock.now());
+        if tip == self.tip.0 && now < self.tip.1.plus(PEEK) {
+            return Ok(());
+        }
+        if tip <= self.looked {
+            self.passing.clear();
             return Ok(());
         }
         let found = self.node.spent(self.looked + 1, tip).await?;

@@ -78,7 +78,8 @@ impl<N: Node> Runner<N> {
         let ready = wanted.as_ref().and_then(|id| self.ready.get(id));
         let cost = ready.map_or(price.saturating_mul(IDLE_GAS.into()), |(ready, _)| ready.cost(price));
         if ready.is_some_and(|(_, most)| most.is_some_and(|most| cost > most)) {
-            return Ok(self.raised(nonce));
+            self.raised(nonce);
+            return Ok(());
         }
         let (request, given_up) = match ready {
             Some(_) => (wanted.clone(), None),
@@ -95,9 +96,18 @@ impl<N: Node> Runner<N> {
             Some(why) => lane.give_up(nonce, why.clone(), hash, price),
         }
         let must = given_up.is_some();
-        let costs = owner.map(|request| Cost { request, amount: cost, must }).into_iter().collect();
+        let costs = owner.clone().map(|request| Cost { request, amount: cost, must }).into_iter().collect();
         let offered = format!("offered again, at {price} for a unit of gas");
-        let became = request.clone().map(|id| told(id, "signed", Some(offered)).hashed(&hash)).into_iter().collect();
+        let became = match (&given_up, &request) {
+            (None, Some(id)) => Some(told(id.clone(), "signed", Some(offered)).hashed(&hash)),
+            // What does nothing is no try of the request, whose hash stays what it was.
+            (Some(why), _) => {
+                let why = format!("{why}: what does nothing is offered in its place");
+                owner.clone().map(|id| told(id, "signed", Some(why)))
+            }
+            (None, None) => None,
+        };
+        let became = became.into_iter().collect();
         let tries = vec![NewTry { place: nonce, number, hash, request, given_up, price, raw }];
         let over = self.write(lane, self.looked, News { tries, became, costs, ..News::default() }).await?;
         self.raised(nonce);

@@ -35,7 +35,13 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// A request as it is at first.
-    pub(crate) fn fresh(id: String, lane: &LaneKey, subject: Subject, intent: serde_json::Value, now: Timestamp) -> Self {
+    pub(crate) fn fresh(
+        id: String,
+        lane: &LaneKey,
+        subject: Subject,
+        intent: serde_json::Value,
+        now: Timestamp,
+    ) -> Self {
         Self {
             id,
             chain: lane.chain.to_owned(),

@@ -122,10 +122,10 @@ fn by_scrypt(params: &Scrypt, passphrase: &str) -> Result<Zeroizing<Vec<u8>>> {
     let work = n.checked_mul(r).and_then(|blocks| blocks.checked_mul(p));
     let lanes = r.saturating_mul(p).saturating_mul(128);
     let sane = n.is_power_of_two() && n >= 2 && r > 0 && p > 0;
-    if !sane || !memory.is_some_and(|memory| memory <= MOST_MEMORY) || lanes > MOST_MEMORY {
+    if !sane || memory.is_none_or(|memory| memory > MOST_MEMORY) || lanes > MOST_MEMORY {
         return Err(malformed(format!("scrypt with n {n}, r {r}, p {p} takes more than 1 GiB, or makes no sense")));
     }
-    if !work.is_some_and(|work| work <= MOST_WORK) {
+    if work.is_none_or(|work| work > MOST_WORK) {
         return Err(malformed(format!("scrypt with n {n}, r {r}, p {p} takes too long")));
     }
     let sound = scrypt::Params::new(n.ilog2() as u8, params.r, params.p)

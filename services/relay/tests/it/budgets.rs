@@ -31,8 +31,7 @@ async fn together(database: Option<Database>) {
     let other = if apart { Some(ground.another().await) } else { None };
     let relays = [Arc::clone(&ground.relay), other.as_ref().map_or(&ground.relay, |other| &other.relay).clone()];
     let to = Address::from([0x61; 20]);
-    let cost: u128 =
-        ground.relay.estimate(&ground.cx, ground.transfer(0, to, 1)).await.unwrap().fee.parse().unwrap();
+    let cost: u128 = ground.relay.estimate(&ground.cx, ground.transfer(0, to, 1)).await.unwrap().fee.parse().unwrap();
     // So much may be reserved at once; what is not used of it comes back as requests end.
     let daily = cost * 7;
     set(&*ground.relay, &ground.cx, Some(cost), Some(daily)).await;
@@ -95,7 +94,10 @@ async fn a_budget_is_the_tenants_own_and_told_at_once_where_nothing_is_left() {
     assert!(done.reason.unwrap().ends_with("one transaction may cost 1"));
     set(&*ground.relay, &ground.cx, None, Some(0)).await;
     let refused = ground.send(ground.transfer(0, to, 1)).await.unwrap_err();
-    assert_eq!((&*refused.slug, &*refused.message), ("relay.budget_spent", "the budget of the day is spent or reserved: 0 of 0"));
+    assert_eq!(
+        (&*refused.slug, &*refused.message),
+        ("relay.budget_spent", "the budget of the day is spent or reserved: 0 of 0")
+    );
     let mut stranger = ground.cx.clone();
     stranger.tenant = nsl_core::TenantId::fresh();
     assert_eq!(budget(&*ground.relay, &stranger).await, Budget { spent_today: "0".into(), ..none() });

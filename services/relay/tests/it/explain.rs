@@ -9,13 +9,13 @@ use nsl_api::{
 };
 use nsl_chain::{
     Receipt,
-    x::{Abi, Artefact},
+    x::{Abi, Artefact, As, Draft, Fees, U256},
 };
 use nsl_core::Cx;
 use serde_json::{Value, json};
 
 use crate::{
-    ground::Ground,
+    ground::{Ground, key_of},
     n3_ground::{N3Ground, invoke},
 };
 
@@ -35,10 +35,12 @@ async fn done(ground: &Ground, to: Option<String>, data: Vec<u8>) -> Transaction
     ground.settled(&[id], Duration::from_secs(60)).await.remove(0)
 }
 
-async fn deploy(ground: &Ground) -> String {
-    let made = done(ground, None, Artefact::read(&artefact()).unwrap().deployment(&[]).unwrap()).await;
+async fn deploy(ground: &Ground, artefact: &Value, args: &[Value]) -> String {
+    let made = done(ground, None, Artefact::read(artefact).unwrap().deployment(args).unwrap()).await;
     assert_eq!(made.state, State::Final, "{made:?}");
-    let Receipt::Executed(executed) = nsl_chain::Chain::receipt(&*ground.chain, &made.tx.unwrap().parse().unwrap()).await.unwrap() else {
+    let Receipt::Executed(executed) =
+        nsl_chain::Chain::receipt(&*ground.chain, &made.tx.unwrap().parse().unwrap()).await.unwrap()
+    else {
         panic!("it is in a block");
     };
     executed.contract.unwrap()
@@ -47,7 +49,7 @@ async fn deploy(ground: &Ground) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reverts_of_neo_x_are_told_down_to_the_instruction() {
     let ground = Ground::fresh(None, None).await;
-    let contract = deploy(&ground).await;
+    let contract = deploy(&ground, &artefact(), &[]).await;
     let abi = artefact()["abi"].clone();
     let read = Abi::read(&abi).unwrap();
     for (method, args, cause, text) in [
@@ -84,29 +86,44 @@ async fn reverts_of_neo_x_are_told_down_to_the_instruction() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revert_in_a_block_is_told_from_the_block() {
+async fn a_revert_in_a_block_is_told_as_it_was_there() {
     let ground = Ground::fresh(None, None).await;
-    let contract = deploy(&ground).await;
-    let abi = artefact()["abi"].clone();
+    let artefact: Value = serde_json::from_str(include_str!("../../../../contracts/x/Token.json")).unwrap();
+    let contract = deploy(&ground, &artefact, &[json!("1000")]).await;
+    let abi = artefact["abi"].clone();
     let read = Abi::read(&abi).unwrap();
-    // What it does when it is tried out differs from what it meets: another takes the last element before.
+    let other = key_of(&ground.x, 1);
+    let approve = read.call("approve", &[json!(other.address().to_checksum(None)), json!("1000")]).unwrap();
+    assert_eq!(done(&ground, Some(contract.clone()), approve).await.state, State::Final);
+    // What is tried out does what it is to; then another takes all before it, in the same block.
     ground.order_with("evm_setAutomine", json!([false])).await;
-    let code = ground.chain.code(contract.parse().unwrap()).await.unwrap();
-    ground.order_with("anvil_setCode", json!([contract, "0x00"])).await;
-    let data = read.call("pop", &[]).unwrap();
+    let receiver = json!(format!("0x{}", "77".repeat(20)));
+    let data = read.call("transfer", &[receiver.clone(), json!("1000")]).unwrap();
     let call = Call { to: Some(contract.clone()), data: Some(format!("0x{}", hex::encode(data))), ..Call::default() };
     let (chain, account) = (Chain::NeoX, ground.account());
     let submit = Submit { chain, account, call, max_fee: None, valid_for_ms: None };
     let id = ground.send(submit).await.unwrap().id;
     ground.until(&id, State::Sent).await;
-    ground.order_with("anvil_setCode", json!([contract, format!("0x{}", hex::encode(code))])).await;
+    let gwei = 1_000_000_000;
+    let taken = Draft {
+        chain_id: ground.x.chain_id,
+        nonce: ground.chain.nonce(other.address(), As::Latest).await.unwrap(),
+        to: Some(contract.parse().unwrap()),
+        value: U256::ZERO,
+        data: read.call("transferFrom", &[json!(ground.account()), receiver, json!("1000")]).unwrap(),
+        gas_limit: 200_000,
+        fees: Fees::Dynamic { max_fee: 500 * gwei, tip: 400 * gwei },
+    };
+    nsl_chain::Chain::send(&*ground.chain, &taken.signed_by(&other).unwrap().raw).await.unwrap();
     ground.order("evm_mine").await;
     let failed = ground.settled(&[id], Duration::from_secs(60)).await.remove(0);
-    assert_eq!((failed.state, failed.height.is_some(), failed.fee.is_some()), (State::Failed, true, true), "{failed:?}");
+    assert!(failed.state == State::Failed && failed.height.is_some() && failed.fee.is_some(), "{failed:?}");
     let fault = ask(&*ground.relay, &ground.cx, chain, &failed.id, Some(abi)).await.fault.unwrap();
-    assert!(fault.on_chain, "{fault:?}");
-    let instruction = fault.instruction.unwrap();
-    assert!(instruction.offset > 0, "{instruction:?}");
+    assert!(fault.on_chain && fault.instruction.is_some(), "{fault:?}");
+    let (error, instruction) = (fault.error.unwrap(), fault.instruction.unwrap());
+    assert_eq!((error.name.as_deref(), &error.args.unwrap()["needed"]), (Some("InsufficientBalance"), &json!("1000")));
+    assert_eq!((&*instruction.opcode, instruction.offset > 0), ("REVERT", true));
+    assert_eq!(fault.method.as_deref(), Some("transfer(address,uint256)"));
     ground.end().await;
 }
 
@@ -136,7 +153,8 @@ async fn faults_of_neo_n3_are_told_down_to_the_instruction() {
         let steps = told.steps.unwrap();
         assert_eq!(steps[0]["call"]["method"], method, "{steps}");
     }
-    let fine = ground.done("put", invoke(contract, "put", &[Param::ByteArray(vec![1]), Param::ByteArray(vec![2])])).await;
+    let fine =
+        ground.done("put", invoke(contract, "put", &[Param::ByteArray(vec![1]), Param::ByteArray(vec![2])])).await;
     let told = ask(&*ground.relay, &ground.cx, Chain::NeoN3, &fine.id, None).await;
     assert_eq!((told.state, told.fault), (State::Final, None));
     ground.down().await;

@@ -46,6 +46,22 @@ async fn mined(ground: &Ground, id: &str) -> nsl_api::relay::Transaction {
     }
 }
 
+/// Waits until a node has what does nothing in the place of a request.
+async fn outbid(ground: &Ground, id: &str) {
+    let wait = async {
+        loop {
+            let passed = ground.passed(id).await;
+            let offered = |reason: &Option<String>| reason.as_deref().is_some_and(|why| why.contains("in its place"));
+            let place = passed.iter().position(|step| step.state == State::Signed && offered(&step.reason));
+            if place.is_some_and(|place| passed[place..].iter().any(|step| step.state == State::Sent)) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), wait).await.expect("it is outbid in time");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_state_is_told_and_the_fee_is_what_the_chain_took() {
     each(async |database| {
@@ -108,14 +124,7 @@ async fn what_is_taken_back_is_replaced_also_by_a_process_that_comes_after() {
         ground.cancel(&first).await.unwrap();
         let ground = ground.kill().await;
         assert!(!crate::ground::is_end(ground.cancel(&first).await.unwrap().state), "asked for again");
-        let passed = async {
-            while !ground.passed(&first).await.iter().any(|passed| passed.state == State::Signed) {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        passed.await;
-        // Time for what does nothing to be offered in its place; whichever is mined, only one of them is.
-        tokio::time::sleep(Duration::from_secs(2)).await;
+        outbid(&ground, &first).await;
         let done = mined(&ground, &first).await;
         assert_eq!(done.state, State::Replaced, "{done:?}");
         assert!(done.fee.is_some(), "what did nothing took a fee: {done:?}");
@@ -149,8 +158,7 @@ async fn what_was_not_in_a_block_in_its_time_expires_and_never_arrives() {
         let long = ground.send(valid(0x58, 600_000)).await.unwrap().id;
         let ended = ground.settled(std::slice::from_ref(&waiting), Duration::from_secs(60)).await.remove(0);
         assert_eq!((ended.state, ended.tx), (State::Expired, None));
-        // Once what does nothing was offered, the pool has it in the place of the first.
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        outbid(&ground, &first).await;
         let ended = mined(&ground, &first).await;
         assert_eq!(ended.state, State::Expired, "{ended:?}");
         let done = mined(&ground, &long).await;
