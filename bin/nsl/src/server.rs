@@ -4,7 +4,7 @@ use nsl_kit::Environment;
 
 use crate::{
     client::{Client, Reach},
-    commands::{config::Configure, devnet},
+    commands::{Done, config::Configure, devnet, sending},
     desk::{self, Desk, Lock, Nodes},
     exit::Failure,
     left::Left,
@@ -19,7 +19,7 @@ pub(crate) struct Server {
 impl Server {
     /// Without a server that is named or running, the data directory is worked on directly, if it has been used: what
     /// the command leaves undone is gone on with by the next process that works on it.
-    pub(crate) async fn reach(reach: &Reach, environment: &Environment) -> Result<Self, Failure> {
+    async fn reach(reach: &Reach, environment: &Environment) -> Result<Self, Failure> {
         let dir = reach.data_dir(environment);
         let used = || -> anyhow::Result<bool> { Ok(dir.is_dir() && Left::read(&dir)?.is_some()) };
         if reach.is_named(environment) || !(used()? || devnet::find(&dir).await?.is_any()) {
@@ -34,11 +34,24 @@ impl Server {
         Ok(Self { client: reach.client(environment)?, here: Some((process, lock)) })
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    /// Does what a command asks for, on whichever server there is.
+    pub(crate) async fn during(
+        reach: &Reach,
+        environment: &Environment,
+        work: impl AsyncFnOnce(&Client) -> Result<Done, Failure>,
+    ) -> Result<Done, Failure> {
+        let server = Self::reach(reach, environment).await?;
+        let (done, here) = (work(&server.client).await, server.here.is_some());
+        let ended = server.end().await;
+        let mut done = done?;
+        ended?;
+        if here && sending::is_under_way(&done) {
+            done.shown.push_str("no server runs: the next command that talks to one, or nsl dev, goes on with it\n");
+        }
+        Ok(done)
     }
 
-    pub(crate) async fn end(self) -> Result<(), Failure> {
+    async fn end(self) -> Result<(), Failure> {
         if let Some((process, _lock)) = self.here {
             process.end().await?;
         }

@@ -1,6 +1,7 @@
 //! What every command has in common that sends something to a chain: who, for how much, and the way until it is decided.
 
 mod ended;
+mod waiting;
 
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use clap::Args;
 pub(crate) use ended::{explain, place};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
+pub(crate) use waiting::{is_decided, is_under_way, until_decided};
 
 use super::{IDEMPOTENCY_KEY, chain::Chain};
 use crate::{
@@ -157,50 +159,6 @@ fn choose(chain: Chain, named: Option<&str>, accounts: &[Value]) -> Result<Strin
             listed(several)
         ))),
     }
-}
-
-/// Stays with a transaction until the chain has decided; anything but final is a failure.
-pub(crate) async fn until_decided(
-    client: &Client,
-    chain: Chain,
-    mut transaction: Value,
-    until: Instant,
-) -> Result<Value, Failure> {
-    const FIRST: Duration = Duration::from_millis(50);
-    const LONGEST: Duration = Duration::from_secs(1);
-    let id = transaction["id"].as_str().unwrap_or_default().to_owned();
-    let mut pause = FIRST;
-    loop {
-        if transaction["state"] == "final" {
-            return Ok(transaction);
-        }
-        if is_decided(&transaction["state"]) {
-            return Err(ended::failure(client, chain, &transaction).await);
-        }
-        if Instant::now() >= until {
-            let state = transaction["state"].as_str().unwrap_or("unknown");
-            let name = chain.name();
-            let why = transaction["reason"].as_str().map(|why| format!(": {}", show::clean(why))).unwrap_or_default();
-            return Err(Failure {
-                exit: Exit::Unavailable,
-                message: format!("{id} is {state} and not decided yet{why}; nsl tx wait {name} {id} stays with it"),
-                problem: Some(ended::told(&transaction, "not decided within the time")),
-            });
-        }
-        sleep(pause.min(until.saturating_duration_since(Instant::now()))).await;
-        pause = (pause * 5 / 4).min(LONGEST);
-        match client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await {
-            Ok(reply) => transaction = reply.read()?,
-            // It goes on without us, and the server may come back.
-            Err(failure) if failure.exit == Exit::Unavailable && Instant::now() < until => {}
-            Err(failure) => return Err(failure),
-        }
-    }
-}
-
-/// Whether a transaction stays in this state for good.
-pub(crate) fn is_decided(state: &Value) -> bool {
-    ["final", "failed", "replaced", "expired"].iter().any(|end| state == end)
 }
 
 /// A transaction as scripts read it.

@@ -190,10 +190,8 @@ fn argument(text: &str) -> Result<Value, Failure> {
 
 impl Tx {
     pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
-        let server = Server::reach(&self.reach, environment).await?;
-        let done = self.with(server.client()).await;
-        server.end().await?;
-        done
+        let reach = self.reach.clone();
+        Server::during(&reach, environment, async |client| self.with(client).await).await
     }
 
     pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {
