@@ -7,7 +7,7 @@ use nsl_api::{
     contracts::{Deploy, Deployed, Difference},
     relay::{Call, Submit},
 };
-use nsl_core::{Cx, Entry, Error, Result, fresh};
+use nsl_core::{Cx, Deadline, Entry, Error, Result, fresh};
 use nsl_sql::Change;
 use serde_json::{Map, Value};
 
@@ -21,6 +21,8 @@ use crate::{
 /// How often a record is tried whose transaction the relay has already, and how long is waited in between.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long that may take at least.
+const RECORDING: Duration = Duration::from_secs(10);
 
 struct Prepared {
     call: Call,
@@ -77,6 +79,8 @@ impl Service {
 
     /// Writes what the relay has taken on already: a passing trouble is no reason to lose it.
     pub(crate) async fn record<C: Change>(&self, cx: &Cx, change: impl Fn() -> C) -> Result<C::Done> {
+        // The caller's time may be up by now: what is under way is recorded all the same.
+        let cx = &Cx { deadline: Deadline::within(RECORDING.max(cx.deadline.remaining())), ..cx.clone() };
         let mut tries = 1;
         loop {
             match self.db.write(cx, change()).await {

@@ -3,7 +3,8 @@
 use nsl_api::{
     Chain, Page,
     contracts::{
-        Artefact, Ask, AskEvents, Compare, Contract, Deploy, Describe, FindContract, Standing, Update, Weight,
+        Artefact, Ask, AskEvents, Compare, Contract, Deploy, Describe, FindContract, ListContracts, Standing, Update,
+        Weight,
     },
     relay::{ListTransactions, State, Submit},
 };
@@ -268,6 +269,17 @@ async fn what_was_acknowledged_is_recorded_once_and_found_out_by_itself() {
     let requests: Vec<_> = all.iter().map(|one| one.request.clone().unwrap()).collect();
     let want = [second.transaction.id, equal[0].clone(), hasty.transaction.id, handed.id];
     assert_eq!(requests, want, "newest first, each once");
+    let (mut paged, mut after) = (Vec::new(), None);
+    loop {
+        let list = ListContracts { chain: Chain::NeoX, limit: 1, after };
+        let page = ground.contracts.list(&ground.cx, list).await.unwrap();
+        paged.extend(page.items.into_iter().map(|one| one.request.unwrap()));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(paged, want, "page by page");
     assert!(all.iter().all(|one| one.state == Standing::Deployed && one.hash.is_some()), "{all:?}");
     let list = ListTransactions { chain: Chain::NeoX, limit: 100, after: None };
     let Page { items, .. } = ground.relay.list(&ground.cx, list).await.unwrap();
