@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use nsl_api::sponsor::SponsoredContract;
 use nsl_core::{Clock, Cx, ManualClock};
 use nsl_sandbox::Database;
@@ -257,11 +258,11 @@ async fn two_processes_do_not_overspend_together() {
             let payee = ["bob", "eve", "dan", "zoe"][number / 2 % 4];
             let reserve =
                 if number % 3 == 0 { ground.preparing(&id, payee, 10) } else { ground.reserving(&id, payee, 10) };
-            asked.push(tokio::spawn(async move { (payee, db.write(&cx, reserve).await) }));
+            asked.push(async move { (payee, db.write(&cx, reserve).await) });
         }
         let mut given = BTreeMap::<&str, i64>::new();
-        for one in asked {
-            match one.await.unwrap() {
+        for one in join_all(asked).await {
+            match one {
                 (payee, Ok(_)) => *given.entry(payee).or_default() += 10,
                 (_, Err(error)) => assert_eq!(error.slug, "sponsor.over_day"),
             }
@@ -276,11 +277,11 @@ async fn two_processes_do_not_overspend_together() {
         for number in 0..more {
             let (db, cx) = (processes[number % processes.len()].clone(), ground.cx.clone());
             let reserve = ground.reserving(&format!("rel_more_{number}"), &format!("user {number}"), 10);
-            asked.push(tokio::spawn(async move { db.write(&cx, reserve).await.is_ok() }));
+            asked.push(async move { db.write(&cx, reserve).await.is_ok() });
         }
         let mut granted = 0;
-        for one in asked {
-            granted += i64::from(one.await.unwrap());
+        for one in join_all(asked).await {
+            granted += i64::from(one);
         }
         assert_eq!(granted * 10, (500 - open).min(10 * more as i64));
         assert_eq!(ground.spent().await, open + granted * 10);
