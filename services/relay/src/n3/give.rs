@@ -48,18 +48,19 @@ impl Runner {
             preparing.push(async move { (ids, prepared.await) }.boxed());
         }
         let prepared: Vec<_> = stream::iter(preparing).buffered(self.together).collect().await;
-        let mut loaded = Vec::new();
+        let (mut loaded, mut late) = (Vec::new(), Vec::new());
         for (ids, one) in prepared {
             match one {
                 Ok(mut one) => {
                     loaded.append(&mut one.loaded);
                     failed.append(&mut one.failed);
                     self.alone.extend(one.alone);
+                    late.append(&mut one.late);
                 }
                 Err(error) => self.put_off(ids, &error),
             }
         }
-        self.hand_out(loaded, failed).await
+        self.hand_out(loaded, failed, late).await
     }
 
     /// An endpoint that does not answer decides nothing. What it does not answer to waits, and holds nobody up.
@@ -138,9 +139,10 @@ impl Runner {
         Ok((groups.into_iter().map(|(_, group)| group).collect(), failed))
     }
 
-    async fn hand_out(&mut self, loaded: Vec<Loaded>, failed: Vec<(Id, Refusal)>) -> Result<()> {
+    async fn hand_out(&mut self, loaded: Vec<Loaded>, failed: Vec<(Id, Refusal)>, late: Vec<Id>) -> Result<()> {
         let mut lane = self.lane.clone();
         let mut became: Vec<Became> = failed.into_iter().map(|(id, refusal)| undone(id, refusal)).collect();
+        became.extend(late.into_iter().map(|id| told(id, "expired", Some(Revoked::Expired.why().to_owned()))));
         lane.waiting.retain(|id| !became.iter().any(|one| one.request == *id));
         let (mut tries, mut costs, mut numbers) = (Vec::new(), Vec::new(), Vec::new());
         for Loaded { requests, paid, made } in loaded {

@@ -53,6 +53,9 @@ impl Runner {
     async fn settle(&mut self, ran: Vec<Ran>, to: u32) -> Result<()> {
         let mut lane = self.lane.clone();
         let (mut became, mut gone) = (Vec::new(), Vec::new());
+        let held = ran.iter().filter_map(|one| lane.parcels.get(&lane.parcel_of(one.sent.hash.as_le())?));
+        let ids: Vec<Id> = held.flat_map(|parcel| parcel.requests.iter().cloned()).collect();
+        self.paid_before(&ids).await?;
         for one in ran {
             let hash = *one.sent.hash.as_le();
             let Some(count) = lane.parcel_of(&hash).map(|number| lane.parcels[&number].requests.len()) else {
@@ -60,7 +63,7 @@ impl Runner {
             };
             let script = self.raws.get(&hash).and_then(|raw| Transaction::from_bytes(raw).ok());
             let ids = lane.parcel_of(&hash).map(|number| lane.parcels[&number].requests.clone()).unwrap_or_default();
-            let paid = self.paid_before(&ids).await?;
+            let paid: Vec<u128> = ids.iter().map(|id| self.paid.get(id).copied().unwrap_or_default()).collect();
             let (mut outcome, notes) = read(&one, count, &script.map(|tx| tx.script).unwrap_or_default());
             // What starves again and again costs its owner a fee each time.
             if let (Outcome::Starved(why), [before]) = (&outcome, &paid[..])

@@ -64,6 +64,8 @@ pub(super) struct Prepared {
     pub(super) failed: Vec<(Id, Refusal)>,
     /// They wait, to go alone.
     pub(super) alone: Vec<Id>,
+    /// They were signed by others, for blocks that have passed.
+    pub(super) late: Vec<Id>,
 }
 
 /// What a further try of a parcel has to mind.
@@ -101,6 +103,7 @@ impl Bench {
                                 out.loaded.append(&mut half.loaded);
                                 out.failed.append(&mut half.failed);
                                 out.alone.append(&mut half.alone);
+                                out.late.append(&mut half.late);
                             }
                             return Ok(out);
                         }
@@ -113,6 +116,10 @@ impl Bench {
     }
 
     async fn single(&self, (wanted, ask): Asked, out: &mut Prepared) -> Result<()> {
+        if matches!(&ask.what, What::Signed(transaction) if transaction.valid_until_block <= self.looked) {
+            out.late.push(wanted.id);
+            return Ok(());
+        }
         let one = [(wanted, ask)];
         match self.load(&one, &Earlier::default()).await? {
             Ok(Load::Loaded(made)) => match over(&one[0].0, part(made.fee, 1)) {

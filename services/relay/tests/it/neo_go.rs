@@ -355,6 +355,27 @@ async fn what_takes_more_gas_by_then_is_tried_again_within_its_bound() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_network_forbids_fails_with_the_reason() {
+    let ground = N3Ground::fresh(None).await;
+    let (me, to) = (ground.account(2), account(0x35));
+    let key = neo::PrivateKey::from_wif(&ground.node.committee.key).unwrap();
+    let committee = neo::account::multi(1, &[key.public()]).unwrap();
+    ground.send_past(&key, committee, script(native::POLICY, "blockAccount", &[me.into()])).await;
+    let mut ids = Vec::new();
+    for share in [false, true, true] {
+        let call = Call { share, ..transfer(me, to, 1) };
+        let submit = Submit { chain: Name::NeoN3, account: me.to_string(), call, max_fee: None, valid_for_ms: None };
+        ids.push(ground.submit_with(&format!("{}", ids.len()), submit).await.unwrap().id);
+    }
+    for done in ground.settled(&ids).await {
+        assert_eq!((done.state, done.height), (State::Failed, None), "{done:?}");
+        let reason = done.reason.unwrap().to_lowercase();
+        assert!(reason.contains("block") || reason.contains("policy"), "{reason}");
+    }
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_no_gas_waits_until_there_is_some() {
     let ground = N3Ground::fresh(None).await;
     let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
