@@ -23,7 +23,8 @@ use crate::{
 fn main() -> Result<()> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/BENCHMARKS.md");
     if std::env::args().nth(1).as_deref() == Some("relayer") {
-        return relayer::measure(&machine()?)?.write(&page);
+        let count = std::env::args().nth(2).map_or(Ok(relayer::COUNT), |word| word.parse())?;
+        return relayer::measure(&machine()?, count)?.write(&page);
     }
     let mut report = Report::new(machine()?);
     let bare = bare::measure().context("the bare handler")?;
@@ -35,7 +36,7 @@ fn main() -> Result<()> {
     let text = report.markdown();
     println!("{text}");
     std::fs::write(&page, text + &others(&page)).with_context(|| format!("writing {}", page.display()))?;
-    relayer::measure(&machine()?)?.write(&page)
+    relayer::measure(&machine()?, relayer::COUNT)?.write(&page)
 }
 
 fn reads(report: &mut Report, bare: f64) -> Result<()> {

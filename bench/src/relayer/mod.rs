@@ -10,15 +10,14 @@ use anyhow::Result;
 use crate::report::{Part, date};
 
 /// Transactions of each run.
-const COUNT: u64 = 3_000;
+pub(crate) const COUNT: u64 = 3_000;
 
-/// One chain, as its node and a client of it behave.
-pub(crate) fn measure(machine: &str) -> Result<Part> {
+pub(crate) fn measure(machine: &str, count: u64) -> Result<Part> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let mut part = Part::new("## Relayed transactions", COLUMNS);
     part.say(format!(
         "Written by `scripts/bench-relayer.sh` on {machine}, {}. Release builds, one run; clients, nsl and node share \
-         the machine, so read the ratios rather than the rates. Each run is {COUNT} transfers of one account to as many \
+         the machine, so read the ratios rather than the rates. Each run is {count} transfers of one account to as many \
          receivers, on a fresh node, counted until the last is in a block. *By itself*: a client with the key and a nonce \
          counter of its own signs and sends one after the other over one connection, with gas and fees known beforehand; \
          what it forgets or doubles is its problem. *Through nsl*: POST /v1/tx by 16 clients with idempotency keys, each \
@@ -27,8 +26,8 @@ pub(crate) fn measure(machine: &str) -> Result<Part> {
         date()?
     ));
     runtime.block_on(async {
-        x::measure(&mut part, COUNT).await?;
-        n3::measure(&mut part, COUNT).await
+        x::measure(&mut part, count).await?;
+        n3::measure(&mut part, count).await
     })?;
     Ok(part)
 }
