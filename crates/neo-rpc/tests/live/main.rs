@@ -4,6 +4,7 @@
 mod contexts;
 mod fees;
 mod node;
+mod proofs;
 mod shapes;
 mod strangers;
 mod values;
