@@ -20,7 +20,7 @@ const PROBLEMS: &[Entry] = &[
         "chain.argument_invalid",
         400,
         "an argument does not fit its type",
-        "write it as its type asks; `detail` names the argument",
+        "write it as its type asks; details has its name",
     ),
     Entry::new(
         "chain.artefact_invalid",
@@ -74,7 +74,7 @@ const PROBLEMS: &[Entry] = &[
         "several methods have this name",
         "name the method with its parameter types",
     ),
-    Entry::new("chain.method_unknown", 400, "the contract has no such method", "`detail` lists those that it has"),
+    Entry::new("chain.method_unknown", 400, "the contract has no such method", "details has those that it has"),
     Entry::new("chain.node_error", 400, "the node refuses", "read what the node says"),
     Entry::new("chain.nonce_too_high", 409, "the nonce is too far ahead", "send the nonces before it first"),
     Entry::new("chain.nonce_used", 409, "the nonce is spent", "take the account's next nonce"),
@@ -104,7 +104,7 @@ const PROBLEMS: &[Entry] = &[
         "another transaction with this nonce offers about as much",
         "offer at least a tenth more",
     ),
-    Entry::new("chain.reverted", 400, "the call came to nothing", "read the reason in `detail`"),
+    Entry::new("chain.reverted", 400, "the call came to nothing", "details has the reason"),
     Entry::new(
         "chain.script_invalid",
         400,
