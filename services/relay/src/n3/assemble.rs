@@ -46,7 +46,8 @@ pub(crate) fn unsigned(tried: &Tried, signers: &[&dyn N3Signer], terms: &Terms, 
         valid_until_block: terms.valid_until,
         signers: tried.signers.clone(),
         attributes: terms.conflicts.iter().map(|hash| Attribute::Conflicts(Hash256::from_le(*hash))).collect(),
-        script: tried.run.script.clone(),
+        // Never what a node says of it: this is what gets signed.
+        script: tried.script.clone(),
         ..Transaction::default()
     };
     let ways: Vec<_> = signers.iter().map(|signer| Verification::Script(signer.verification().to_vec())).collect();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use neo::{
     script::{Invocation, Outcome, batch, read_outcomes},
@@ -11,6 +12,7 @@ use nsl_api::relay::Scope;
 use nsl_chain::n3::{Rules, Shown};
 use nsl_core::{Clock, Result, Timestamp};
 use nsl_sql::Db;
+use serde_json::json;
 
 use super::{
     N3Node, N3Pace,
@@ -30,6 +32,7 @@ use crate::{
 
 /// Requests that are tried out at the same time within one that is shared.
 const TOGETHER: usize = 8;
+const THREW: &str = "it threw: ";
 /// Why a transaction that came signed is given up: nobody here can make another.
 pub(super) const TOO_LATE: &str = "its last block passed before one had it";
 
@@ -194,7 +197,7 @@ impl Bench {
                 .iter()
                 .zip(asked)
                 .enumerate()
-                .filter_map(|(place, (outcome, (wanted, _)))| Some((place, wanted.id.clone(), threw(outcome)?.into())))
+                .filter_map(|(place, (outcome, (wanted, ask)))| Some((place, wanted.id.clone(), thrown(outcome, ask)?)))
                 .collect();
             if !threw.is_empty() {
                 return Ok(Ok(Load::Threw(threw)));
@@ -268,6 +271,15 @@ fn drop_failed(asked: &mut Vec<Asked>, undone: Vec<Undone>, out: &mut Prepared) 
     }
 }
 
+/// Why an invocation of a batch was undone, as a run of it alone would tell.
+fn thrown(outcome: &Outcome, ask: &Ask) -> Option<Refusal> {
+    let reason = threw(outcome)?;
+    let exception = format!("unhandled exception: {}", reason.trim_start_matches(THREW));
+    let script = ask.script().unwrap_or_default();
+    let trouble = Some(json!({ "exception": exception, "script": BASE64.encode(script) }));
+    Some(Refusal { reason, trouble })
+}
+
 fn together(asked: &[Asked]) -> Result<Vec<u8>> {
     let call = |(_, ask): &Asked| match &ask.what {
         What::Call(call) => Some(call.clone()),
@@ -293,8 +305,8 @@ pub(super) fn threw(outcome: &Outcome) -> Option<String> {
     match outcome {
         Outcome::Returned(_) => None,
         Outcome::Threw(StackItem::ByteString(bytes) | StackItem::Buffer(bytes)) => {
-            Some(format!("it threw: {}", String::from_utf8_lossy(bytes)))
+            Some(format!("{THREW}{}", String::from_utf8_lossy(bytes)))
         }
-        Outcome::Threw(item) => Some(format!("it threw: {}", serde_json::json!(item))),
+        Outcome::Threw(item) => Some(format!("{THREW}{}", json!(item))),
     }
 }

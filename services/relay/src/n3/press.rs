@@ -121,7 +121,7 @@ impl Runner {
         };
         let signers: Vec<&dyn N3Signer> = payer.iter().chain([&self.node]).map(|node| &*node.signer).collect();
         let run = InvocationResult {
-            script: vec![Opcode::RET.byte()],
+            script: Vec::new(),
             state: VmState::Halt,
             gas_consumed: 0,
             exception: None,
@@ -130,7 +130,9 @@ impl Runner {
             session: None,
             diagnostics: None,
         };
-        let tried = Tried { signers: signers.iter().map(|signer| Signer::none(signer.account())).collect(), run };
+        let script = vec![Opcode::RET.byte()];
+        let tried =
+            Tried { script, signers: signers.iter().map(|signer| Signer::none(signer.account())).collect(), run };
         let Earlier { conflicts, offered } = self.earlier(&parcel);
         // Longer than what it keeps out it need not live.
         let terms = Terms { valid_until: parcel.tries.last(), conflicts, more_than: offered };

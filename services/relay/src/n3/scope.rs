@@ -23,6 +23,7 @@ use crate::node::Refusal;
 /// A script that ran well, as its signer is to sign it.
 #[derive(Clone, Debug)]
 pub(crate) struct Tried {
+    pub(crate) script: Vec<u8>,
     pub(crate) signers: Vec<Signer>,
     pub(crate) run: InvocationResult,
 }
@@ -68,7 +69,8 @@ impl Desk {
         };
         let signer = Signer::new(trial.account, scopes);
         let run = well!(self.runs(trial, std::slice::from_ref(&signer), false).await).remove(0);
-        Ok(halted(&run, trial.script).map(|()| Tried { signers: trial.signers(&signer), run }))
+        let script = trial.script.to_vec();
+        Ok(halted(&run, trial.script).map(|()| Tried { script, signers: trial.signers(&signer), run }))
     }
 
     async fn narrowest(&self, trial: Trial<'_>) -> Tryout<Tried> {
@@ -103,7 +105,7 @@ impl Desk {
         if signer.scopes != Scopes::GLOBAL {
             self.was_enough(shape, signer);
         }
-        Tried { signers: trial.signers(signer), run: run.clone() }
+        Tried { script: trial.script.to_vec(), signers: trial.signers(signer), run: run.clone() }
     }
 
     /// Scopes of named contracts, as few of them as can be, alone or with what the script calls itself.

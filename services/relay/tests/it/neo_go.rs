@@ -521,20 +521,21 @@ async fn a_request_is_done_once_however_often_it_is_asked_for() {
     hundred_equal_requests_give_one_transaction(N3Ground::fresh(Some(Database::fresh().unwrap())).await).await;
 }
 
-/// The node is stopped and its pool lost, the relay ends and is started again, all while requests come.
+/// Answers are lost, the node lies, is stopped and forgets its pool, the relay ends and is started again, all while requests come.
 async fn trouble(database: Option<Database>) {
     let options = N3Options { database: Kept::LevelDb, ..N3Options::default() };
     let mut ground = N3Ground::on(database, options, Config { n3_valid_blocks: 20, ..config() }).await;
     let to = account(0x42);
     let mut ids = Vec::new();
-    for wave in 0..5 {
+    for wave in 0..8 {
         let me = ground.account(0);
         let call = |number: usize| Call { share: number.is_multiple_of(2), ..transfer(me, to, 1) };
         ids.extend(many(&ground, 30, &format!("wave {wave}"), call).await);
-        match wave % 3 {
-            0 => ground.restart().await,
+        match wave % 4 {
+            0 => ground.gate.set(Gate::Flaky),
             1 => ground.node.restart().await.unwrap(),
-            _ => ground.gate.set(Gate::NoSends),
+            2 => ground.gate.set(Gate::NoSends),
+            _ => ground.restart().await,
         }
     }
     ground.gate.set(Gate::Open);

@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU8, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -23,6 +23,8 @@ pub(crate) enum Gate {
     Open,
     /// What is sent is said to be taken, and never arrives.
     NoSends,
+    /// Every tenth request is lost, or its answer.
+    Flaky,
     /// Whoever asks waits.
     Held,
 }
@@ -39,11 +41,11 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let gate = Arc::new(AtomicU8::new(Gate::Open as u8));
-        let of_all = Arc::clone(&gate);
+        let (of_all, asked) = (Arc::clone(&gate), Arc::default());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(node) = TcpStream::connect(&target).await else { continue };
-                tokio::spawn(carry(client, node, Arc::clone(&of_all)));
+                tokio::spawn(carry(client, node, Arc::clone(&of_all), Arc::clone(&asked)));
             }
         });
         Self { url, gate, task }
@@ -61,7 +63,7 @@ impl Drop for Proxy {
 }
 
 /// One request after the other; nobody sends a second one before the first is answered.
-async fn carry(mut client: TcpStream, mut node: TcpStream, gate: Arc<AtomicU8>) {
+async fn carry(mut client: TcpStream, mut node: TcpStream, gate: Arc<AtomicU8>, asked: Arc<AtomicU64>) {
     while let Some((head, body)) = message(&mut client).await {
         while gate.load(Ordering::SeqCst) == Gate::Held as u8 {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -76,10 +78,18 @@ async fn carry(mut client: TcpStream, mut node: TcpStream, gate: Arc<AtomicU8>) 
                 [head.into_bytes(), answer].concat()
             }
             None => {
+                let number = asked.fetch_add(1, Ordering::SeqCst);
+                let is_lost = gate.load(Ordering::SeqCst) == Gate::Flaky as u8 && number.is_multiple_of(10);
+                if is_lost && number.is_multiple_of(20) {
+                    return;
+                }
                 if node.write_all(&[head, body].concat()).await.is_err() {
                     return;
                 }
                 let Some((head, body)) = message(&mut node).await else { return };
+                if is_lost {
+                    return;
+                }
                 [head, body].concat()
             }
         };
