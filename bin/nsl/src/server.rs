@@ -46,7 +46,7 @@ impl Server {
         let mut done = done?;
         ended?;
         if here && sending::is_under_way(&done) {
-            done.shown.push_str("no server runs: the next command that talks to one, or nsl dev, goes on with it\n");
+            done.shown.push_str("no server runs: the next command, or nsl dev, goes on with it\n");
         }
         Ok(done)
     }

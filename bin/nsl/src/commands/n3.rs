@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 use nsl_kit::Environment;
 
 use super::Done;
-use crate::exit::Failure;
+use crate::{exit::Failure, show};
 
 #[derive(Args)]
 pub(crate) struct N3 {
@@ -61,7 +61,7 @@ impl N3 {
     }
 }
 
-/// What the library refuses is wrong with what was given.
+/// What the library refuses is wrong with what was given. The reason may repeat parts of it, which strangers wrote.
 fn refused(error: impl std::fmt::Display) -> Failure {
-    Failure::usage(error.to_string())
+    Failure::usage(show::clean(&error.to_string()))
 }

@@ -64,7 +64,8 @@ pub(super) fn fill(
 }
 
 fn n3(nef: &Path, manifest: &Path) -> Result<(String, Value), Failure> {
-    let wrong = |file: &Path, why: &dyn std::fmt::Display| Failure::usage(format!("{}: {why}", file.display()));
+    let wrong =
+        |file: &Path, why: &dyn std::fmt::Display| Failure::usage(show::clean(&format!("{}: {why}", file.display())));
     let bytes = input::read(nef)?;
     let read = Nef::from_bytes(&bytes).map_err(|error| wrong(nef, &error))?;
     let text = input::read(manifest)?;

@@ -140,10 +140,10 @@ impl Invoke {
 
 /// A contract that says no is no mistake of the command line.
 fn came_to_nothing(mut failure: Failure) -> Failure {
+    failure.message = show::clean(&failure.message);
     let Some(problem) = &mut failure.problem else { return failure };
     if problem["code"] == "contracts.reverted" {
         failure.exit = Exit::Failed;
-        failure.message = show::clean(&failure.message);
         // The reason is in the message: nothing is left to look up.
         problem.as_object_mut().map(|problem| problem.remove("mend"));
     }

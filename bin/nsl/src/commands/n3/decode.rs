@@ -195,7 +195,7 @@ fn nef_file(nef: &Nef) -> (Value, String) {
     let tokens: String = nef
         .tokens
         .iter()
-        .map(|token| format!("calls      {} of {} with {}\n", token.method, token.hash, token.call_flags))
+        .map(|token| format!("calls      {} of {} with {}\n", show::clean(&token.method), token.hash, token.call_flags))
         .collect();
     let shown = format!(
         "nef        checksum {}, {} bytes of script\ncompiler   {}\nsource     {}\n{tokens}instructions\n{}",

@@ -29,7 +29,7 @@ impl Hash {
         input::one_stdin([Some(&self.nef), Some(&self.manifest)])?;
         let wrong = |file: &PathBuf| {
             let file = file.display().to_string();
-            move |error: neo::Error| Failure::usage(format!("{file}: {error}"))
+            move |error: neo::Error| refused(format!("{file}: {error}"))
         };
         let nef = Nef::from_bytes(&input::read(&self.nef)?).map_err(wrong(&self.nef))?;
         let manifest = Manifest::from_json(&input::read(&self.manifest)?).map_err(wrong(&self.manifest))?;

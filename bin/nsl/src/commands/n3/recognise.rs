@@ -58,7 +58,7 @@ fn of_json(mut json: Value, kind: Option<Kind>) -> Result<Thing, Failure> {
         () if has(&["compiler", "script"]) => Some(Kind::Nef),
         () => None,
     });
-    let from = |error: serde_json::Error| Failure::usage(error.to_string());
+    let from = |error: serde_json::Error| refused(error);
     match kind {
         Some(Kind::Manifest) => {
             Manifest::from_json(json.to_string().as_bytes()).map(Box::new).map(Thing::Manifest).map_err(refused)
