@@ -61,14 +61,27 @@ pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> Arc<dyn Relay> {
     let Parts { db, ledger, clock, accounts, process, paused } = parts;
     let process = process.to_string().into();
     let (nodes, pace): (Arc<dyn Nodes>, _) = (Arc::clone(&accounts) as _, config.pace());
-    let dispatcher =
-        dispatch::Dispatcher::new(db.clone(), Arc::clone(&clock), nodes, process, pace, paused, tasks.clone());
+    let dispatcher = dispatch::Dispatcher::new(
+        db.clone(),
+        Arc::clone(&clock),
+        nodes,
+        process,
+        pace,
+        Arc::clone(&paused),
+        tasks.clone(),
+    );
     let run = Arc::clone(&dispatcher);
     tasks.spawn("relay.dispatch", move |stop| run.run(stop));
     let nodes: Arc<dyn Nodes> = Arc::clone(&accounts) as _;
     let most_fee = config.cap(nsl_api::Chain::NeoN3);
-    let sponsoring =
-        sponsor::Sponsoring { db: db.clone(), ledger: ledger.clone(), clock: Arc::clone(&clock), nodes, most_fee };
+    let sponsoring = sponsor::Sponsoring {
+        db: db.clone(),
+        ledger: ledger.clone(),
+        clock: Arc::clone(&clock),
+        nodes,
+        most_fee,
+        paused,
+    };
     tasks.spawn("relay.sponsored", sponsoring.sweep());
     Arc::new(service::Service { db, ledger, clock, accounts, dispatcher, config, sponsoring })
 }

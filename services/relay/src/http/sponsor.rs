@@ -48,6 +48,7 @@ pub(super) const PROBLEMS: &[Entry] = &[
     ),
     Entry::new("sponsored.not_found", 404, "there is no such prepared transaction", "prepare one"),
     Entry::new("sponsored.expired", 409, "the prepared transaction's time has passed", "prepare another"),
+    Entry::new("sponsored.paused", 503, "nothing is signed for the moment", "try again until the prepared one expires"),
     Entry::new(
         "sponsored.used",
         409,

@@ -11,7 +11,13 @@ mod assemble;
 pub(crate) mod policy;
 mod witness;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use futures_util::{FutureExt, future::BoxFuture};
@@ -48,6 +54,7 @@ use crate::{
 
 /// How long a user has to sign.
 const MOST_VALID: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_secs(10);
 const SWEEP: Duration = Duration::from_secs(3_600);
 /// What pushes a signature: PUSHDATA1 of 64 bytes.
 const PUSH_SIGNATURE: [u8; 2] = [0x0c, 64];
@@ -97,6 +104,8 @@ pub(crate) struct Sponsoring {
     pub(crate) nodes: Arc<dyn Nodes>,
     /// What the operator allows a transaction to cost.
     pub(crate) most_fee: Option<u128>,
+    /// While it holds, nothing is signed.
+    pub(crate) paused: Arc<AtomicBool>,
 }
 
 impl Sponsoring {
@@ -225,6 +234,10 @@ impl Sponsoring {
     pub(crate) async fn complete(&self, cx: &Cx, complete: Complete) -> Result<(LaneKey, Kept)> {
         cx.permit("relay:write")?;
         let Complete { id, proof } = complete;
+        if self.paused.load(Ordering::Relaxed) {
+            let message = "nothing is signed for the moment, by the operator's wish";
+            return Err(Error::new(Code::Unavailable, "sponsored.paused", message).retry_after(PAUSE));
+        }
         let waiting = sponsored::prepared(&self.db, &cx.tenant, &id).await?;
         let node = self.node(&cx.tenant, &waiting.account).await?;
         let chain = &node.desk.chain;

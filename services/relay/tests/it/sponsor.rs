@@ -4,6 +4,7 @@ use std::{
     io::Write,
     path::Path,
     process::Stdio,
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -283,6 +284,10 @@ async fn what_changed_since_it_was_prepared_is_not_paid_for() {
     // Two that each would take all: the second fails by now, and the sponsor keeps its GAS.
     let one = ground.prepare(ground.transfer(hash(&user), to, 10)).await.unwrap();
     let two = ground.prepare(ground.transfer(hash(&user), to, 10)).await.unwrap();
+    // While all sending is stopped nothing is signed either, and nothing is lost by it.
+    ground.paused.store(true, Ordering::Relaxed);
+    assert_eq!(ground.complete(&one.id, signature(&user, &one)).await.unwrap_err(), "sponsored.paused");
+    ground.paused.store(false, Ordering::Relaxed);
     let kept = ground.complete(&one.id, signature(&user, &one)).await.unwrap();
     assert_eq!(ground.settled(&kept.id).await.state, State::Final);
     assert_eq!(ground.complete(&two.id, signature(&user, &two)).await.unwrap_err(), "sponsored.would_fail");

@@ -1,6 +1,11 @@
 //! A neo-go with a token, and a relay that keeps one account with money: the sponsor.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use neo::{
     Hash160, PrivateKey, native,
@@ -46,6 +51,7 @@ pub(crate) struct Ground {
     /// As the tests see it.
     pub(crate) chain: Arc<NeoN3>,
     pub(crate) relay: Arc<dyn Relay>,
+    pub(crate) paused: Arc<AtomicBool>,
     pub(crate) cx: Cx,
     /// Has all of the token.
     pub(crate) owner: PrivateKey,
@@ -65,7 +71,13 @@ fn open(node: &N3, url: &str) -> Arc<NeoN3> {
     Arc::new(NeoN3::open(config).unwrap())
 }
 
-async fn process(sql: &Sql, dir: &Path, key: &ChainKey, chain: Arc<NeoN3>) -> (Arc<dyn Relay>, Db, Tasks) {
+async fn process(
+    sql: &Sql,
+    dir: &Path,
+    key: &ChainKey,
+    chain: Arc<NeoN3>,
+    paused: Arc<AtomicBool>,
+) -> (Arc<dyn Relay>, Db, Tasks) {
     let clock = Arc::new(SystemClock);
     let db = Db::open(sql, dir, clock.clone(), || Some(closer(key))).await.unwrap();
     let settings = SecretsConfig { engine: SecretsEngine::Files, dir: String::new() };
@@ -77,7 +89,7 @@ async fn process(sql: &Sql, dir: &Path, key: &ChainKey, chain: Arc<NeoN3>) -> (A
     let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), None, Some(chain));
     let tasks = Tasks::new();
     let config = Config { resend_ms: 300, ..Config::default() };
-    let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused: Arc::default() };
+    let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused };
     (nsl_relay::build(config, parts, &tasks), db, tasks)
 }
 
@@ -100,14 +112,16 @@ impl Ground {
         let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_relay::MIGRATIONS];
         sql.migrate(dir.path(), &SystemClock, &all).await.unwrap();
         let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
-        let (relay, db, tasks) = process(&sql, dir.path(), &key, open(&node, &proxy.url)).await;
+        let paused = Arc::default();
+        let (relay, db, tasks) = process(&sql, dir.path(), &key, open(&node, &proxy.url), Arc::clone(&paused)).await;
         let funded = |place: usize| PrivateKey::from_wif(&node.accounts[place].key).unwrap();
         let (owner, sponsor) = (funded(0), funded(1));
         let nef = Nef::from_bytes(TOKEN.0).unwrap();
         let cx = Cx::system(TenantId::fresh(), Duration::from_secs(120));
         let token = contract_hash(hash(&owner), nef.checksum(), "Token");
         let _database = database;
-        let ground = Self { proxy, node, chain, relay, cx, owner, sponsor, token, db, tasks, key, sql, dir, _database };
+        let ground =
+            Self { proxy, node, chain, relay, paused, cx, owner, sponsor, token, db, tasks, key, sql, dir, _database };
         let args = [Param::ByteArray(TOKEN.0.to_vec()), Param::String(TOKEN.1.to_owned())];
         let deploy = script(&native::CONTRACT_MANAGEMENT, "deploy", &args);
         assert_eq!(ground.alone(&ground.owner, deploy).await.fault, None);
@@ -125,7 +139,8 @@ impl Ground {
         self.halt().await;
         self.db.drain().await;
         let chain = open(&self.node, &self.proxy.url);
-        (self.relay, self.db, self.tasks) = process(&self.sql, self.dir.path(), &self.key, chain).await;
+        (self.relay, self.db, self.tasks) =
+            process(&self.sql, self.dir.path(), &self.key, chain, Arc::clone(&self.paused)).await;
     }
 
     /// Takes an account over; the relay signs for it from then on.
