@@ -37,6 +37,8 @@ pub fn arguments(method: &Method, args: &[Value]) -> Result<Vec<Param>> {
     }
     let each = method.parameters.iter().zip(args).map(|(parameter, arg)| {
         let text = match arg {
+            // As the VM has it: nothing, whatever the type.
+            Value::Null => return Ok(Param::Null),
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
@@ -80,6 +82,7 @@ mod tests {
         assert_eq!(args[0], Param::ByteArray(vec![1, 255]));
         assert_eq!(args[1], arguments(put, &[json!(""), json!("-12345678901234567890")]).unwrap()[1]);
         assert_eq!(arguments(put, &[json!("text"), json!(7)]).unwrap()[0], Param::ByteArray(b"text".to_vec()));
+        assert_eq!(arguments(put, &[json!(null), json!(7)]).unwrap()[0], Param::Null);
         let all = method(&manifest, "all", 3).unwrap();
         let args =
             arguments(all, &[json!("NMmRQvG4qsPMSmm1gun2LfNAXFAFnTMpxU"), json!([1, "x"]), json!(true)]).unwrap();

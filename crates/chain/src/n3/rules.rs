@@ -41,7 +41,7 @@ impl NeoN3 {
         let mut held = runs.iter().map(number);
         let mut next = || held.next().flatten();
         let (per_byte, pico, whole, ms_per_block, most_valid) = (next(), next(), next(), next(), next());
-        let factor = pico.or(whole.map(|factor| factor * PICO)).filter(|factor| *factor >= 0);
+        let factor = pico.or(whole.and_then(|factor| factor.checked_mul(PICO))).filter(|factor| *factor >= 0);
         let (Some(fee_per_byte), Some(exec_pico_fee_factor)) = (per_byte, factor) else {
             let why = format!("asking {} for its prices: the Policy contract does not tell them", ChainKind::NeoN3);
             return Err(Error::invalid("chain.node_error", why));
