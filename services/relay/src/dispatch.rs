@@ -9,7 +9,6 @@ use std::{
     time::Duration,
 };
 
-use nsl_chain::Chain;
 use nsl_core::{Clock, Result, Timestamp};
 use nsl_kit::Tasks;
 use nsl_sql::{Db, EngineKind};
@@ -22,7 +21,7 @@ use crate::{
     node::Node,
     nonces::Id,
     runner::{Pace, Runner, passes},
-    store::{LaneKey, Take, open_lanes, waiting},
+    store::{LaneKey, Take, end_revoked, open_lanes, waiting},
 };
 
 /// The chain as an account sees it, with the account's key behind it.
@@ -177,23 +176,17 @@ impl Dispatcher {
     /// Works at one lane until it rests, another process has it, or something fails: then it is taken up anew from
     /// what is stored.
     async fn hold(&self, key: &LaneKey, wake: &Notify, stop: &CancellationToken) -> Result<()> {
-        let view = self.nodes.node(key).await?;
-        let first = match &view {
-            View::X(node) => {
-                let head = node.head().await?;
-                (node.count(head).await? as i64, head as i64)
-            }
-            View::N3(node) => (0, node.desk.chain.height().await? as i64),
-        };
         let take = |over: Option<Timestamp>| {
             let now = self.clock.now();
             let (lane, holder) = (key.clone(), Arc::clone(&self.process));
-            self.db.write_platform(Take { lane, holder, now: over.unwrap_or(now), until: now.plus(LEASE), first })
+            self.db.write_platform(Take { lane, holder, now: over.unwrap_or(now), until: now.plus(LEASE) })
         };
         // SQLite serves one process alone: whoever else held the lane was killed, and its time need not run out.
         let over = (self.db.kind() == EngineKind::Sqlite).then_some(Timestamp(i64::MAX));
         let Some(held) = take(over).await? else { return Ok(()) };
         let mut renewed = self.clock.now();
+        end_revoked(&self.db, key, &held, renewed).await?;
+        let view = self.nodes.node(key).await?;
         let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
         let mut work: Box<dyn Work> = match view {
             View::X(node) => Box::new(Runner::take_up(db, clock, node, key.clone(), held, self.pace.clone()).await?),

@@ -10,14 +10,14 @@ use std::{
     time::Duration,
 };
 
-use nsl_core::{Clock, Cx, Entry, Error, Result, Timestamp};
+use nsl_core::{Clock, Cx, Error, Result, Timestamp};
 use nsl_sql::Db;
 
 use crate::{
     n3::N3Pace,
     node::{Node, Ready},
     nonces::{Hash, Id, Lane},
-    store::{Became, Cost, Held, LaneKey, NewTry, Over, Parcels, Revoked, Step, last_states, load, raws, step},
+    store::{Became, Cost, Held, LaneKey, NewTry, Over, Revoked, Step, last_states, load, raws, step},
 };
 
 /// How a lane behaves. All of it may change while running.
@@ -168,30 +168,12 @@ impl<N: Node> Runner<N> {
         let cx = Cx::system(self.key.tenant.clone(), Duration::from_secs(30));
         let now = self.clock.now();
         let settled = |one: &&Became| one.is_end();
-        let entries = became.iter().filter(settled).map(|one| {
-            Entry::new(&cx, "relay.request_settled", "relay", "settle", now)
-                .request("id", &*one.request)
-                .response("state", one.state)
-                .response("tx", one.hash.clone())
-                .response("fee", one.fee.map(|fee| fee.to_string()))
-        });
-        let entries = entries.collect();
+        let entries = became.iter().filter(settled).map(|one| one.entry(&cx, now)).collect();
         let told: Vec<_> =
             became.iter().map(|one| (one.request.clone(), one.state, one.reason.clone(), one.is_end())).collect();
         let signed: Vec<_> = tries.iter().map(|one| ((one.place, one.number), one.raw.clone())).collect();
-        let new = Step {
-            lane: self.key.clone(),
-            fence: self.fence,
-            now,
-            next: lane.next,
-            looked: looked as i64,
-            tries,
-            spent,
-            parcels: Parcels::default(),
-            became,
-            costs,
-            entries,
-        };
+        let empty = Step::nothing(self.key.clone(), self.fence, now, lane.next, looked as i64);
+        let new = Step { tries, spent, became, costs, entries, ..empty };
         let over = step(&self.db, &cx, new).await?;
         if !over.is_empty() {
             return Ok(over);
@@ -218,7 +200,7 @@ impl<N: Node> Runner<N> {
 }
 
 pub(crate) fn told(request: Id, state: &'static str, reason: Option<String>) -> Became {
-    Became { request, state, reason, hash: None, height: None, fee: None, trouble: None }
+    Became::told(request, state, reason)
 }
 
 pub(crate) fn one_of(state: &str) -> Option<&'static str> {

@@ -13,7 +13,7 @@ use crate::{
     MIGRATIONS,
     node::{Refusal, Signed, Spent, Verdict},
     nonces::{Hash, REPLACE_PERCENT},
-    store::{Accept, Cancel, Kept, Take, budget, day, find, steps},
+    store::{Accept, Cancel, Kept, Take, budget, day, end_revoked, find, steps},
 };
 
 #[derive(Default)]
@@ -200,7 +200,6 @@ async fn hold(db: &Db, key: &LaneKey, holder: u32, now: Timestamp) -> Held {
         holder: format!("process {holder}").into(),
         now,
         until: now.plus(Duration::from_secs(1)),
-        first: (0, 0),
     };
     db.write_platform(take).await.unwrap().expect("nobody holds it any more")
 }
@@ -348,4 +347,35 @@ async fn a_process_that_lost_its_lane_writes_nothing() {
     assert!(!passes(&error), "{error}");
     assert!(node.0.lock().pool.is_empty(), "what was not stored was not sent");
     assert_eq!(find(&db, &key.tenant, &id).await.unwrap().state, "accepted");
+}
+
+async fn ended_without_a_node(config: Config, dir: &std::path::Path) {
+    let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
+    config.migrate(dir, &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
+    let db = Db::open(&config, dir, clock.clone(), || None).await.unwrap();
+    let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
+    let now = clock.now();
+    let soon = Some(now.plus(Duration::from_secs(1)));
+    let (back, over) = (ask(&db, &key, 1, false, now).await, ask_until(&db, &key, 2, false, now, soon).await);
+    let stays = ask_until(&db, &key, 3, false, now, Some(now.plus(Duration::from_secs(60)))).await;
+    cancel(&db, &key, &back, now).await;
+    let held = hold(&db, &key, 1, now).await;
+    end_revoked(&db, &key, &held, now).await.unwrap();
+    let state = async |id: &Id| find(&db, &key.tenant, id).await.unwrap().state;
+    assert_eq!((&*state(&back).await, &*state(&over).await), ("replaced", "accepted"));
+    clock.advance(Duration::from_secs(2));
+    // Who lost the lane ends nothing.
+    hold(&db, &key, 2, clock.now()).await;
+    assert_eq!(end_revoked(&db, &key, &held, clock.now()).await.unwrap_err().slug, crate::store::LANE_LOST);
+    let held = hold(&db, &key, 2, clock.now()).await;
+    end_revoked(&db, &key, &held, clock.now()).await.unwrap();
+    assert_eq!((&*state(&over).await, &*state(&stays).await), ("expired", "accepted"));
+    db.drain().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_over_before_it_was_signed_ends_while_no_node_answers() {
+    ended_without_a_node(Config::embedded(), tempfile::tempdir().unwrap().path()).await;
+    let database = nsl_sandbox::Database::fresh().unwrap();
+    ended_without_a_node(Config::postgres(database.url()), tempfile::tempdir().unwrap().path()).await;
 }

@@ -22,7 +22,7 @@ use nsl_api::{
     Chain,
     relay::{AskPassed, FindTransaction, Passed, RelayClient, State as Is, WatchPassed},
 };
-use nsl_core::{Code, Cx, Deadline, Error, TenantId};
+use nsl_core::{Clock, Code, Cx, Deadline, Error, SystemClock, TenantId};
 use nsl_edge::{Caller, Path, Problem, Query};
 use nsl_kit::serve::Leaving;
 use parking_lot::Mutex;
@@ -85,7 +85,9 @@ pub(super) async fn follow_transaction(
     }
     let place = Place::take(&streams.open, &cx.tenant)?;
     let leaving = leaving.map(|Extension(leaving)| leaving);
-    let until = Instant::now() + LONGEST;
+    // A stream does not outlast the credential that opened it.
+    let left = cx.principal.expires_at.map_or(LONGEST, |end| end.since(SystemClock.now()).min(LONGEST));
+    let until = Instant::now() + left;
     let follow =
         Follow { relay: streams.relay, cx, chain, id, after, news: first.items.into(), until, leaving, _place: place };
     let events = stream::unfold(Some(follow), |follow| async move { follow?.next().await });

@@ -26,14 +26,13 @@ pub(crate) struct Held {
     pub(crate) looked: i64,
 }
 
-/// Takes a lane that nobody holds, or holds it for longer. Gives none while another does.
+/// Takes a lane that nobody holds, or holds it for longer. Gives none while another does. One that was never held
+/// begins at nothing: where nothing is under way, whoever takes it up asks the chain where it is.
 pub(crate) struct Take {
     pub(crate) lane: LaneKey,
     pub(crate) holder: Arc<str>,
     pub(crate) now: Timestamp,
     pub(crate) until: Timestamp,
-    /// Where a lane begins that was never held: the nonce and the height that the chain shows.
-    pub(crate) first: (i64, i64),
 }
 
 impl Change for Take {
@@ -42,28 +41,19 @@ impl Change for Take {
     async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Option<Held>>>> {
         let mut done = Vec::with_capacity(group.len());
         for take in group {
-            let (lane, first) = (&take.lane, take.first);
+            let lane = &take.lane;
             let holder = &*take.holder;
             let mut rows = tx
                 .query(
                     "INSERT INTO relay_lanes (tenant_id, chain, account, next, looked, holder, fence, held_until)
-                     VALUES ($1, $2, $3, $4, $5, $6, 1, $7)
+                     VALUES ($1, $2, $3, 0, 0, $4, 1, $5)
                      ON CONFLICT (chain, account) DO UPDATE SET
                        fence = relay_lanes.fence + CASE WHEN relay_lanes.holder = excluded.holder THEN 0 ELSE 1 END,
                        holder = excluded.holder, held_until = excluded.held_until
                      WHERE relay_lanes.tenant_id = excluded.tenant_id
-                       AND (relay_lanes.held_until <= $8 OR relay_lanes.holder = excluded.holder)
+                       AND (relay_lanes.held_until <= $6 OR relay_lanes.holder = excluded.holder)
                      RETURNING fence, next, looked",
-                    args![
-                        &lane.tenant,
-                        lane.chain,
-                        lane.account.as_ref(),
-                        first.0,
-                        first.1,
-                        holder,
-                        take.until,
-                        take.now
-                    ],
+                    args![&lane.tenant, lane.chain, lane.account.as_ref(), holder, take.until, take.now],
                 )
                 .await?;
             done.push(match rows.first_mut() {

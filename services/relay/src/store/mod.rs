@@ -10,7 +10,7 @@ mod revoke;
 pub(crate) mod sponsored;
 pub(crate) mod sponsors;
 
-use nsl_core::{Code, Error, Result, TenantId, Timestamp};
+use nsl_core::{Code, Cx, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Kind, Many, Migrations, Step as Migration, Tx, args};
 
 pub(crate) use accounts::{Add, KeptAccount, accounts};
@@ -20,7 +20,7 @@ pub(crate) use lanes::{Held, Take, load, open_lanes, raws, waiting};
 pub(crate) use moves::{NewTry, Step, step};
 pub(crate) use parcels::{NewParcelTry, Parcels, Wanted, load_parcels, wanted};
 pub(crate) use requests::{Accept, Kept, find, list, steps};
-pub(crate) use revoke::{Cancel, Order, Revoked, last_states, orders, revoked};
+pub(crate) use revoke::{Cancel, Order, Revoked, end_revoked, last_states, orders, revoked};
 
 pub static MIGRATIONS: Migrations = Migrations {
     owner: "relay",
@@ -64,6 +64,19 @@ pub(crate) struct Became {
 }
 
 impl Became {
+    pub(crate) fn told(request: std::sync::Arc<str>, state: &'static str, reason: Option<String>) -> Self {
+        Self { request, state, reason, hash: None, height: None, fee: None, trouble: None }
+    }
+
+    /// The evidence of an end.
+    pub(crate) fn entry(&self, cx: &Cx, now: Timestamp) -> Entry {
+        Entry::new(cx, "relay.request_settled", "relay", "settle", now)
+            .request("id", &*self.request)
+            .response("state", self.state)
+            .response("tx", self.hash.clone())
+            .response("fee", self.fee.map(|fee| fee.to_string()))
+    }
+
     pub(crate) fn is_end(&self) -> bool {
         is_end(self.state)
     }

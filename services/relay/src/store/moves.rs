@@ -45,6 +45,12 @@ pub(crate) struct Step {
 }
 
 impl Step {
+    /// A step that changes nothing by itself.
+    pub(crate) fn nothing(lane: LaneKey, fence: i64, now: Timestamp, next: u64, looked: i64) -> Self {
+        let (tries, spent, parcels, became, costs, entries) = Default::default();
+        Self { lane, fence, now, next, looked, tries, spent, parcels, became, costs, entries }
+    }
+
     pub(super) fn place(&self, day: i64) -> Place {
         (self.lane.tenant.clone(), self.lane.chain, day)
     }

@@ -1,11 +1,11 @@
 //! Requests that are taken back or whose time is over, and what requests allow.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use nsl_core::{Code, Entry, Error, Result, TenantId, Timestamp};
-use nsl_sql::{Change, Db, Row, Scope, Tx, args};
+use nsl_core::{Code, Cx, Entry, Error, Result, TenantId, Timestamp};
+use nsl_sql::{Change, Db, EngineKind, Row, Scope, Tx, Value, args};
 
-use super::{LaneKey, is_end};
+use super::{Became, Held, LaneKey, Step, is_end, step, waiting};
 use crate::{nonces::Id, rules};
 
 /// Takes a request back, with its evidence. Asked for again it changes nothing.
@@ -67,22 +67,38 @@ pub(crate) struct Order {
     pub(crate) reserved: (u128, Option<i64>),
 }
 
-static ORDERS: &str =
-    "SELECT intent, max_fee, reserved, reserved_day FROM relay_requests WHERE tenant_id = $1 AND id = $2";
-
 /// What these requests ask for, in their order.
 pub(crate) async fn orders(db: &Db, tenant: &TenantId, ids: &[Id]) -> Result<Vec<Order>> {
-    let mut found = Vec::with_capacity(ids.len());
-    for id in ids {
-        let mut rows = db.query(Scope::Tenant(tenant), ORDERS, args![tenant, id.as_ref()]).await?;
-        let row = rows.first_mut().ok_or_else(|| Error::internal(anyhow::anyhow!("request {id} is not there")))?;
-        let mut amount = |column| {
-            row.take::<Option<String>>(column)?.map(|text| text.parse::<u128>().map_err(Error::internal)).transpose()
+    macro_rules! among {
+        ($ids:literal) => {
+            concat!(
+                "SELECT id, intent, max_fee, reserved, reserved_day FROM relay_requests WHERE tenant_id = $1 AND id IN (",
+                $ids,
+                ")"
+            )
         };
-        let (max_fee, reserved) = (amount(1)?, amount(2)?.unwrap_or(0));
-        found.push(Order { intent: Arc::new(row.take(0)?), max_fee, reserved: (reserved, row.take(3)?) });
     }
-    Ok(found)
+    let sql = match db.kind() {
+        EngineKind::Sqlite => among!("SELECT value FROM json_each($2)"),
+        EngineKind::Postgres => among!("SELECT json_array_elements_text($2)"),
+    };
+    let wanted: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
+    let wanted = Value::json(serde_json::json!(wanted).to_string());
+    let rows = db.query(Scope::Tenant(tenant), sql, args![tenant, wanted]).await?;
+    let mut found: HashMap<String, Order> = rows.into_iter().map(order).collect::<Result<_>>()?;
+    let each = ids
+        .iter()
+        .map(|id| found.remove(&**id).ok_or_else(|| Error::internal(anyhow::anyhow!("request {id} is not there"))));
+    each.collect()
+}
+
+fn order(mut row: Row) -> Result<(String, Order)> {
+    let mut amount = |column| {
+        row.take::<Option<String>>(column)?.map(|text| text.parse::<u128>().map_err(Error::internal)).transpose()
+    };
+    let (max_fee, reserved) = (amount(2)?, amount(3)?.unwrap_or(0));
+    let order = Order { intent: Arc::new(row.take(1)?), max_fee, reserved: (reserved, row.take(4)?) };
+    Ok((row.take(0)?, order))
 }
 
 /// Why a request is given up before its end.
@@ -121,6 +137,25 @@ pub(crate) async fn revoked(db: &Db, key: &LaneKey, now: Timestamp) -> Result<Ha
         Ok((row.take::<String>(0)?.into(), if cancelled { Revoked::Cancelled } else { Revoked::Expired }))
     };
     rows.into_iter().map(read).collect()
+}
+
+/// Ends what was taken back or is over before it was signed; no node is needed for that.
+pub(crate) async fn end_revoked(db: &Db, key: &LaneKey, held: &Held, now: Timestamp) -> Result<()> {
+    let revoked = revoked(db, key, now).await?;
+    if revoked.is_empty() {
+        return Ok(());
+    }
+    let waiting = waiting(db, key).await?;
+    let ended = waiting.into_iter().filter_map(|id| Some((revoked.get(&id)?.why(), id)));
+    let became: Vec<Became> = ended.map(|(why, id)| Became::told(id, Revoked::end_of(why), Some(why.into()))).collect();
+    if became.is_empty() {
+        return Ok(());
+    }
+    let cx = Cx::system(key.tenant.clone(), Duration::from_secs(30));
+    let entries = became.iter().map(|one| one.entry(&cx, now)).collect();
+    let (next, looked) = (held.next as u64, held.looked);
+    let empty = Step::nothing(key.clone(), held.fence, now, next, looked);
+    step(db, &cx, Step { became, entries, ..empty }).await.map(drop)
 }
 
 /// The states in which the open requests of a lane were left.

@@ -158,6 +158,9 @@ pub(crate) struct Reserve {
     pub(crate) account: String,
     pub(crate) payee: String,
     pub(crate) entry: policy::Entry,
+    /// Of this transaction.
+    pub(crate) fee: i64,
+    /// Of all that is done for the request.
     pub(crate) amount: i64,
     pub(crate) now: Timestamp,
     /// For a user outside, whose signature is waited for.
@@ -198,7 +201,7 @@ impl Reserve {
             let sum = if row.take::<String>(0)? == ALL { &mut spent.day } else { &mut spent.user_day };
             *sum = row.take(1)?;
         }
-        if let Err(refused) = policy.affords(self.amount, spent) {
+        if let Err(refused) = policy.affords(self.fee, spent) {
             let spent = refused.code == Code::Exhausted;
             return Ok(Err(if spent { refused.retry_after(until_tomorrow(self.now)) } else { refused }));
         }

@@ -68,6 +68,7 @@ impl Ground {
             account: SPONSOR.into(),
             payee: payee.into(),
             entry: policy::Entry::call(TOKEN, "transfer").unwrap(),
+            fee: amount,
             amount,
             now: self.clock.now(),
             prepared: None,
@@ -171,6 +172,10 @@ async fn what_is_set_aside_is_spent_exactly_or_given_back() {
         // Bob has 70 left of his 150.
         assert_eq!(ground.reserve("rel_4", "bob", 71).await, slug("sponsor.over_day"));
         ground.reserve("rel_4", "bob", 70).await.unwrap();
+        // A second transaction for one request: each within its bound, both counted.
+        ground.write(Reserve { amount: 15, ..ground.reserving("rel_6", "dan", 10) }).await.unwrap();
+        ground.settle("rel_6", 15).await;
+        assert_eq!(ground.spent().await, 165);
         // The next day counts anew; what was set aside the day before stays there.
         ground.clock.advance(Duration::from_secs(86_400));
         assert_eq!(ground.spent().await, 0);
