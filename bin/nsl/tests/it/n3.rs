@@ -146,6 +146,12 @@ fn what_is_given_is_recognised_and_told() {
     );
     let text = String::from_utf8(run(&["decode", &format!("{CONTRACTS}/store.manifest.json")], "").stdout).unwrap();
     assert!(text.contains("method     get(key: ByteArray) -> ByteArray, changes nothing\n"), "{text}");
+    let method = json!({ "name": "a", "parameters": [], "returntype": "\u{1b}[2J", "offset": 0, "safe": true });
+    let abi = json!({ "methods": [method], "events": [] });
+    let steering = json!({ "name": "A", "groups": [], "features": {}, "abi": abi, "trusts": [] }).to_string();
+    let said = run(&["decode", "-"], &steering);
+    let said = (said.status.code(), String::from_utf8(said.stderr).unwrap());
+    assert!(said.0 == Some(2) && said.1.contains("[2J") && !said.1.contains('\u{1b}'), "{said:?}");
     assert_eq!(code(&["decode", "ff"], ""), 2);
     assert_eq!(code(&["decode", "{}"], ""), 2);
     assert_eq!(code(&["decode", "--as", "nef", "4e454633"], ""), 2);
