@@ -71,7 +71,10 @@ pub(crate) struct Bill<'a> {
     pub(crate) sponsor: String,
     pub(crate) user: String,
     pub(crate) entry: Entry,
+    /// Of the transaction that is to be signed.
     pub(crate) fee: i64,
+    /// With what the chain took for the request before.
+    pub(crate) in_all: i64,
 }
 
 /// Sets a request's fee aside, or what is missing of it, within the sponsor's policy. To be asked before each signature;
@@ -84,7 +87,8 @@ pub(crate) async fn reserve(db: &Db, tenant: &TenantId, bill: Bill<'_>, clock: &
         account: bill.sponsor,
         payee: bill.user,
         entry: bill.entry,
-        amount: bill.fee,
+        fee: bill.fee,
+        amount: bill.in_all,
         now: clock.now(),
         prepared: None,
     };
@@ -216,6 +220,7 @@ impl Sponsoring {
             account: sponsor,
             payee: user,
             entry: Entry::of(&asked.call)?,
+            fee,
             amount: fee,
             now,
             prepared: Some(sponsored::NewPrepared {
