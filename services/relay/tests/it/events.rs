@@ -30,7 +30,7 @@ impl Check for Sections {
     fn check(&self, _: Profile, _: &mut Mistakes) {}
 }
 
-async fn serve(relay: Arc<dyn Relay>, cx: &Cx) -> Serving {
+pub(crate) async fn serve(relay: Arc<dyn Relay>, cx: &Cx) -> Serving {
     let loaded = Loader::default().flags(vec!["public.address=127.0.0.1:0"]).load::<Sections>().unwrap();
     let listener = Listener::bind("public", &loaded.value.public, &loaded.value.http).await.unwrap();
     let client = RelayClient::new(Via::Local(relay));

@@ -7,6 +7,7 @@ mod budgets;
 mod events;
 mod explain;
 mod ground;
+mod http;
 mod n3_ground;
 mod neo_go;
 mod proxy;
