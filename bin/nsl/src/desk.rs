@@ -11,11 +11,12 @@ use nsl_api::{
 };
 use nsl_core::{Code, Cx, Subject, TenantId};
 use nsl_kit::{Environment, Loader};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     commands::devnet::{self, Found},
     engines::{self, Schema},
-    exit::Failure,
+    exit::{Exit, Failure},
     left::Left,
     process::{Parts, Process},
     settings::Settings,
@@ -23,6 +24,7 @@ use crate::{
 
 pub(crate) const BY: &str = "nsl dev";
 const BUDGET: Duration = Duration::from_secs(20);
+const LONGEST_TURN: Duration = Duration::from_secs(300);
 
 /// One `nsl dev`, or a command in its place, at a time on a directory; the lock ends with the process, however that
 /// ends.
@@ -60,9 +62,28 @@ pub(crate) fn loader(loader: Loader, ports: [u16; 3], log: (&str, &str)) -> Load
 
 /// None when another process has it.
 pub(crate) fn lock(dir: &Path) -> anyhow::Result<Option<Lock>> {
+    lock_file(&dir.join("dev.lock"), dir)
+}
+
+/// The turn of a command that may work on the directory itself: one after the other, since the next one would talk to a
+/// server that ends with the command before it.
+pub(crate) async fn turn(dir: &Path) -> Result<Lock, Failure> {
+    let began = Instant::now();
+    loop {
+        if let Some(lock) = lock_file(&dir.join("command.lock"), dir)? {
+            return Ok(lock);
+        }
+        if began.elapsed() > LONGEST_TURN {
+            let message = format!("another command works on {} since long: try again later", dir.display());
+            return Err(Failure::new(Exit::Unavailable, message));
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+fn lock_file(file: &Path, dir: &Path) -> anyhow::Result<Option<Lock>> {
     engines::prepare(dir)?;
-    let file = dir.join("dev.lock");
-    let lock = File::create(&file).with_context(|| format!("opening {}", file.display()))?;
+    let lock = File::create(file).with_context(|| format!("opening {}", file.display()))?;
     match lock.try_lock() {
         Ok(()) => Ok(Some(Lock(lock))),
         Err(std::fs::TryLockError::WouldBlock) => Ok(None),

@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) struct Server {
     client: Client,
-    here: Option<(Process, Lock)>,
+    here: Option<(Process, [Lock; 2])>,
 }
 
 impl Server {
@@ -25,13 +25,14 @@ impl Server {
         if reach.is_named(environment) || !(used()? || devnet::find(&dir).await?.is_any()) {
             return Ok(Self { client: reach.client(environment)?, here: None });
         }
+        let turn = desk::turn(&dir).await?;
         let Some(lock) = desk::lock(&dir)? else {
             return Ok(Self { client: reach.client(environment)?, here: None });
         };
         let configure = Configure { data_dir: Some(dir.clone()), ..Configure::default() };
         let loader = desk::loader(configure.loader(environment.clone()), [0, 0, 0], ("text", "error"));
         let Desk { process, .. } = Desk::open(loader, environment, &dir, Nodes::Find).await?;
-        Ok(Self { client: reach.client(environment)?, here: Some((process, lock)) })
+        Ok(Self { client: reach.client(environment)?, here: Some((process, [lock, turn])) })
     }
 
     /// Does what a command asks for, on whichever server there is.
@@ -52,7 +53,7 @@ impl Server {
     }
 
     async fn end(self) -> Result<(), Failure> {
-        if let Some((process, _lock)) = self.here {
+        if let Some((process, _locks)) = self.here {
             process.end().await?;
         }
         Ok(())

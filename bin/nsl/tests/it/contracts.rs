@@ -89,6 +89,17 @@ fn a_contract_is_deployed_invoked_and_called_without_a_server() {
 }
 
 #[test]
+fn commands_without_a_server_wait_for_each_other() {
+    let desk = Desk::new();
+    let hash = desk.deploy("neo-n3", "store");
+    let put = |key: &str| desk.json(&["contract", "invoke", "neo-n3", &hash, "put", key, "1", "--wait"]);
+    std::thread::scope(|scope| {
+        let all = ["a", "b", "c", "d"].map(|key| scope.spawn(move || put(key)));
+        assert!(all.into_iter().all(|one| one.join().unwrap()["state"] == "final"));
+    });
+}
+
+#[test]
 fn a_contract_that_says_no_is_told_with_its_reason() {
     let desk = Desk::new();
     let _server = Launch::dev_in(&desk.data()).unwrap().start().unwrap();
