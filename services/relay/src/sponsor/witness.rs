@@ -255,6 +255,23 @@ mod tests {
     }
 
     #[test]
+    fn no_changed_bit_passes() {
+        let user = key(2);
+        let transaction = prepared(user.public().script_hash());
+        let wanted = wanted(&transaction, None);
+        let mut good = [transaction.unsigned_bytes(), vec![1]].concat();
+        Witness::single(&user, &transaction.message(NETWORK)).write(&mut good);
+        let whole = |bytes: &[u8]| Proof { transaction: Some(BASE64.encode(bytes)), ..Proof::default() };
+        assert!(wanted.witness(&whole(&good)).is_ok());
+        for at in 0..good.len() {
+            let mut changed = good.clone();
+            changed[at] ^= 1 << (at % 8);
+            assert!(wanted.witness(&whole(&changed)).is_err(), "{at}");
+            assert!(wanted.witness(&whole(&good[..at])).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
     fn nobody_else_signs_for_the_user() {
         let (user, stranger) = (key(2), key(9));
         let transaction = prepared(user.public().script_hash());
