@@ -10,7 +10,7 @@ use crate::{n3::N3Pace, runner::Pace};
 #[derive(Clone, Debug, Deserialize)]
 pub struct Config {
     /// The most that one transaction of Neo N3 may cost, in 10^-8 GAS, whoever asks for it; 0 for no bound. By default
-    /// 2,000,000,000, which is 20 GAS.
+    /// 10,000,000,000, which is 100 GAS: the largest contract costs some 70.
     pub neo_n3_max_fee: u64,
     /// The most that one transaction of Neo X may cost, in wei, whoever asks for it; 0 for no bound. By default
     /// 2,000,000,000,000,000,000, which is 2 GAS.
@@ -34,7 +34,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            neo_n3_max_fee: 2_000_000_000,
+            neo_n3_max_fee: 10_000_000_000,
             neo_x_max_fee: 2_000_000_000_000_000_000,
             neo_x_max_price_wei: 1_000_000_000_000,
             resend_ms: 3_000,
@@ -108,7 +108,7 @@ mod tests {
         };
         assert_eq!(mistakes(Config::default()), 0);
         assert_eq!(mistakes(Config { resend_ms: 1, in_flight: 0, n3_valid_blocks: 5_761, ..Config::default() }), 3);
-        assert_eq!(Config::default().cap(Chain::NeoN3), Some(2_000_000_000));
+        assert_eq!(Config::default().cap(Chain::NeoN3), Some(10_000_000_000));
         assert_eq!(Config { neo_x_max_fee: 0, ..Config::default() }.cap(Chain::NeoX), None);
     }
 }
