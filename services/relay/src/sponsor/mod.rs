@@ -32,10 +32,10 @@ use nsl_api::{
     relay::{Call, Submit},
     sponsor::{Complete, NameSponsor, Prepare, Prepared, PutSponsor, SponsorInfo},
 };
-use nsl_chain::Chain as _;
+use nsl_chain::{Chain as _, n3::NeoN3};
 use nsl_core::{Clock, Code, Cx, Entry as Evidence, Error, Result, TenantId, fresh};
 use nsl_ledger::Ledger;
-use nsl_sql::Db;
+use nsl_sql::{Change, Db};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -232,7 +232,7 @@ impl Sponsoring {
             }),
         };
         let lost = || Error::internal(anyhow::anyhow!("a prepared transaction was not kept"));
-        self.db.write(cx, reserve).await?.ok_or_else(lost)
+        self.write(cx, || reserve.clone()).await?.ok_or_else(lost)
     }
 
     /// Proves the user's witness, signs for the sponsor, and makes it a request that its lane sends.
@@ -252,14 +252,13 @@ impl Sponsoring {
             Wanted { transaction: &transaction, network: chain.magic(), user, script: waiting.verification.as_deref() };
         let witness = wanted.witness(&proof)?;
         let fee = transaction.system_fee + transaction.network_fee;
-        // One that is used is only asked about again: its outcome is kept under the caller's idempotency key.
-        if !waiting.is_used {
-            let (works, pays) = (still_works(chain, &transaction), can_pay(chain, sponsor, fee));
-            let (height, works, pays) = tokio::join!(chain.height(), works, pays);
-            if height? >= transaction.valid_until_block.into() {
-                return Err(sponsored::expired());
-            }
-            works.and(pays)?;
+        // One that is used, by now or before, is only asked about again: its outcome is kept under the caller's
+        // idempotency key.
+        if !waiting.is_used
+            && let Err(error) = is_good(chain, &transaction, sponsor).await
+            && !sponsored::prepared(&self.db, &cx.tenant, &id).await?.is_used
+        {
+            return Err(error);
         }
         let lane = LaneKey {
             tenant: cx.tenant.clone(),
@@ -286,8 +285,12 @@ impl Sponsoring {
             .request("id", kept.id.clone())
             .response("tx", kept.hash.clone());
         let entry = self.ledger.seal(cx, entry, serde_json::Map::new()).await?;
-        let accept = Accept { tenant: cx.tenant.clone(), kept, entry };
-        let kept = self.db.write(cx, sponsored::Use { accept, allowed: Entry::of(&call)?, now }).await?;
+        let allowed = Entry::of(&call)?;
+        let using = || {
+            let accept = Accept { tenant: cx.tenant.clone(), kept: kept.clone(), entry: entry.clone() };
+            sponsored::Use { accept, allowed: allowed.clone(), now }
+        };
+        let kept = self.write(cx, using).await?;
         Ok((lane, kept))
     }
 
@@ -296,6 +299,15 @@ impl Sponsoring {
         match self.nodes.node(&lane).await? {
             View::N3(node) => Ok(node),
             View::X(_) => Err(Error::internal(anyhow::anyhow!("an account of the other chain"))),
+        }
+    }
+
+    // Of two equal requests under one key, one waits for the other, and may find that it has spent what both ask for:
+    // asked again, it is told the other's outcome.
+    async fn write<C: Change>(&self, cx: &Cx, change: impl Fn() -> C) -> Result<C::Done> {
+        match self.db.write(cx, change()).await {
+            Err(error) if cx.once.is_some() && error.slug.starts_with("sponsor") => self.db.write(cx, change()).await,
+            done => done,
         }
     }
 
@@ -313,6 +325,17 @@ impl Sponsoring {
         let spent_today = found.spent_today.to_string();
         Ok(SponsorInfo { account, address, policy: found.policy, spent_today, updated_at: found.updated_at })
     }
+}
+
+/// Whether it would do by now what it was prepared for.
+async fn is_good(chain: &NeoN3, transaction: &Transaction, sponsor: Hash160) -> Result<()> {
+    let fee = transaction.system_fee + transaction.network_fee;
+    let (works, pays) = (still_works(chain, transaction), can_pay(chain, sponsor, fee));
+    let (height, works, pays) = tokio::join!(chain.height(), works, pays);
+    if height? >= transaction.valid_until_block.into() {
+        return Err(sponsored::expired());
+    }
+    works.and(pays)
 }
 
 fn hash(account: &str) -> Result<Hash160> {

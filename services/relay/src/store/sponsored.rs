@@ -11,6 +11,7 @@ use super::{
 use crate::sponsor::Entry as Allowed;
 
 /// What is kept of a prepared transaction, and its evidence.
+#[derive(Clone)]
 pub(crate) struct NewPrepared {
     pub(crate) intent: serde_json::Value,
     pub(crate) unsigned: Vec<u8>,

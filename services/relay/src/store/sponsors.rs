@@ -152,6 +152,7 @@ fn hold(mut row: Row) -> Result<Hold> {
 
 /// Sets money aside for what a user does, within the sponsor's policy. Asked again for the same request, it sets aside
 /// what is missing.
+#[derive(Clone)]
 pub(crate) struct Reserve {
     pub(crate) tenant: TenantId,
     pub(crate) id: String,
