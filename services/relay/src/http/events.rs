@@ -30,13 +30,16 @@ use tokio::time::Instant;
 
 use super::transactions::Since;
 
-/// Streams of one tenant that a process keeps open.
+/// Streams of one tenant that a process keeps open, and of all: each has one call of the service under way, and the
+/// others need room beside them where the service is far.
 const MOST: usize = 64;
+const MOST_OF_ALL: usize = 512;
 /// After so long a stream ends, and its client goes on where it was: what was revoked meanwhile shows then.
 const LONGEST: Duration = Duration::from_secs(300);
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// How long the service waits for news at a time, and how much longer it may take to answer.
-const WAIT: Duration = Duration::from_secs(10);
+/// How long the service waits for news at a time, and how much longer it may take to answer. A client may go at any
+/// moment: a call to a peer that is given up after half a second would count against the peer.
+const WAIT: Duration = Duration::from_millis(400);
 const ANSWER: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]
@@ -148,13 +151,18 @@ impl Follow {
                     None => std::future::pending().await,
                 }
             };
+            let asked = Instant::now();
             let page = tokio::select! {
                 page = self.relay.watch(&cx, watch) => page,
                 () = left => return None,
             };
             // Whoever follows comes back and goes on where it was.
-            self.news =
-                page.inspect_err(|error| tracing::debug!("a stream of events ended early: {error}")).ok()?.items.into();
+            let page = page.inspect_err(|error| tracing::debug!("a stream of events ended early: {error}")).ok()?;
+            if page.items.is_empty() && asked.elapsed() < wait / 2 {
+                // It did not wait: the request is at its end, which the client claims to know.
+                return None;
+            }
+            self.news = page.items.into();
         }
     }
 }
@@ -173,13 +181,13 @@ struct Place {
 impl Place {
     fn take(open: &Arc<Mutex<HashMap<TenantId, usize>>>, tenant: &TenantId) -> Result<Self, Problem> {
         let mut counts = open.lock();
-        let count = counts.entry(tenant.clone()).or_default();
-        if *count >= MOST {
-            let message = format!("{MOST} event streams of the tenant are open");
+        let all: usize = counts.values().sum();
+        if all >= MOST_OF_ALL || counts.get(tenant).is_some_and(|count| *count >= MOST) {
+            let message = "as many event streams are open as may be".to_owned();
             let refused = Error::new(Code::Exhausted, "relay.streams_full", message);
             return Err(Problem(refused.retry_after(Duration::from_secs(5))));
         }
-        *count += 1;
+        *counts.entry(tenant.clone()).or_default() += 1;
         Ok(Self { open: Arc::clone(open), tenant: tenant.clone() })
     }
 }
@@ -209,6 +217,11 @@ mod tests {
         drop(Place::take(&open, &other).unwrap());
         held.pop();
         held.push(Place::take(&open, &one).unwrap());
+        for tenant in 1..MOST_OF_ALL / MOST {
+            let tenant = TenantId::parse(&format!("ten_{tenant}")).unwrap();
+            held.extend((0..MOST).map(|_| Place::take(&open, &tenant).unwrap()));
+        }
+        assert!(Place::take(&open, &other).is_err(), "so are those of all");
         drop(held);
         assert!(open.lock().is_empty());
     }

@@ -11,7 +11,7 @@ use nsl_core::{Cx, Entry, Result};
 use super::{Service, shown, state};
 use crate::{
     rules,
-    store::{self, Kept, LaneKey, is_end, list, steps},
+    store::{self, Kept, LaneKey, is_end, list, news, steps},
     tidings::Ear,
 };
 
@@ -36,33 +36,28 @@ impl Service {
     }
 
     pub(super) async fn states(&self, cx: &Cx, id: &str, after: i64) -> Result<Page<Passed>> {
-        let passed = steps(&self.db, &cx.tenant, id, after).await?;
-        let items = passed.into_iter().map(|step| {
-            let (number, reason, tx, at) = (step.number, step.reason, step.hash, step.at);
-            Ok(Passed { number, state: state(&step.state)?, reason, tx, at })
-        });
-        Ok(Page { items: items.collect::<Result<_>>()?, next: None })
+        told(steps(&self.db, &cx.tenant, id, after).await?)
     }
 
     pub(super) async fn wait_for(&self, cx: &Cx, asked: WatchPassed) -> Result<Page<Passed>> {
-        self.kept(cx, asked.chain, &asked.id).await?;
         let wait = Duration::from_millis(asked.wait_ms).min(LONGEST_WAIT).min(cx.deadline.remaining());
         let ear = Ear::on(asked.id.as_str().into());
         let found = async {
             loop {
                 // What is told from here on wakes, so that nothing is missed between the look and the wait.
                 let next = ear.next();
-                let page = self.states(cx, &asked.id, asked.after).await?;
-                let ended = self.kept(cx, asked.chain, &asked.id).await?.settled_at.is_some();
-                if !page.items.is_empty() || ended {
-                    return Ok(page);
+                let found = news(&self.db, &cx.tenant, asked.chain.as_str(), &asked.id, asked.after).await?;
+                let (ended, passed) = found.ok_or_else(rules::not_found)?;
+                if ended || !passed.is_empty() {
+                    return told(passed);
                 }
                 let _ = tokio::time::timeout(LOOK, next).await;
             }
         };
         match tokio::time::timeout(wait, found).await {
             Ok(found) => found,
-            Err(_) => self.states(cx, &asked.id, asked.after).await,
+            // Whoever asks again looks first.
+            Err(_) => told(Vec::new()),
         }
     }
 
@@ -81,4 +76,12 @@ impl Service {
         }
         shown(kept)
     }
+}
+
+fn told(passed: Vec<store::Passed>) -> Result<Page<Passed>> {
+    let items = passed.into_iter().map(|step| {
+        let (number, reason, tx, at) = (step.number, step.reason, step.hash, step.at);
+        Ok(Passed { number, state: state(&step.state)?, reason, tx, at })
+    });
+    Ok(Page { items: items.collect::<Result<_>>()?, next: None })
 }

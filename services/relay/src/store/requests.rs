@@ -163,6 +163,31 @@ pub(crate) async fn steps(db: &Db, tenant: &TenantId, id: &str, after: i64) -> R
         .collect()
 }
 
+/// The states that a request passed after the one of this number, and whether it is at its end; in one question.
+pub(crate) async fn news(
+    db: &Db,
+    tenant: &TenantId,
+    chain: &str,
+    id: &str,
+    after: i64,
+) -> Result<Option<(bool, Vec<Passed>)>> {
+    let sql = "SELECT r.settled_at, s.number, s.state, s.reason, s.hash, s.at FROM relay_requests r
+        LEFT JOIN relay_steps s ON s.tenant_id = r.tenant_id AND s.request_id = r.id AND s.number > $4
+        WHERE r.tenant_id = $1 AND r.chain = $2 AND r.id = $3 ORDER BY s.number";
+    let rows = db.query(Scope::Tenant(tenant), sql, args![tenant, chain, id, after]).await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let (mut ended, mut passed) = (false, Vec::new());
+    for mut row in rows {
+        ended = row.take::<Option<Timestamp>>(0)?.is_some();
+        let Some(number) = row.take::<Option<i64>>(1)? else { continue };
+        let (state, reason, hash, at) = (row.take(2)?, row.take(3)?, row.take(4)?, row.take(5)?);
+        passed.push(Passed { number, state, reason, hash, at });
+    }
+    Ok(Some((ended, passed)))
+}
+
 fn read(mut row: Row) -> Result<Kept> {
     Ok(Kept {
         id: row.take(0)?,

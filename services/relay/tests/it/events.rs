@@ -141,3 +141,19 @@ async fn streams_are_bounded_and_end_with_their_listener() {
     }
     ground.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_claims_to_know_more_than_there_is_is_let_go_at_the_end() {
+    let ground = Ground::fresh(None, None).await;
+    ground.order_with("evm_setAutomine", json!([false])).await;
+    let serving = serve(Arc::clone(&ground.relay), &ground.cx).await;
+    let id = ground.send(ground.transfer(0, Address::from([0x73; 20]), 1)).await.unwrap().id;
+    ground.until(&id, State::Sent).await;
+    let ahead = follow(&format!("{}/v1/tx/neo-x/{id}/events?after=1000", serving.url()), None).await;
+    assert_eq!(ahead.status(), 200);
+    ground.order("evm_mine").await;
+    let nothing = tokio::time::timeout(Duration::from_secs(60), ahead.text()).await.expect("it ends").unwrap();
+    assert!(!nothing.contains("data:"), "{nothing}");
+    assert!(serving.drain(Duration::from_secs(10)).await);
+    ground.end().await;
+}
