@@ -60,9 +60,8 @@ impl NeoN3 {
     /// A transaction in a block or in the pool of a node; none when the endpoint has not heard of it.
     pub async fn transaction(&self, id: &TxId) -> Result<Option<Transaction>> {
         let hash: Hash256 = id.as_str().parse().map_err(super::refused)?;
-        let look = move |node: Arc<Node>| async move {
-            node.ask("getrawtransaction", |rpc| rpc.transaction_view(hash)).await
-        };
+        let look =
+            move |node: Arc<Node>| async move { node.ask("getrawtransaction", |rpc| rpc.transaction_view(hash)).await };
         Ok(self.ask("a transaction", look).await?.map(|view| view.transaction))
     }
 
