@@ -152,7 +152,7 @@ async fn what_was_not_in_a_block_in_its_time_expires_and_never_arrives() {
             submit.valid_for_ms = Some(ms);
             submit
         };
-        let first = ground.send(valid(0x56, 1_500)).await.unwrap().id;
+        let first = ground.send(valid(0x56, 6_000)).await.unwrap().id;
         ground.until(&first, State::Sent).await;
         let waiting = ground.send(valid(0x57, 300)).await.unwrap().id;
         let long = ground.send(valid(0x58, 600_000)).await.unwrap().id;
