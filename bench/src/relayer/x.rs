@@ -19,7 +19,7 @@ const TOKEN: &str = include_str!("../../../contracts/x/Token.json");
 const TRANSFER: &str = "a9059cbb";
 /// Blocks come with transactions: a loop that sees none for so long is stuck, and begins anew on another node.
 const STUCK: Duration = Duration::from_secs(3);
-const TRIES: u32 = 8;
+const TRIES: u32 = 20;
 /// More than a transfer to somebody new takes.
 const GAS: u64 = 70_000;
 
