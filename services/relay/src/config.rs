@@ -21,9 +21,9 @@ pub struct Config {
     pub resend_ms: u64,
     /// After how long what holds others up is sent at a higher price. By default 30,000.
     pub raise_ms: u64,
-    /// Transactions of one account that are under way at once. By default 64.
+    /// Transactions of one account that are under way at once. By default 256.
     pub in_flight: usize,
-    /// Requests of one account that are tried out at once. By default 16.
+    /// Requests of one account that are tried out at once. By default 32.
     pub together: usize,
     /// Whether requests are only accepted and taken back, and nothing is signed or sent. By default false.
     pub paused: bool,
@@ -39,8 +39,8 @@ impl Default for Config {
             neo_x_max_price_wei: 1_000_000_000_000,
             resend_ms: 3_000,
             raise_ms: 30_000,
-            in_flight: 64,
-            together: 16,
+            in_flight: 256,
+            together: 32,
             paused: false,
             n3_valid_blocks: 100,
         }

@@ -184,6 +184,8 @@ pub(crate) fn settings(nodes: &Found) -> Vec<(&'static str, String)> {
     if let Some(x) = &nodes.x {
         settings.push(("chain.neo_x.endpoints", x.rpc.clone()));
         settings.push(("chain.neo_x.chain_id", x.chain_id.to_string()));
+        // An anvil may leave a transaction that came while it made a block waiting until another takes its place.
+        settings.push(("relay.raise_ms", "1000".to_owned()));
     }
     settings
 }
