@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::{
     dispatch::{Nodes, View},
     n3::{self, Desk, N3Node},
-    store::{Add, KeptAccount, LaneKey, accounts},
+    store::{ACCOUNT_TAKEN, Add, KeptAccount, LaneKey, accounts},
     x::XNode,
 };
 
@@ -84,8 +84,14 @@ impl Accounts {
             .response("account", account);
         let entry = self.ledger.seal(cx, entry, serde_json::Map::new()).await?;
         let by = cx.principal.subject.clone();
-        self.db.write(cx, Add { tenant: cx.tenant.clone(), chain, kept: kept.clone(), by, entry }).await?;
-        shown(kind, kept)
+        let add = Add { tenant: cx.tenant.clone(), chain, shown: shown(kind, kept.clone())?, kept, by, entry };
+        // What is kept is told, which is not this key where the same request came before.
+        match self.db.write(cx, add.clone()).await {
+            // Of two equal requests under one key, one waits for the other, and may find that it has kept the account:
+            // asked again, it is told the other's outcome.
+            Err(error) if cx.once.is_some() && error.slug == ACCOUNT_TAKEN => self.db.write(cx, add).await,
+            done => done,
+        }
     }
 
     pub(crate) async fn list(&self, cx: &Cx, chain: Chain) -> Result<Vec<Account>> {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use nsl_api::relay::Account;
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_keyring::Presence;
 use nsl_sql::{Change, Db, Scope, Tx, args};
@@ -16,19 +17,26 @@ pub(crate) struct KeptAccount {
     pub(crate) created_at: Timestamp,
 }
 
+/// What an account that is kept here already is refused with.
+pub(crate) const ACCOUNT_TAKEN: &str = "relay.account_taken";
+
 /// Keeps an account, with its evidence. One account belongs to one tenant: who sends for it must be one.
+#[derive(Clone)]
 pub(crate) struct Add {
     pub(crate) tenant: TenantId,
     pub(crate) chain: &'static str,
     pub(crate) kept: KeptAccount,
     pub(crate) by: Subject,
+    /// What its caller is told, also when it asks again under its idempotency key: the key of then, never a fresh one
+    /// that nobody has kept.
+    pub(crate) shown: Account,
     pub(crate) entry: Entry,
 }
 
 impl Change for Add {
-    type Done = ();
+    type Done = Account;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Account>>> {
         let mut done = Vec::with_capacity(group.len());
         for add in group {
             let kept = &add.kept;
@@ -55,11 +63,11 @@ impl Change for Add {
                 .await?;
             if added == 0 {
                 let message = "the account is kept here already";
-                done.push(Err(Error::new(Code::Conflict, "relay.account_taken", message)));
+                done.push(Err(Error::new(Code::Conflict, ACCOUNT_TAKEN, message)));
                 continue;
             }
             tx.note(add.entry.clone());
-            done.push(Ok(()));
+            done.push(Ok(add.shown.clone()));
         }
         Ok(done)
     }

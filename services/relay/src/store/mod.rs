@@ -13,7 +13,7 @@ pub(crate) mod sponsors;
 use nsl_core::{Code, Cx, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Kind, Many, Migrations, Step as Migration, Tx, args};
 
-pub(crate) use accounts::{Add, KeptAccount, accounts};
+pub(crate) use accounts::{ACCOUNT_TAKEN, Add, KeptAccount, accounts};
 pub(crate) use budgets::{Allow, Cost, Over, Purse, budget, day};
 pub use lanes::LaneKey;
 pub(crate) use lanes::{Held, Take, load, open_lanes, raws, waiting};

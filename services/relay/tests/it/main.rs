@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "where a test can't go on it should say so")]
 
+mod again;
 mod anvil;
 mod budgets;
 mod events;
