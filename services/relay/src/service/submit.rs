@@ -10,19 +10,17 @@ use super::{Service, shown};
 use crate::{
     rules::{self, Asked},
     sponsor,
-    store::{Accept, Kept, LaneKey, budget, day},
+    store::{Accept, Kept, LaneKey, budget, day, recall},
 };
 
 impl Service {
     pub(super) async fn take_on(&self, cx: &Cx, submit: Submit) -> Result<Transaction> {
         let asked = rules::asked(&submit)?;
         let lane = self.lane(cx, submit.chain, &asked);
-        // An account that is not the tenant's is refused before anything is stored.
-        self.dispatcher.nodes.node(&lane).await?;
-        if let Some(sponsor) = &asked.call.sponsor {
-            sponsor::allow(&self.db, &cx.tenant, sponsor, &asked.call).await?;
+        if let Err(refusal) = self.allows(cx, submit.chain, &lane, &asked).await {
+            // What was taken on before is told as it was then, whatever is allowed by now.
+            return shown(recall::<Kept>(&self.db, cx, refusal).await?);
         }
-        self.check_budget(cx, submit.chain).await?;
         let now = self.clock.now();
         // What the operator allows bounds each request as its own bound does.
         let max_fee = asked.max_fee.into_iter().chain(self.config.cap(submit.chain)).min();
@@ -63,6 +61,16 @@ impl Service {
             let message = format!("it would be undone: {}", refusal.reason);
             Error::invalid("relay.would_fail", message).detail("reason", refusal.reason)
         })
+    }
+
+    /// Refuses what can't be taken on, before anything is stored.
+    async fn allows(&self, cx: &Cx, chain: Chain, lane: &LaneKey, asked: &Asked) -> Result<()> {
+        // An account may not be the tenant's.
+        self.dispatcher.nodes.node(lane).await?;
+        if let Some(sponsor) = &asked.call.sponsor {
+            sponsor::allow(&self.db, &cx.tenant, sponsor, &asked.call).await?;
+        }
+        self.check_budget(cx, chain).await
     }
 
     fn lane(&self, cx: &Cx, chain: Chain, asked: &Asked) -> LaneKey {

@@ -164,6 +164,14 @@ impl Sponsoring {
     /// Makes a transaction for a user outside, and sets its fee aside until it comes back.
     pub(crate) async fn prepare(&self, cx: &Cx, prepare: Prepare) -> Result<Prepared> {
         cx.permit("relay:write")?;
+        let made = match self.make(cx, prepare).await {
+            Err(refusal) => store::recall(&self.db, cx, refusal).await?,
+            Ok(made) => made,
+        };
+        made.ok_or_else(|| Error::internal(anyhow::anyhow!("a prepared transaction was not kept")))
+    }
+
+    async fn make(&self, cx: &Cx, prepare: Prepare) -> Result<Option<Prepared>> {
         let Prepare { sponsor, user, contract, method, args, scope, verification, valid_for_ms } = prepare;
         let asked = rules::asked(&Submit {
             chain: Chain::NeoN3,
@@ -231,13 +239,21 @@ impl Sponsoring {
                 entry,
             }),
         };
-        let lost = || Error::internal(anyhow::anyhow!("a prepared transaction was not kept"));
-        self.write(cx, || reserve.clone()).await?.ok_or_else(lost)
+        self.write(cx, || reserve.clone()).await
     }
 
     /// Proves the user's witness, signs for the sponsor, and makes it a request that its lane sends.
     pub(crate) async fn complete(&self, cx: &Cx, complete: Complete) -> Result<(LaneKey, Kept)> {
         cx.permit("relay:write")?;
+        let kept = match self.take_on(cx, complete).await {
+            Err(refusal) => store::recall::<Kept>(&self.db, cx, refusal).await?,
+            Ok(kept) => kept,
+        };
+        let account = kept.account.as_str().into();
+        Ok((LaneKey { tenant: cx.tenant.clone(), chain: Chain::NeoN3.as_str(), account }, kept))
+    }
+
+    async fn take_on(&self, cx: &Cx, complete: Complete) -> Result<Kept> {
         let Complete { id, proof } = complete;
         if self.paused.load(Ordering::Relaxed) {
             let message = "nothing is signed for the moment, by the operator's wish";
@@ -290,8 +306,7 @@ impl Sponsoring {
             let accept = Accept { tenant: cx.tenant.clone(), kept: kept.clone(), entry: entry.clone() };
             sponsored::Use { accept, allowed: allowed.clone(), now }
         };
-        let kept = self.write(cx, using).await?;
-        Ok((lane, kept))
+        self.write(cx, using).await
     }
 
     async fn node(&self, tenant: &TenantId, sponsor: &str) -> Result<Arc<N3Node>> {

@@ -5,6 +5,7 @@ mod budgets;
 mod lanes;
 mod moves;
 mod parcels;
+mod recall;
 mod requests;
 mod revoke;
 pub(crate) mod sponsored;
@@ -19,6 +20,7 @@ pub use lanes::LaneKey;
 pub(crate) use lanes::{Held, Take, load, open_lanes, raws, waiting};
 pub(crate) use moves::{NewTry, Step, step};
 pub(crate) use parcels::{NewParcelTry, Parcels, Wanted, load_parcels, wanted};
+pub(crate) use recall::recall;
 pub(crate) use requests::{Accept, Kept, Passed, find, list, news, steps};
 pub(crate) use revoke::{Cancel, Order, Revoked, end_revoked, last_states, orders, revoked};
 

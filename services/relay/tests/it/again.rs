@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use neo::{PrivateKey, nep2::Scrypt, nep6};
 use nsl_api::{
     Chain, Revealed,
-    relay::{Account, AddAccount, Call, ImportAccount, ListAccounts, Relay, Submit},
+    relay::{Account, AddAccount, Call, ImportAccount, Limits, ListAccounts, Relay, SetBudget, Submit},
 };
 use nsl_chain::x::Address;
 use nsl_core::{Cx, Once};
@@ -98,4 +98,38 @@ async fn an_account_that_is_asked_for_again_is_the_one_that_is_kept() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_that_two_processes_are_asked_for_is_one_on_postgres() {
     accounts(Some(Database::fresh().unwrap())).await;
+}
+
+async fn requests(database: Option<Database>) {
+    let ground = Ground::fresh(database, None).await;
+    let to = Address::from([0x74; 20]);
+    let first = ground.submit("lost", to, 1, "0x").await.unwrap();
+    let limits = Limits { per_day: Some("0".into()), ..Limits::default() };
+    ground.relay.set_budget(&ground.cx, SetBudget { chain: Chain::NeoX, limits }).await.unwrap();
+    for _ in 0..2 {
+        let again = ground.submit("lost", to, 1, "0x").await.unwrap();
+        assert_eq!(
+            (&again.id, again.created_at),
+            (&first.id, first.created_at),
+            "nothing is left, and it was taken on"
+        );
+        // What was refused is refused again, and is no outcome.
+        assert_eq!(ground.submit("late", to, 1, "0x").await.unwrap_err().slug, "relay.budget_spent");
+    }
+    assert_eq!(ground.submit("lost", to, 2, "0x").await.unwrap_err().slug, "idempotency.key_reused");
+    ground.relay.set_budget(&ground.cx, SetBudget { chain: Chain::NeoX, limits: Limits::default() }).await.unwrap();
+    let late = ground.submit("late", to, 1, "0x").await.unwrap();
+    assert_ne!(late.id, first.id);
+    ground.chain_is_whole().await;
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_was_taken_on_is_told_again_though_the_budget_is_spent() {
+    requests(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_that_was_taken_on_is_told_again_on_postgres() {
+    requests(Some(Database::fresh().unwrap())).await;
 }

@@ -156,7 +156,10 @@ async fn another_account_pays_and_a_bound_holds() {
         per_day: much.clone(),
         per_user_per_day: much,
     };
-    ground.relay.put_sponsor(&ground.cx, PutSponsor { account: sponsor.to_string(), policy }).await.unwrap();
+    let put = async |policy: SponsorPolicy| {
+        ground.relay.put_sponsor(&ground.cx, PutSponsor { account: sponsor.to_string(), policy }).await.unwrap()
+    };
+    put(policy.clone()).await;
     let before = (ground.gas_of(me).await, ground.gas_of(sponsor).await);
     let call = Call { sponsor: Some(sponsor.to_string()), ..transfer(me, account(0x13), 9) };
     let done = ground.done("sponsored", call.clone()).await;
@@ -171,6 +174,11 @@ async fn another_account_pays_and_a_bound_holds() {
     assert_eq!(ground.chain.network_fee(&asked).await.unwrap(), sent.network_fee);
     let stranger = Call { sponsor: Some(account(0x14).to_string()), ..transfer(me, account(0x13), 9) };
     assert_eq!(ground.submit("stranger", stranger).await.unwrap_err().slug, "sponsor.unknown");
+    // What was taken on is told again under its key, whatever the sponsor pays for by now.
+    put(SponsorPolicy { contracts: Vec::new(), ..policy.clone() }).await;
+    assert_eq!(ground.submit("sponsored", call.clone()).await.unwrap().id, done.id);
+    assert_eq!(ground.submit("late", call.clone()).await.unwrap_err().slug, "sponsor.call_refused");
+    put(policy).await;
     // What is asked for an estimate is what is paid.
     let submit = |call: &Call, max_fee: i64| Submit {
         chain: Name::NeoN3,

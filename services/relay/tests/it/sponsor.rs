@@ -223,6 +223,11 @@ async fn only_what_was_prepared_is_signed_and_only_once() {
     assert_eq!(ground.complete(&prepared.id, signature(&user, &prepared)).await.unwrap_err(), "sponsored.used");
     assert_eq!(ground.settled(&first.id).await.state, State::Final);
     assert_eq!(ground.complete(&prepared.id, signature(&user, &prepared)).await.unwrap_err(), "sponsored.used");
+    // Nothing is signed now, and what was taken on is told all the same.
+    ground.paused.store(true, Ordering::Relaxed);
+    let again = ground.relay.complete_sponsored(&once, complete()).await.unwrap();
+    assert_eq!((first.id.as_str(), first.created_at), (again.id.as_str(), again.created_at));
+    ground.paused.store(false, Ordering::Relaxed);
     assert_eq!((ground.tokens(hash(&eve)).await, ground.spent().await), (1, fees(&prepared)));
     ground.end().await;
 }
@@ -256,6 +261,15 @@ async fn a_sponsor_pays_for_what_it_names_and_no_more_than_it_says() {
     let first = ground.relay.prepare_sponsored(&once, transfer()).await.unwrap();
     let again = ground.relay.prepare_sponsored(&once, transfer()).await.unwrap();
     assert_eq!((first.id.as_str(), first.message.as_str()), (again.id.as_str(), again.message.as_str()));
+    // Also where it would be refused by now: its answer may have been lost.
+    ground.put(ground.policy(&["mint"])).await;
+    let again = ground.relay.prepare_sponsored(&once, transfer()).await.unwrap();
+    assert_eq!((first.id.as_str(), first.message.as_str()), (again.id.as_str(), again.message.as_str()));
+    let fresh = Once { key: "prepare another".into(), fingerprint: "the same".into() };
+    let fresh = nsl_core::Cx { once: Some(fresh), ..ground.cx.clone() };
+    let refused = ground.relay.prepare_sponsored(&fresh, transfer()).await.unwrap_err();
+    assert_eq!(refused.slug, "sponsor.call_refused");
+    ground.put(ground.policy(&["transfer"])).await;
     assert_eq!(ground.spent().await, before + fees(&first));
     // Asked for by many at once: as many as there is money for.
     let one = ground.prepare(transfer()).await.unwrap();
