@@ -74,6 +74,7 @@ pub fn build(pace: Pace, parts: Parts, tasks: &Tasks) -> Arc<dyn Contracts> {
         relay: relay.clone(),
         chains: chains.clone(),
         asked: tokio::sync::Notify::new(),
+        looks: settle::Looks::default(),
     });
     let run = Arc::clone(&settler);
     tasks.supervise("contracts.settle", move |stop| Arc::clone(&run).run(pace, stop));

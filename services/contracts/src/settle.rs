@@ -1,7 +1,12 @@
 //! What became of deployments and updates: the relay says when a transaction is decided, the chain what it did.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use neo::{Hash160, native};
 use nsl_api::{
     Chain,
@@ -27,6 +32,15 @@ use crate::{
 const BEHIND: Duration = Duration::from_secs(600);
 /// How long one look at the relay and the chain may take.
 const LOOK: Duration = Duration::from_secs(20);
+/// So many are looked at side by side.
+const TOGETHER: usize = 8;
+/// For so long one is young: it is looked at each time. Then the pauses grow with its age, up to the longest.
+const YOUNG: Duration = Duration::from_secs(60);
+const PART_OF_AGE: u32 = 20;
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Of the deployments of one tenant that one question of somebody looks at, and how long it waits for that.
+const ASKED_ABOUT: usize = 8;
+const WAIT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Settler {
     pub(crate) db: Db,
@@ -34,6 +48,31 @@ pub(crate) struct Settler {
     pub(crate) relay: RelayClient,
     pub(crate) chains: Chains,
     pub(crate) asked: tokio::sync::Notify,
+    pub(crate) looks: Looks,
+}
+
+/// When each open one was last looked at in this process.
+#[derive(Default)]
+pub(crate) struct Looks(Mutex<HashMap<String, Timestamp>>);
+
+impl Looks {
+    /// Whether it is time to look at one of this age again; if so it counts as looked at.
+    fn is_due(&self, id: &str, since: Timestamp, now: Timestamp) -> bool {
+        let age = now.since(since);
+        let pause = if age < YOUNG { Duration::ZERO } else { (age / PART_OF_AGE).min(LONGEST_PAUSE) };
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = looks.get(id).is_none_or(|last| now >= last.plus(pause));
+        if due {
+            looks.insert(id.to_owned(), now);
+        }
+        due
+    }
+
+    /// Forgets what was not looked at for so long that it can't be open any more.
+    fn forget(&self, now: Timestamp) {
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.retain(|_, last| now.since(*last) < 2 * LONGEST_PAUSE);
+    }
 }
 
 /// What a transaction has come to.
@@ -69,52 +108,68 @@ enum Verdict {
 impl Settler {
     pub(crate) async fn run(self: Arc<Self>, pace: Pace, stop: CancellationToken) -> anyhow::Result<()> {
         loop {
-            let open = match self.round().await {
-                Ok(open) => open,
+            let young = match self.round().await {
+                Ok(young) => young,
                 Err(error) => {
                     tracing::warn!(%error, cause = ?error.cause(), "looking for open deployments failed, trying again later");
                     1
                 }
             };
-            let pause = if open > 0 { pace.busy } else { pace.idle };
+            let pause = if young > 0 { pace.busy } else { pace.idle };
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                () = self.asked.notified(), if open == 0 => {}
+                () = self.asked.notified(), if young == 0 => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    /// Looks at all that is open, and says how many remain so.
+    /// Looks at what is open and due, and says how many of those that remain so are young.
     async fn round(&self) -> Result<usize> {
-        let mut open = 0;
+        let now = self.clock.now();
+        let mut young = 0;
         let mut after = String::new();
         loop {
-            let deployments = open_deployments(&self.db, &after).await?;
+            let mut deployments = open_deployments(&self.db, &after).await?;
             let Some(last) = deployments.last() else { break };
             after = last.id.clone();
+            deployments.retain(|known| self.looks.is_due(&known.id, known.created_at, now));
+            let mut looks: Vec<BoxFuture<'_, bool>> = Vec::new();
             for known in &deployments {
-                open += usize::from(!self.heed(self.deployment(known).await, &known.id));
+                let is_young = now.since(known.created_at) < YOUNG;
+                looks.push(async move { !self.heed(self.deployment(known).await, &known.id) && is_young }.boxed());
             }
+            young += count(looks).await;
         }
         after.clear();
         loop {
-            let updates = open_updates(&self.db, &after).await?;
-            let Some(last) = updates.last() else { return Ok(open) };
+            let mut updates = open_updates(&self.db, &after).await?;
+            let Some(last) = updates.last() else { break };
             after = last.request.clone();
+            updates.retain(|kept| self.looks.is_due(&kept.request, kept.asked_at, now));
+            let mut looks: Vec<BoxFuture<'_, bool>> = Vec::new();
             for kept in &updates {
-                open += usize::from(!self.heed(self.update(kept).await, &kept.request));
+                let is_young = now.since(kept.asked_at) < YOUNG;
+                looks.push(async move { !self.heed(self.update(kept).await, &kept.request) && is_young }.boxed());
             }
+            young += count(looks).await;
         }
+        self.looks.forget(now);
+        Ok(young)
     }
 
-    /// Looks at the deployments of one tenant that are on their way, and says how many are decided now.
+    /// Looks at the last deployments of one tenant that are on their way, and says how many are decided now.
     pub(crate) async fn tenant(&self, tenant: &TenantId) -> Result<usize> {
-        let mut decided = 0;
-        for known in &open_of(&self.db, tenant).await? {
-            decided += usize::from(self.heed(self.deployment(known).await, &known.id));
+        let now = self.clock.now();
+        let open = open_of(&self.db, tenant).await?;
+        let mut looks: Vec<BoxFuture<'_, bool>> = Vec::new();
+        for known in &open {
+            if looks.len() < ASKED_ABOUT && self.looks.is_due(&known.id, known.created_at, now) {
+                looks.push(async { self.heed(self.deployment(known).await, &known.id) }.boxed());
+            }
         }
-        Ok(decided)
+        // Who asks is told what is known by then.
+        Ok(tokio::time::timeout(WAIT, count(looks)).await.unwrap_or(1))
     }
 
     // One that can't be looked at holds up no other.
@@ -136,8 +191,8 @@ impl Settler {
             Fate::Done { tx, executed } => {
                 let height = i64::try_from(executed.block.height).ok();
                 let outcome = match chain {
-                    Chain::NeoN3 => self.deployed_n3(known, &executed).await?,
-                    Chain::NeoX => self.deployed_x(known, &tx, &executed).await?,
+                    Chain::NeoN3 => self.deployed_n3(known, &executed, transaction.updated_at).await?,
+                    Chain::NeoX => self.deployed_x(&tx, &executed, transaction.updated_at).await?,
                 };
                 match outcome {
                     Some(outcome) => (outcome, height),
@@ -183,7 +238,7 @@ impl Settler {
                 };
                 match verdict {
                     Verdict::Done => ("updated", None),
-                    Verdict::NotSeen(_) if self.may_be_behind(kept.asked_at) => return Ok(false),
+                    Verdict::NotSeen(_) if self.may_be_behind(transaction.updated_at) => return Ok(false),
                     Verdict::NotSeen(instead) | Verdict::Not(instead) => ("mismatched", Some(instead)),
                 }
             }
@@ -227,7 +282,7 @@ impl Settler {
         Ok((transaction, fate))
     }
 
-    async fn deployed_n3(&self, known: &Known, executed: &Executed) -> Result<Option<Outcome>> {
+    async fn deployed_n3(&self, known: &Known, executed: &Executed, decided_at: Timestamp) -> Result<Option<Outcome>> {
         let told = managed(executed, "Deploy");
         let predicted = known.predicted.as_deref().and_then(|text| text.parse::<Hash160>().ok());
         let (Some(hash), Some(first)) = (predicted, told.first()) else {
@@ -236,8 +291,12 @@ impl Settler {
         if !told.contains(&hash) {
             return Ok(Some(mismatch(Some(first.to_string()), &format!("it stands at {first} instead of {hash}"))));
         }
-        // Not there, and told of: a node that is behind.
-        let Some(state) = self.chains.n3()?.contract(hash).await? else { return Ok(None) };
+        let Some(state) = self.chains.n3()?.contract(hash).await? else {
+            // Not there, and told of: a node that is behind or, after so long, a contract that was destroyed.
+            let gone =
+                || mismatch(Some(hash.to_string()), "it was deployed, and is not there any more: it was destroyed");
+            return Ok((!self.may_be_behind(decided_at)).then(gone));
+        };
         let checksum = state.nef.checksum().to_string();
         if state.update_counter == 0 && known.checksum.as_ref().is_some_and(|sent| *sent != checksum) {
             let reason = format!("the chain has code with the checksum {checksum} instead of what was sent");
@@ -260,7 +319,7 @@ impl Settler {
         Ok(Verdict::NotSeen(format!("the contract has code with the checksum {has} instead of {sent}")))
     }
 
-    async fn deployed_x(&self, known: &Known, tx: &TxId, executed: &Executed) -> Result<Option<Outcome>> {
+    async fn deployed_x(&self, tx: &TxId, executed: &Executed, decided_at: Timestamp) -> Result<Option<Outcome>> {
         let chain = self.chains.x()?;
         let Some(foreseen) = foreseen(chain, tx).await? else { return Ok(None) };
         let kept = format!("{foreseen:#x}");
@@ -276,12 +335,18 @@ impl Settler {
             return Ok(Some(Outcome { state: "deployed", hash: Some(stands), reason: None }));
         }
         let empty = || mismatch(Some(stands), "there is no code at its address");
-        Ok((!self.may_be_behind(known.created_at)).then(empty))
+        Ok((!self.may_be_behind(decided_at)).then(empty))
     }
 
     fn may_be_behind(&self, since: Timestamp) -> bool {
         self.clock.now().since(since) < BEHIND
     }
+}
+
+/// How many of these hold.
+async fn count(looks: Vec<BoxFuture<'_, bool>>) -> usize {
+    let told: Vec<bool> = stream::iter(looks).buffer_unordered(TOGETHER).collect().await;
+    told.into_iter().filter(|holds| *holds).count()
 }
 
 /// The contracts of which a transaction of Neo N3 told this.
@@ -353,5 +418,22 @@ mod tests {
         assert_eq!(managed(&executed, "Update"), [hash]);
         executed.events.push(event(native::CONTRACT_MANAGEMENT, "Deploy", bytes()));
         assert_eq!(managed(&executed, "Deploy"), [hash]);
+    }
+
+    #[test]
+    fn one_that_stays_open_is_looked_at_less_and_less_often() {
+        let looks = Looks::default();
+        let start = Timestamp(1_000_000_000);
+        let at = |secs: u64| start.plus(Duration::from_secs(secs));
+        let count = |from: u64, to: u64| (from..to).filter(|second| looks.is_due("con_1", start, at(*second))).count();
+        assert_eq!(count(0, 60), 60, "each time while it is young");
+        assert!((40..=50).contains(&count(60, 600)));
+        assert!((45..=58).contains(&count(600, 3_600)));
+        assert_eq!(count(3_600, 7_200), 60, "once a minute");
+        assert!(looks.is_due("con_2", start, at(7_200)), "another one, at once");
+        looks.forget(at(7_200));
+        assert!(!looks.is_due("con_1", start, at(7_201)));
+        looks.forget(at(7_500));
+        assert!(looks.0.lock().unwrap().is_empty(), "what nobody looks at any more is forgotten");
     }
 }
