@@ -27,8 +27,10 @@ CREATE TABLE relay_requests (
     PRIMARY KEY (tenant_id, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idx_relay_requests_open ON relay_requests (chain, account, id) WHERE settled_at IS NULL;
-CREATE INDEX idx_relay_requests_revoked ON relay_requests (chain, account)
-    WHERE settled_at IS NULL AND (cancelled_at IS NOT NULL OR expires_at IS NOT NULL);
+CREATE INDEX idx_relay_requests_taken_back ON relay_requests (chain, account)
+    WHERE settled_at IS NULL AND cancelled_at IS NOT NULL;
+CREATE INDEX idx_relay_requests_over ON relay_requests (chain, account, expires_at)
+    WHERE settled_at IS NULL AND expires_at IS NOT NULL;
 
 -- Each state that a request passed, in order.
 CREATE TABLE relay_steps (

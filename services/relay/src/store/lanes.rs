@@ -84,10 +84,14 @@ pub(crate) async fn load(db: &Db, key: &LaneKey, held: &Held) -> Result<Lane> {
     Ok(lane)
 }
 
-/// Requests of a lane that have no place, oldest first.
+/// The oldest requests of a lane that have no place, oldest first: more than any lane looks at in one turn. What is taken
+/// back is among them wherever it stands.
 pub(crate) async fn waiting(db: &Db, key: &LaneKey) -> Result<Vec<Id>> {
-    let waiting = "SELECT id FROM relay_requests WHERE chain = $1 AND account = $2 AND settled_at IS NULL
-        AND state = 'accepted' ORDER BY id";
+    let waiting = "SELECT id FROM (SELECT id FROM relay_requests WHERE chain = $1 AND account = $2
+          AND settled_at IS NULL AND state = 'accepted' ORDER BY id LIMIT 2048) AS oldest
+        UNION SELECT id FROM (SELECT id FROM relay_requests WHERE chain = $1 AND account = $2
+          AND settled_at IS NULL AND state = 'accepted' AND cancelled_at IS NOT NULL LIMIT 2048) AS taken_back
+        ORDER BY id";
     let rows = db.query(Scope::Tenant(&key.tenant), waiting, args![key.chain, key.account.as_ref()]).await?;
     rows.into_iter().map(|mut row| Ok(row.take::<String>(0)?.into())).collect()
 }

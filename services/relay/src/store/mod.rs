@@ -113,16 +113,37 @@ static MARK: Many = Many {
     ],
 };
 
+/// A request that goes to and fro tells the same so often, and so much in all; its end is always told. What it is now
+/// stands in the request itself.
+macro_rules! is_worth_a_step {
+    ($tenant:literal, $id:literal, $state:literal, $reason:literal) => {
+        concat!(
+            "(", $state, " IN ('final', 'failed', 'replaced', 'expired') OR (
+               (SELECT count(*) FROM relay_steps o WHERE o.tenant_id = ", $tenant, " AND o.request_id = ", $id, ") < 1000
+               AND (SELECT count(*) FROM relay_steps o WHERE o.tenant_id = ", $tenant, " AND o.request_id = ", $id, "
+                 AND o.state = ", $state, " AND coalesce(o.reason, '') = coalesce(", $reason, ", '')) < 20))"
+        )
+    };
+}
+
 static STEP: Many = Many {
-    one: "INSERT INTO relay_steps (tenant_id, request_id, number, state, reason, hash, at)
-          SELECT $1, $2, 1 + (SELECT count(*) FROM relay_steps WHERE tenant_id = $1 AND request_id = $2), $3, $4, $5, $6",
-    many: "INSERT INTO relay_steps (tenant_id, request_id, number, state, reason, hash, at)
+    one: concat!(
+        "INSERT INTO relay_steps (tenant_id, request_id, number, state, reason, hash, at)
+          SELECT $1, $2, 1 + (SELECT count(*) FROM relay_steps WHERE tenant_id = $1 AND request_id = $2), $3, $4, $5, $6
+          WHERE ",
+        is_worth_a_step!("$1", "$2", "$3", "$4")
+    ),
+    many: concat!(
+        "INSERT INTO relay_steps (tenant_id, request_id, number, state, reason, hash, at)
            SELECT n.tenant_id, n.id,
              (SELECT count(*) FROM relay_steps s WHERE s.tenant_id = n.tenant_id AND s.request_id = n.id)
                + row_number() OVER (PARTITION BY n.tenant_id, n.id ORDER BY n.place),
              n.state, n.reason, n.hash, n.at
            FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[])
-             WITH ORDINALITY AS n (tenant_id, id, state, reason, hash, at, place)",
+             WITH ORDINALITY AS n (tenant_id, id, state, reason, hash, at, place)
+           WHERE ",
+        is_worth_a_step!("n.tenant_id", "n.id", "n.state", "n.reason")
+    ),
     kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Time],
 };
 

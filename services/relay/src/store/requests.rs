@@ -148,7 +148,7 @@ pub(crate) struct Passed {
 /// The states that a request passed after the one of this number.
 pub(crate) async fn steps(db: &Db, tenant: &TenantId, id: &str, after: i64) -> Result<Vec<Passed>> {
     let steps = "SELECT number, state, reason, hash, at FROM relay_steps
-        WHERE tenant_id = $1 AND request_id = $2 AND number > $3 ORDER BY number";
+        WHERE tenant_id = $1 AND request_id = $2 AND number > $3 ORDER BY number LIMIT 2000";
     let rows = db.query(Scope::Tenant(tenant), steps, args![tenant, id, after]).await?;
     rows.into_iter()
         .map(|mut row| {
@@ -173,7 +173,7 @@ pub(crate) async fn news(
 ) -> Result<Option<(bool, Vec<Passed>)>> {
     let sql = "SELECT r.settled_at, s.number, s.state, s.reason, s.hash, s.at FROM relay_requests r
         LEFT JOIN relay_steps s ON s.tenant_id = r.tenant_id AND s.request_id = r.id AND s.number > $4
-        WHERE r.tenant_id = $1 AND r.chain = $2 AND r.id = $3 ORDER BY s.number";
+        WHERE r.tenant_id = $1 AND r.chain = $2 AND r.id = $3 ORDER BY s.number LIMIT 2000";
     let rows = db.query(Scope::Tenant(tenant), sql, args![tenant, chain, id, after]).await?;
     if rows.is_empty() {
         return Ok(None);
@@ -209,3 +209,7 @@ fn read(mut row: Row) -> Result<Kept> {
         settled_at: row.take(16)?,
     })
 }
+
+#[cfg(test)]
+#[path = "requests_tests.rs"]
+mod tests;

@@ -1,11 +1,15 @@
 //! Requests that are taken back or whose time is over, and what requests allow.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use nsl_core::{Code, Cx, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Change, Db, EngineKind, Row, Scope, Tx, Value, args};
 
-use super::{Became, Held, LaneKey, Step, is_end, step, waiting};
+use super::{Became, Held, LaneKey, Step, is_end, step};
 use crate::{nonces::Id, rules};
 
 /// Takes a request back, with its evidence. Asked for again it changes nothing.
@@ -130,7 +134,9 @@ impl Revoked {
 /// The open requests of a lane that are taken back or whose time is over by now.
 pub(crate) async fn revoked(db: &Db, key: &LaneKey, now: Timestamp) -> Result<HashMap<Id, Revoked>> {
     let sql = "SELECT id, cancelled_at FROM relay_requests WHERE chain = $1 AND account = $2 AND settled_at IS NULL
-        AND (cancelled_at IS NOT NULL OR expires_at IS NOT NULL) AND (cancelled_at IS NOT NULL OR expires_at <= $3)";
+          AND cancelled_at IS NOT NULL
+        UNION ALL SELECT id, cancelled_at FROM relay_requests WHERE chain = $1 AND account = $2 AND settled_at IS NULL
+          AND cancelled_at IS NULL AND expires_at IS NOT NULL AND expires_at <= $3";
     let rows = db.query(Scope::Tenant(&key.tenant), sql, args![key.chain, key.account.as_ref(), now]).await?;
     let read = |mut row: Row| {
         let cancelled = row.take::<Option<Timestamp>>(1)?.is_some();
@@ -145,8 +151,8 @@ pub(crate) async fn end_revoked(db: &Db, key: &LaneKey, held: &Held, now: Timest
     if revoked.is_empty() {
         return Ok(());
     }
-    let waiting = waiting(db, key).await?;
-    let ended = waiting.into_iter().filter_map(|id| Some((revoked.get(&id)?.why(), id)));
+    let signed: HashSet<Id> = last_states(db, key).await?.into_iter().map(|(id, ..)| id).collect();
+    let ended = revoked.into_iter().filter(|(id, _)| !signed.contains(id)).map(|(id, why)| (why.why(), id));
     let became: Vec<Became> = ended.map(|(why, id)| Became::told(id, Revoked::end_of(why), Some(why.into()))).collect();
     if became.is_empty() {
         return Ok(());
