@@ -184,7 +184,9 @@ impl Books {
         let of = |id: &str| self.reserved.get(id).copied().unwrap_or_default();
         for end in step.became.iter().filter(|one| one.is_end()) {
             let (before, on) = of(&end.request);
-            entries.push((step.place(on.unwrap_or(day(step.now))), &end.request, before, end.fee.unwrap_or(0)));
+            // What is in a block took something, also where nobody told how much: then what was reserved stays counted.
+            let took = end.fee.unwrap_or(if end.is_in_block() { before } else { 0 });
+            entries.push((step.place(on.unwrap_or(day(step.now))), &end.request, before, took));
         }
         let (most, daily) = self.allowed.get(&(step.lane.tenant.clone(), step.lane.chain)).copied().unwrap_or_default();
         for (place, _, before, after) in &entries {

@@ -82,6 +82,11 @@ impl Became {
     pub(crate) fn is_end(&self) -> bool {
         is_end(self.state)
     }
+
+    /// Whether the chain took something for it.
+    pub(crate) fn is_in_block(&self) -> bool {
+        self.height.is_some()
+    }
 }
 
 pub(crate) fn is_end(state: &str) -> bool {

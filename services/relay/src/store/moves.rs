@@ -167,12 +167,10 @@ impl Step {
         if self.lane.chain != nsl_api::Chain::NeoN3.as_str() {
             return Ok(());
         }
-        let ended: Vec<(&str, u128)> = self
-            .became
-            .iter()
-            .filter(|one| one.is_end())
-            .map(|one| (&*one.request, one.fee.unwrap_or_default()))
-            .collect();
+        // Where it is not known what the chain took for one in a block, all that was set aside stays counted.
+        let took = |one: &Became| one.fee.or((!one.is_in_block()).then_some(0));
+        let ended: Vec<(&str, Option<u128>)> =
+            self.became.iter().filter(|one| one.is_end()).map(|one| (&*one.request, took(one))).collect();
         sponsors::settle(tx, &self.lane.tenant, &ended).await
     }
 

@@ -10,7 +10,7 @@ use nsl_sql::{BASE, Config, Statement};
 use super::*;
 use crate::{
     MIGRATIONS,
-    store::{Cost, Held, Revoked, Step, Take, end_revoked, revoked, step, waiting},
+    store::{Cost, Held, Revoked, Step, Take, budget, day, end_revoked, revoked, step, waiting},
 };
 
 struct Ground {
@@ -120,5 +120,30 @@ async fn of_a_long_queue_the_oldest_are_taken_up_and_all_that_are_over_end() {
         for (id, state) in [("rel_00003", "replaced"), ("rel_02090", "replaced"), ("rel_02099", "expired")] {
             assert_eq!(find(&ground.db, &ground.cx.tenant, id).await.unwrap().state, state, "{id}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_block_took_and_nobody_tells_stays_reserved() {
+    for ground in Ground::both().await {
+        let ids = ["rel_1", "rel_2", "rel_3"];
+        for id in ids {
+            ground.accept(id, None).await;
+        }
+        let held = ground.hold().await;
+        let costs = ids.map(|id| Cost { request: id.into(), amount: 100, must: false });
+        ground.step(&held, vec![], costs.to_vec()).await;
+        let spent = async || {
+            let today = day(ground.clock.now());
+            budget(&ground.db, &ground.cx.tenant, "neo-x", today).await.unwrap().1
+        };
+        assert_eq!(spent().await, 300);
+        let end = |id: &str, state| Became::told(id.into(), state, None);
+        ground.step(&held, vec![end("rel_1", "final").at(&[1; 32], 7)], vec![]).await;
+        assert_eq!(spent().await, 300, "in a block, and its fee is not told");
+        ground.step(&held, vec![end("rel_2", "final").at(&[2; 32], 7).paid(Some(30))], vec![]).await;
+        assert_eq!(spent().await, 230);
+        ground.step(&held, vec![end("rel_3", "expired")], vec![]).await;
+        assert_eq!(spent().await, 130, "in no block");
     }
 }

@@ -233,15 +233,16 @@ impl Reserve {
 }
 
 /// Requests came to their end: what the chain took for each stays counted, nothing for one that is in no block, and the
-/// rest of what was set aside is given back. Those that nobody sponsors are no matter.
-pub(crate) async fn settle(tx: &mut Tx<'_>, tenant: &TenantId, ended: &[(&str, u128)]) -> Result<()> {
+/// rest of what was set aside is given back; all of it stays counted for one of which nobody knows what it took. Those
+/// that nobody sponsors are no matter.
+pub(crate) async fn settle(tx: &mut Tx<'_>, tenant: &TenantId, ended: &[(&str, Option<u128>)]) -> Result<()> {
     if ended.is_empty() {
         return Ok(());
     }
     let holds = holds(tx, tenant, ended.iter().map(|(id, _)| *id)).await?;
-    let fee = |hold: &Hold| ended.iter().find(|(id, _)| *id == hold.id).map_or(0, |(_, fee)| *fee);
+    let fee = |hold: &Hold| ended.iter().find(|(id, _)| *id == hold.id).map_or(Some(0), |(_, fee)| *fee);
     let holds = holds.into_iter().map(|hold| {
-        let fee = i64::try_from(fee(&hold)).unwrap_or(i64::MAX);
+        let fee = fee(&hold).map_or(hold.amount, |fee| i64::try_from(fee).unwrap_or(i64::MAX));
         (hold, fee)
     });
     let holds = holds.collect();
