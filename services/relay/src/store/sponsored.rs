@@ -144,5 +144,6 @@ pub(crate) async fn forget(db: &Db, now: Timestamp) -> Result<u64> {
     let days = db.write_platform(Statement { sql, args: args![super::sponsors::day(long_ago(30))] }).await?;
     let sql = "DELETE FROM relay_sponsor_holds WHERE expires_at < $1";
     let holds = db.write_platform(Statement { sql, args: args![long_ago(2)] }).await?;
-    Ok(prepared + days + holds)
+    let late = db.write_platform(super::sponsors::Sweep).await?;
+    Ok(prepared + days + holds + late)
 }

@@ -252,10 +252,11 @@ pub(crate) async fn settle(tx: &mut Tx<'_>, tenant: &TenantId, ended: &[(&str, O
 static HOLDS: Many = Many {
     one: "SELECT id, account, day, payee, amount FROM relay_sponsor_holds WHERE tenant_id = $1 AND id = $2",
     many: "SELECT h.id, h.account, h.day, h.payee, h.amount FROM relay_sponsor_holds h
-           JOIN unnest($1::text[], $2::text[]) AS n (tenant_id, id) USING (tenant_id, id)",
+           JOIN unnest($1::text[], $2::text[]) AS n (tenant_id, id) USING (tenant_id, id) FOR UPDATE OF h",
     kinds: &[Kind::Text, Kind::Text],
 };
 
+// They stay as they are until the transaction ends: what is added or taken away follows from what is read here.
 async fn holds<'a>(tx: &mut Tx<'_>, tenant: &TenantId, ids: impl IntoIterator<Item = &'a str>) -> Result<Vec<Hold>> {
     let ids = ids.into_iter().map(|id| args![tenant, id]).collect();
     tx.many(&HOLDS, ids).await?.into_iter().map(hold).collect()
@@ -279,6 +280,34 @@ async fn end(tx: &mut Tx<'_>, tenant: &TenantId, ended: Vec<(Hold, i64)>) -> Res
     }
     add(tx, tenant, sums).await?;
     tx.many(&FORGET, ended.iter().map(|(hold, _)| args![tenant, hold.id.as_str()]).collect()).await.map(drop)
+}
+
+/// Gives back what was set aside for requests that had come to their end by then: who held their lane before had asked
+/// too late. What they took is counted already. Says how many there were.
+pub(crate) struct Sweep;
+
+impl Change for Sweep {
+    type Done = u64;
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<u64>>> {
+        let late = "DELETE FROM relay_sponsor_holds WHERE expires_at IS NULL AND EXISTS (
+              SELECT 1 FROM relay_requests r WHERE r.tenant_id = relay_sponsor_holds.tenant_id
+                AND r.id = relay_sponsor_holds.id AND r.settled_at IS NOT NULL)
+            RETURNING id, account, day, payee, amount, tenant_id";
+        let mut tenants: BTreeMap<TenantId, Sums> = BTreeMap::new();
+        let rows = tx.query(late, args![]).await?;
+        let swept = rows.len() as u64;
+        for mut row in rows {
+            let tenant: TenantId = row.take(5)?;
+            let Hold { account, day, payee, amount, .. } = hold(row)?;
+            count(tenants.entry(tenant).or_default(), &account, day, &payee, -amount);
+        }
+        for (tenant, sums) in tenants {
+            add(tx, &tenant, sums).await?;
+        }
+        // Asked for twice at once, it is done once.
+        Ok(group.iter().enumerate().map(|(place, _)| Ok(if place == 0 { swept } else { 0 })).collect())
+    }
 }
 
 /// By account, day and payee.

@@ -191,6 +191,33 @@ async fn what_is_set_aside_is_spent_exactly_or_given_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_set_aside_for_a_request_at_its_end_is_given_back_once() {
+    for ground in Ground::both().await {
+        ground.put(100, 1_000, 1_000).await;
+        for id in ["rel_1", "rel_2"] {
+            ground.prepare(id, "bob", 60).await.unwrap();
+            ground.complete(id).await.unwrap();
+        }
+        ground.settle("rel_1", 40).await;
+        let at_end = "UPDATE relay_requests SET state = 'final', settled_at = $1 WHERE id = $2";
+        let args = nsl_sql::args![ground.clock.now(), "rel_1"];
+        ground.db.write_platform(nsl_sql::Statement { sql: at_end, args }).await.unwrap();
+        assert_eq!(ground.spent().await, 100);
+        // Who held the lane before knows nothing of that end.
+        ground.reserve("rel_1", "bob", 70).await.unwrap();
+        ground.reserve("rel_3", "eve", 5).await.unwrap();
+        assert_eq!(ground.spent().await, 175);
+        // Another process does the same at the same time.
+        let (one, other) = tokio::join!(forget(&ground.db, ground.clock.now()), forget(&ground.db, ground.clock.now()));
+        assert_eq!(one.unwrap() + other.unwrap(), 1);
+        assert_eq!(ground.spent().await, 105, "what it took, and what is under way");
+        ground.settle("rel_2", 60).await;
+        ground.settle("rel_3", 5).await;
+        assert_eq!(ground.spent().await, 105);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_prepared_one_is_good_for_one_time() {
     for ground in Ground::both().await {
         ground.put(100, 100, 100).await;
