@@ -21,7 +21,7 @@ use crate::{
     node::Node,
     nonces::Id,
     runner::{Pace, Runner, passes},
-    store::{LaneKey, Take, end_revoked, open_lanes, waiting},
+    store::{Held, LaneKey, Take, end_revoked, open_lanes, waiting},
 };
 
 /// The chain as an account sees it, with the account's key behind it.
@@ -184,8 +184,28 @@ impl Dispatcher {
         // SQLite serves one process alone: whoever else held the lane was killed, and its time need not run out.
         let over = (self.db.kind() == EngineKind::Sqlite).then_some(Timestamp(i64::MAX));
         let Some(held) = take(over).await? else { return Ok(()) };
-        let mut renewed = self.clock.now();
-        end_revoked(&self.db, key, &held, renewed).await?;
+        let fence = held.fence;
+        // However long a round takes, the lane is kept beside it.
+        let lost = async {
+            loop {
+                sleep(RENEW).await;
+                match take(None).await {
+                    Ok(Some(held)) if held.fence == fence => {}
+                    Ok(_) => return,
+                    // Whoever took it meanwhile is told from by the fence.
+                    Err(error) => tracing::warn!(chain = key.chain, "holding a lane for longer failed: {error}"),
+                }
+            }
+        };
+        tokio::select! {
+            done = self.work(key, held, wake, stop) => done,
+            () = lost => Ok(()),
+        }
+    }
+
+    async fn work(&self, key: &LaneKey, held: Held, wake: &Notify, stop: &CancellationToken) -> Result<()> {
+        let began = self.clock.now();
+        end_revoked(&self.db, key, &held, began).await?;
         let view = self.nodes.node(key).await?;
         let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
         let mut work: Box<dyn Work> = match view {
@@ -196,14 +216,8 @@ impl Dispatcher {
                 Box::new(n3::Runner::take_up(ground, held).await?)
             }
         };
-        let (mut looked, mut busy) = (renewed, renewed);
+        let (mut looked, mut busy) = (began, began);
         while !stop.is_cancelled() && !self.is_paused() {
-            if self.clock.now() >= renewed.plus(RENEW) {
-                if take(None).await?.is_none() {
-                    return Ok(());
-                }
-                renewed = self.clock.now();
-            }
             match work.round().await {
                 Ok(()) => {}
                 Err(error) if !passes(&error) => return Ok(()),
