@@ -14,6 +14,8 @@ pub enum Trouble {
     Unreachable(String),
     /// A connection stands, and no answer came in time.
     Slow(String),
+    /// The endpoint did not so much as read the request (an HTTP status of 4xx): it may be too much for it.
+    Declined(String),
     /// What came back is not what the method gives.
     Garbled(String),
     /// The endpoint, or our own limit for it, asks to slow down.
@@ -34,6 +36,7 @@ pub struct NodeError {
     pub data: Option<Value>,
 }
 
+const TOO_SLOW: &str = "chain.too_slow";
 /// The method is not known to this node (JSON-RPC 2.0).
 pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 /// The node failed on its own (JSON-RPC 2.0).
@@ -53,6 +56,7 @@ impl Trouble {
         match self {
             Self::Unreachable(_) => "unreachable",
             Self::Slow(_) => "slow",
+            Self::Declined(_) => "declined",
             Self::Garbled(_) => "garbled",
             Self::Busy { .. } => "busy",
             Self::Behind(_) => "behind",
@@ -64,7 +68,7 @@ impl Trouble {
     /// Whether the same request may be answered elsewhere or a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Slow(_) | Self::Garbled(_) | Self::Busy { .. } => true,
+            Self::Unreachable(_) | Self::Slow(_) | Self::Declined(_) | Self::Garbled(_) | Self::Busy { .. } => true,
             Self::Behind(_) | Self::Foreign { .. } => false,
             Self::Node(error) => error.is_endpoints_own(),
         }
@@ -78,10 +82,10 @@ impl Trouble {
     /// As the error of a caller, who asked `what` of the chain.
     pub fn into_error(self, chain: ChainKind, what: &str) -> Error {
         let error = match &self {
-            Self::Unreachable(_) | Self::Garbled(_) => unreachable(chain, what),
+            Self::Unreachable(_) | Self::Declined(_) | Self::Garbled(_) => unreachable(chain, what),
             Self::Slow(_) => Error::new(
                 Code::Timeout,
-                "chain.too_slow",
+                TOO_SLOW,
                 format!("asking {chain} for {what}: it takes longer than a node is given"),
             ),
             Self::Busy { wait } => Error::new(
@@ -142,6 +146,7 @@ impl fmt::Display for Trouble {
         match self {
             Self::Unreachable(why) => write!(f, "unreachable: {why}"),
             Self::Slow(why) => write!(f, "too slow: {why}"),
+            Self::Declined(why) => write!(f, "declined: {why}"),
             Self::Garbled(why) => write!(f, "not a sound answer: {why}"),
             Self::Busy { wait } => write!(f, "busy for {} ms", wait.as_millis()),
             Self::Behind(why) => write!(f, "behind: {why}"),
@@ -149,6 +154,12 @@ impl fmt::Display for Trouble {
             Self::Node(error) => write!(f, "node error {}: {}", error.code, shown(&error.message)),
         }
     }
+}
+
+/// Whether it took longer than a node is given. That decides nothing of what was asked: nodes are slow for other reasons
+/// too, and another time they may be fast enough.
+pub fn is_too_slow(error: &Error) -> bool {
+    &*error.slug == TOO_SLOW
 }
 
 /// Whether the same call may succeed later without any change: such errors say when to try again.
@@ -166,6 +177,7 @@ mod tests {
         for (trouble, slug, again) in [
             (Trouble::Unreachable("refused".into()), "chain.unreachable", true),
             (Trouble::Slow("5 s".into()), "chain.too_slow", false),
+            (Trouble::Declined("413".into()), "chain.unreachable", true),
             (Trouble::Garbled("html".into()), "chain.unreachable", true),
             (Trouble::Busy { wait: Duration::ZERO }, "chain.busy", true),
             (Trouble::Behind("block 9".into()), "chain.not_there_yet", true),
@@ -176,6 +188,7 @@ mod tests {
             let error = trouble.into_error(ChainKind::NeoX, "a block");
             assert_eq!(error.slug, slug);
             assert_eq!(is_retryable(&error), again, "{slug}");
+            assert_eq!(is_too_slow(&error), slug == "chain.too_slow");
             assert!(!error.message.contains('\n'));
         }
     }

@@ -12,6 +12,7 @@ mod chain;
 mod config;
 mod error;
 mod event;
+mod fresh;
 mod line;
 mod meter;
 pub mod n3;
@@ -21,7 +22,7 @@ pub mod x;
 
 pub use chain::{Bytes, Call, Chain, ChainKind, Executed, Fault, Output, Receipt, SharedChain, Stretch, Trial, TxId};
 pub use config::{N3Config, PoolConfig, XConfig};
-pub use error::{NodeError, Trouble, is_retryable};
+pub use error::{NodeError, Trouble, is_retryable, is_too_slow};
 pub use event::{BlockRef, Body, Event, Filter, Position};
 pub use pool::{Client, EndpointStatus, Pool, Probe};
 pub use watch::{Batch, Cursor, Item, Watch};

@@ -154,7 +154,7 @@ impl Line {
         let requests: Vec<_> =
             ids.clone().zip(params).map(|(id, params)| Request { jsonrpc: "2.0", id, method, params }).collect();
         let body = match self.answer(&requests).await {
-            Err(Trouble::Unreachable(why)) if why.starts_with(REFUSED) => return Ok(None),
+            Err(Trouble::Declined(_)) => return Ok(None),
             body => body?,
         };
         let Ok(answers) = serde_json::from_slice::<Vec<&RawValue>>(&body) else {
@@ -198,15 +198,12 @@ impl Line {
         // Some nodes say their errors with a status of 4xx or 5xx, and a proper body.
         let is_refusal = || serde_json::from_slice::<Answer<'_>>(&body).is_ok_and(|answer| answer.error.is_some());
         if !status.is_success() && !is_refusal() {
-            let what = if status.is_client_error() { REFUSED } else { "HTTP status" };
-            return Err(Trouble::Unreachable(format!("{what} {}", status.as_u16())));
+            let why = format!("HTTP status {}", status.as_u16());
+            return Err(if status.is_client_error() { Trouble::Declined(why) } else { Trouble::Unreachable(why) });
         }
         Ok(body)
     }
 }
-
-/// A node that refuses the request itself, and not what was asked.
-const REFUSED: &str = "refused with HTTP status";
 
 fn read<T: DeserializeOwned>(method: &str, id: u64, body: &[u8]) -> Result<T, Trouble> {
     let garbled = |why: String| Trouble::Garbled(format!("{method}: {why}"));

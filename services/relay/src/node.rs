@@ -19,6 +19,16 @@ pub struct Spent {
     pub fee: Option<u128>,
 }
 
+/// What a row of blocks says of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The hash of the block before the first.
+    pub before: Hash,
+    /// The hash of the last.
+    pub last: Hash,
+    pub spent: Vec<Spent>,
+}
+
 /// A request that was tried out and can be signed.
 #[derive(Clone, Debug)]
 pub struct Ready {
@@ -79,18 +89,18 @@ pub struct Signed {
 pub trait Node: Send + Sync {
     /// How many transactions of the account the chain has after this block: from a node that has the block, or an error.
     async fn count(&self, after: u64) -> Result<u64>;
-    /// The last block that is final.
-    async fn head(&self) -> Result<u64>;
+    /// The last block that is final, and its hash, from a node that has the block.
+    async fn head(&self) -> Result<(u64, Hash)>;
     /// How many blocks, its own among them, a transaction needs to be final; at least one.
     fn confirmations(&self) -> u64 {
         1
     }
     /// The last block, which may still be replaced where more than one confirmation is asked for.
     async fn tip(&self) -> Result<u64> {
-        self.head().await
+        Ok(self.head().await?.0)
     }
     /// What these blocks, up to 64 of them, say of the account; in order, and all of them or an error.
-    async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>>;
+    async fn spent(&self, from: u64, to: u64) -> Result<Stretch>;
     /// Tries a request out. The inner error is the reason for which it would be undone.
     async fn try_out(&self, id: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, Refusal>>;
     /// As `try_out`, for many at once, with an outcome for each.
@@ -104,8 +114,14 @@ pub trait Node: Send + Sync {
         }
         all
     }
+    /// What was tried out before this transaction was signed.
+    fn tried_out(&self, intent: &Arc<serde_json::Value>, raw: &[u8]) -> Result<Ready>;
     /// Wei for a unit of gas that a transaction should offer now.
     async fn price(&self) -> Result<u128>;
+    /// The most that may be offered.
+    fn most_price(&self) -> u128 {
+        u128::MAX
+    }
     /// Signs what is ready, or, without it, what spends the nonce and does nothing.
     async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed>;
     /// Hands signed transactions on, in order, and gives a verdict on each.
@@ -118,7 +134,7 @@ impl<N: Node + ?Sized> Node for Arc<N> {
         (**self).count(after).await
     }
 
-    async fn head(&self) -> Result<u64> {
+    async fn head(&self) -> Result<(u64, Hash)> {
         (**self).head().await
     }
 
@@ -130,7 +146,7 @@ impl<N: Node + ?Sized> Node for Arc<N> {
         (**self).tip().await
     }
 
-    async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>> {
+    async fn spent(&self, from: u64, to: u64) -> Result<Stretch> {
         (**self).spent(from, to).await
     }
 
@@ -145,8 +161,16 @@ impl<N: Node + ?Sized> Node for Arc<N> {
         (**self).try_all(wanted).await
     }
 
+    fn tried_out(&self, intent: &Arc<serde_json::Value>, raw: &[u8]) -> Result<Ready> {
+        (**self).tried_out(intent, raw)
+    }
+
     async fn price(&self) -> Result<u128> {
         (**self).price().await
+    }
+
+    fn most_price(&self) -> u128 {
+        (**self).most_price()
     }
 
     async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed> {

@@ -46,11 +46,15 @@ pub(crate) struct Runner<N> {
     key: LaneKey,
     fence: i64,
     looked: u64,
+    /// The hash of that block, which the next one has to follow; none where it is not known.
+    at: Option<Hash>,
     lane: Lane,
     pace: Pace,
     raws: BTreeMap<(u64, usize), Vec<u8>>,
     /// What was tried out, and the most that it may cost.
     ready: HashMap<Id, (Ready, Option<u128>)>,
+    /// What no endpoint would try out, until when it is left alone, and how often that was so.
+    later: HashMap<Id, (Timestamp, u32)>,
     /// When each nonce was last sent, and last raised.
     sent: HashMap<u64, (Timestamp, Timestamp)>,
     /// Nonces whose transaction no node will ever take, and why.
@@ -89,16 +93,19 @@ impl<N: Node> Runner<N> {
     ) -> Result<Self> {
         let mut lane = load(&db, &key, &held).await?;
         let raws = raws(&db, &key).await?;
-        let (fence, mut looked) = (held.fence, held.looked as u64);
+        let (fence, mut looked, mut at) = (held.fence, held.looked as u64, held.at);
         if lane.slots.is_empty() {
             // Nothing is under way, so no block behind has news. What was sent is counted as of the very block from
             // which on the others are looked at: a node that lags behind would count too little for ever.
-            looked = looked.max(node.head().await?);
+            let (head, hash) = node.head().await?;
+            if head >= looked {
+                (looked, at) = (head, Some(hash));
+            }
             lane.skip_to(node.count(looked).await?);
         }
         let left = last_states(&db, &key).await?;
         let known = left.into_iter().filter_map(|(id, state, reason)| Some((id, (one_of(&state)?, reason)))).collect();
-        let (ready, sent, doomed, became, revoked, seen, passing) = Default::default();
+        let (ready, later, sent, doomed, became, revoked, seen, passing) = Default::default();
         let (heeded, tip) = (Timestamp(0), (0, Timestamp(0)));
         Ok(Self {
             db,
@@ -107,10 +114,12 @@ impl<N: Node> Runner<N> {
             key,
             fence,
             looked,
+            at,
             lane,
             pace,
             raws,
             ready,
+            later,
             sent,
             doomed,
             revoked,
@@ -139,8 +148,13 @@ impl<N: Node> Runner<N> {
         self.heed().await?;
         self.look().await?;
         self.peek().await?;
-        self.give().await?;
-        self.nudge().await
+        let given = self.give().await;
+        if given.as_ref().is_err_and(|error| !passes(error)) {
+            return given;
+        }
+        // Whatever waits, what is under way goes on.
+        self.nudge().await?;
+        given
     }
 
     fn tell(&mut self, new: Became) {
@@ -173,7 +187,7 @@ impl<N: Node> Runner<N> {
             became.iter().map(|one| (one.request.clone(), one.state, one.reason.clone(), one.is_end())).collect();
         let signed: Vec<_> = tries.iter().map(|one| ((one.place, one.number), one.raw.clone())).collect();
         let empty = Step::nothing(self.key.clone(), self.fence, now, lane.next, looked as i64);
-        let new = Step { tries, spent, became, costs, entries, ..empty };
+        let new = Step { at: self.at, tries, spent, became, costs, entries, ..empty };
         let over = step(&self.db, &cx, new).await?;
         if !over.is_empty() {
             return Ok(over);
@@ -194,6 +208,7 @@ impl<N: Node> Runner<N> {
     fn forget(&mut self, request: &Id) {
         self.known.remove(request);
         self.ready.remove(request);
+        self.later.remove(request);
         self.revoked.remove(request);
         self.seen.remove(request);
     }

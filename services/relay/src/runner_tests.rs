@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use super::*;
 use crate::{
     MIGRATIONS,
-    node::{Refusal, Signed, Spent, Verdict},
+    node::{Refusal, Signed, Spent, Stretch, Verdict},
     nonces::{Hash, REPLACE_PERCENT},
     store::{Accept, Cancel, Kept, Take, budget, day, end_revoked, find, steps},
 };
@@ -24,6 +24,8 @@ struct FakeChain {
     /// Of all that was ever signed: the nonce, the price, and whose it is.
     signed: HashMap<Hash, (u64, u128, Option<String>)>,
     chance: u64,
+    /// Requests whose trial fails, and by what.
+    troubles: HashMap<String, &'static str>,
 }
 
 impl FakeChain {
@@ -57,12 +59,24 @@ impl FakeNode {
 impl Node for FakeNode {
     async fn count(&self, after: u64) -> Result<u64> {
         self.fails()?;
-        Ok(self.0.lock().blocks[..after as usize].iter().map(|block| block.len() as u64).sum())
+        let chain = self.0.lock();
+        match chain.blocks.get(..after as usize) {
+            Some(blocks) => Ok(blocks.iter().map(|block| block.len() as u64).sum()),
+            None if self.1 => Ok(chain.count),
+            None => Err(Error::new(Code::Unavailable, "chain.behind", "no endpoint has the block")),
+        }
     }
 
-    async fn head(&self) -> Result<u64> {
+    async fn head(&self) -> Result<(u64, Hash)> {
         self.fails()?;
-        Ok((self.0.lock().blocks.len() as u64).saturating_sub(self.2 - 1))
+        let mut chain = self.0.lock();
+        let head = (chain.blocks.len() as u64).saturating_sub(self.2 - 1);
+        // Blocks that nobody else ever sees.
+        Ok(match if self.1 { chain.roll(12) } else { 9 } {
+            0 => (head + 20, [0xee; 32]),
+            1 => (head + 300, [0xee; 32]),
+            _ => (head, block_hash(head)),
+        })
     }
 
     fn confirmations(&self) -> u64 {
@@ -73,7 +87,7 @@ impl Node for FakeNode {
         Ok(self.0.lock().blocks.len() as u64)
     }
 
-    async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>> {
+    async fn spent(&self, from: u64, to: u64) -> Result<Stretch> {
         self.fails()?;
         let chain = self.0.lock();
         let of =
@@ -82,19 +96,27 @@ impl Node for FakeNode {
             return Err(Error::new(Code::Unavailable, "chain.behind", "no endpoint has the block"));
         }
         let all = (from..=to).flat_map(of);
-        Ok(all
+        let spent = all
             .map(|(height, nonce, hash)| Spent { height, nonce, hash, reverted: None, fee: Some(21_000 * 40) })
-            .collect())
+            .collect();
+        Ok(Stretch { before: block_hash(from - 1), last: block_hash(to), spent })
     }
 
     async fn try_out(&self, _: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, Refusal>> {
         self.fails()?;
+        if let Some(slug) = self.0.lock().troubles.get(intent["id"].as_str().unwrap()) {
+            return Err(Error::new(Code::Unavailable, slug, "no endpoint tries it out"));
+        }
         let reverts = intent["reverts"] == serde_json::json!(true);
         Ok(if reverts {
             Err("it says no".to_owned().into())
         } else {
             Ok(Ready { gas: 21_000, intent: Arc::clone(intent) })
         })
+    }
+
+    fn tried_out(&self, intent: &Arc<serde_json::Value>, _: &[u8]) -> Result<Ready> {
+        Ok(Ready { gas: 21_000, intent: Arc::clone(intent) })
     }
 
     async fn price(&self) -> Result<u128> {
@@ -134,6 +156,12 @@ impl Node for FakeNode {
             })
             .collect()
     }
+}
+
+fn block_hash(height: u64) -> Hash {
+    let mut hash = [1; 32];
+    hash[..8].copy_from_slice(&height.to_le_bytes());
+    hash
 }
 
 fn pace() -> Pace {
@@ -347,6 +375,140 @@ async fn a_process_that_lost_its_lane_writes_nothing() {
     assert!(!passes(&error), "{error}");
     assert!(node.0.lock().pool.is_empty(), "what was not stored was not sent");
     assert_eq!(find(&db, &key.tenant, &id).await.unwrap().state, "accepted");
+}
+
+struct Ground {
+    dir: tempfile::TempDir,
+    clock: Arc<ManualClock>,
+    db: Db,
+    key: LaneKey,
+    node: FakeNode,
+}
+
+impl Ground {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
+        let config = Config::embedded();
+        config.migrate(dir.path(), &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
+        let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
+        let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
+        Self { dir, clock, db, key, node: FakeNode(Arc::default(), false, 1) }
+    }
+
+    async fn runner(&self, holder: u32) -> Runner<FakeNode> {
+        let held = hold(&self.db, &self.key, holder, self.clock.now()).await;
+        let (db, clock, node) = (self.db.clone(), self.clock.clone(), self.node.clone());
+        Runner::take_up(db, clock, node, self.key.clone(), held, pace()).await.unwrap()
+    }
+
+    async fn end(&self, id: &Id) -> (String, Option<String>) {
+        let kept = find(&self.db, &self.key.tenant, id).await.unwrap();
+        (kept.state, kept.reason)
+    }
+
+    async fn close(self) {
+        self.db.drain().await;
+        drop(self.dir);
+    }
+}
+
+#[tokio::test]
+async fn what_no_endpoint_tries_out_holds_nobody_up() {
+    let ground = Ground::new().await;
+    let (db, key, clock, chain) = (&ground.db, &ground.key, &ground.clock, &ground.node.0);
+    let mut asked = Vec::new();
+    for number in 0..8 {
+        asked.push(ask(db, key, number, false, clock.now()).await);
+    }
+    chain.lock().troubles = HashMap::from([
+        (asked[0].to_string(), "chain.unreachable"),
+        (asked[3].to_string(), "chain.too_slow"),
+        (asked[5].to_string(), "chain.too_slow"),
+    ]);
+    let mut runner = ground.runner(1).await;
+    runner.round().await.unwrap();
+    assert_eq!(chain.lock().pool.len(), 5);
+    for number in [0, 3, 5] {
+        let reason = Some("no endpoint tries it out".to_owned());
+        assert_eq!(ground.end(&asked[number]).await, ("accepted".to_owned(), reason));
+    }
+    chain.lock().mine();
+    chain.lock().troubles.remove(&*asked[3]);
+    for _ in 0..60 {
+        clock.advance(Duration::from_secs(2));
+        runner.round().await.unwrap();
+        chain.lock().mine();
+    }
+    for number in [1, 2, 3, 4, 6, 7] {
+        assert_eq!(ground.end(&asked[number]).await.0, "final", "{number}");
+    }
+    assert_eq!(ground.end(&asked[0]).await.0, "accepted", "what decides nothing never ends it");
+    assert_eq!(ground.end(&asked[5]).await.0, "failed", "too slow again and again");
+    let steps = steps(db, &key.tenant, &asked[0], 0).await.unwrap();
+    assert_eq!(steps.len(), 2, "it is told once: {steps:?}");
+    chain.lock().troubles.clear();
+    clock.advance(Duration::from_secs(70));
+    runner.round().await.unwrap();
+    chain.lock().mine();
+    runner.round().await.unwrap();
+    assert_eq!(ground.end(&asked[0]).await.0, "final");
+    assert!(runner.is_idle());
+    ground.close().await;
+}
+
+#[tokio::test]
+async fn what_is_under_way_is_offered_again_as_it_was_after_a_restart() {
+    let ground = Ground::new().await;
+    let (db, key, clock, chain) = (&ground.db, &ground.key, &ground.clock, &ground.node.0);
+    let id = ask(db, key, 1, false, clock.now()).await;
+    ground.runner(1).await.round().await.unwrap();
+    for (holder, slug) in [(2, "chain.too_slow"), (3, "chain.unreachable")] {
+        clock.advance(Duration::from_secs(20));
+        chain.lock().troubles.insert(id.to_string(), slug);
+        let other = ask(db, key, 10 + holder, false, clock.now()).await;
+        chain.lock().troubles.insert(other.to_string(), slug);
+        let mut runner = ground.runner(holder).await;
+        for _ in 0..2 {
+            runner.round().await.unwrap();
+            clock.advance(Duration::from_secs(11));
+        }
+        assert_eq!(runner.lane.slots.len(), 1);
+    }
+    clock.advance(Duration::from_secs(2));
+    let slots = ground.runner(4).await.lane.slots;
+    assert_eq!(slots[&0].given_up, None);
+    assert!(slots[&0].tries.len() > 1 && slots[&0].tries.iter().all(|one| one.request.as_ref() == Some(&id)));
+    chain.lock().mine();
+    clock.advance(Duration::from_secs(2));
+    ground.runner(5).await.round().await.unwrap();
+    assert_eq!(ground.end(&id).await.0, "final");
+    ground.close().await;
+}
+
+#[tokio::test]
+async fn a_lie_about_the_height_costs_a_second_look() {
+    let ground = Ground::new().await;
+    let (db, key, clock, chain) = (&ground.db, &ground.key, &ground.clock, &ground.node.0);
+    (0..500).for_each(|_| chain.lock().mine());
+    for (number, lie) in [(1, 20), (2, 400)] {
+        let id = ask(db, key, number, false, clock.now()).await;
+        clock.advance(Duration::from_secs(2));
+        let mut runner = ground.runner(number).await;
+        let head = chain.lock().blocks.len() as u64;
+        (runner.looked, runner.at) = (head + lie, Some([0xee; 32]));
+        runner.give().await.unwrap();
+        chain.lock().mine();
+        let mut rounds = 0;
+        while !runner.is_idle() {
+            runner.round().await.unwrap();
+            chain.lock().mine();
+            rounds += 1;
+            assert!(rounds < 40, "{lie}: stuck at {}", runner.looked);
+        }
+        assert_eq!(ground.end(&id).await.0, "final", "{lie}");
+    }
+    ground.close().await;
 }
 
 async fn ended_without_a_node(config: Config, dir: &std::path::Path) {

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use nsl_api::relay::Call;
 use nsl_chain::{
-    Call as ChainCall, Chain, Fault, TxId, is_retryable,
-    x::{self, Address, Draft, Fees, NeoX},
+    Call as ChainCall, Chain, Fault, TxId, is_retryable, is_too_slow,
+    x::{self, Address, Blocks, Draft, Fees, NeoX},
 };
 use nsl_core::{Error, Result};
 use serde::Deserialize;
 
 use crate::{
-    node::{IDLE_GAS, Node, Ready, Refusal, Signed, Spent, Verdict},
+    node::{IDLE_GAS, Node, Ready, Refusal, Signed, Spent, Stretch, Verdict},
     nonces::{Hash, Id},
 };
 
@@ -89,9 +89,9 @@ impl Node for XNode {
         self.chain.nonce_after(self.signer.address(), after).await
     }
 
-    async fn head(&self) -> Result<u64> {
-        let height = self.chain.height().await?;
-        Ok(height.saturating_sub(self.confirmations() - 1))
+    async fn head(&self) -> Result<(u64, Hash)> {
+        let head = self.chain.head().await?;
+        Ok((head.height, head.hash.0))
     }
 
     fn confirmations(&self) -> u64 {
@@ -99,16 +99,16 @@ impl Node for XNode {
     }
 
     async fn tip(&self) -> Result<u64> {
-        self.chain.height().await
+        Ok(self.chain.head().await?.tip)
     }
 
-    async fn spent(&self, from: u64, to: u64) -> Result<Vec<Spent>> {
-        let sent = self.chain.sent_by(self.signer.address(), from, to).await?;
+    async fn spent(&self, from: u64, to: u64) -> Result<Stretch> {
+        let Blocks { before, last, sent } = self.chain.sent_by(self.signer.address(), from, to).await?;
         let spent = sent.into_iter().map(|one| {
             let hash = hash(one.id.as_str())?;
             Ok(Spent { height: one.height, nonce: one.nonce, hash, reverted: one.fault, fee: one.fee })
         });
-        spent.collect()
+        Ok(Stretch { before: before.0, last: last.0, spent: spent.collect::<Result<_>>()? })
     }
 
     async fn try_out(&self, _: &Id, intent: &Arc<serde_json::Value>) -> Result<std::result::Result<Ready, Refusal>> {
@@ -120,23 +120,31 @@ impl Node for XNode {
         &self,
         wanted: &[(Id, Arc<serde_json::Value>)],
     ) -> Vec<Result<std::result::Result<Ready, Refusal>>> {
-        let calls: Result<Vec<x::Call>> = wanted.iter().map(|(_, intent)| self.call(intent)).collect();
-        let tried = match calls {
-            Ok(calls) => self.chain.gas_of(&calls).await,
-            Err(error) => Err(error),
-        };
-        match tried {
-            Ok(tried) => {
-                let each = wanted.iter().zip(tried);
-                each.map(|((_, intent), gas)| judge(gas.map(|gas| gas.map(|gas| Self::ready(intent, gas))))).collect()
-            }
-            // What is true of all is told of the first; nobody looks at the others then.
-            Err(error) => vec![Err(error)],
+        let calls: Vec<Result<x::Call>> = wanted.iter().map(|(_, intent)| self.call(intent)).collect();
+        let sound: Vec<x::Call> = calls.iter().flatten().cloned().collect();
+        let mut tried = match self.chain.gas_of(&sound).await {
+            Ok(tried) => tried,
+            Err(error) => sound.iter().map(|_| Err(again(&error))).collect(),
         }
+        .into_iter();
+        let each = wanted.iter().zip(calls).map(|((_, intent), call)| {
+            let lost = || Err(Error::internal(anyhow::anyhow!("a call was tried out and nothing came of it")));
+            let gas = call.and_then(|_| tried.next().unwrap_or_else(lost));
+            judge(gas.map(|gas| gas.map(|gas| Self::ready(intent, gas))))
+        });
+        each.collect()
+    }
+
+    fn tried_out(&self, intent: &Arc<serde_json::Value>, raw: &[u8]) -> Result<Ready> {
+        Ok(Ready { gas: x::read_transaction(raw)?.draft.gas_limit, intent: Arc::clone(intent) })
     }
 
     async fn price(&self) -> Result<u128> {
         Ok(self.chain.quote().await?.most())
+    }
+
+    fn most_price(&self) -> u128 {
+        self.chain.fee_policy().most.unwrap_or(u128::MAX)
     }
 
     async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed> {
@@ -167,9 +175,17 @@ fn judge(tried: Result<std::result::Result<Ready, Fault>>) -> Result<std::result
             let trouble = serde_json::to_value(&fault).ok();
             Ok(Err(Refusal { reason: fault.reason, trouble }))
         }
+        Err(error) if is_too_slow(&error) => Err(error),
         Err(error) if is_retryable(&error) && &*error.slug != "chain.insufficient_funds" => Err(error),
         Err(error) => Ok(Err(error.message.into())),
     }
+}
+
+// What befell all is told of each.
+fn again(error: &Error) -> Error {
+    let mut same = Error::new(error.code, "chain.unreachable", error.message.clone());
+    (same.slug, same.retry_after_ms) = (error.slug.clone(), error.retry_after_ms);
+    same
 }
 
 fn hash(id: &str) -> Result<Hash> {

@@ -24,13 +24,14 @@ pub use neo_rpc::model::{CallTree, ContractState, InvocationResult, Notification
 pub use node::Node;
 use nsl_core::{Error, Result};
 pub use rules::Rules;
-pub use sent::{Ran, Sent};
+pub use sent::{Head, Ran, Sent};
 
 use crate::{
     chain::{self, Chain, ChainKind, Fault, Output, Receipt, Stretch, Trial, TxId},
     config::N3Config,
     error::{Trouble, shown},
     event::{BlockRef, Event, Filter},
+    fresh::Fresh,
     pool::{EndpointStatus, Pool},
 };
 
@@ -48,6 +49,7 @@ pub struct NeoN3 {
     config: N3Config,
     blocks: receipt::Blocks,
     read: sent::Read,
+    head: Fresh<Head>,
 }
 
 impl NeoN3 {
@@ -58,7 +60,13 @@ impl NeoN3 {
             Ok((node.host(), Arc::new(node)))
         });
         let pool = Pool::new(ChainKind::NeoN3, config.magic.into(), &config.pool, nodes.collect::<Result<Vec<_>>>()?);
-        Ok(Self { pool, config, blocks: receipt::Blocks::default(), read: sent::Read::default() })
+        Ok(Self {
+            pool,
+            config,
+            blocks: receipt::Blocks::default(),
+            read: sent::Read::default(),
+            head: Fresh::default(),
+        })
     }
 
     pub fn magic(&self) -> u32 {

@@ -70,6 +70,7 @@ impl Node {
             {
                 self.meter.rest(retry_after)
             }
+            error @ neo_rpc::Error::Status { status: 400..=499, .. } => Trouble::Declined(error.to_string()),
             error @ neo_rpc::Error::Timeout { .. } => Trouble::Slow(error.to_string()),
             error @ (neo_rpc::Error::TooLarge { .. } | neo_rpc::Error::Malformed { .. }) => {
                 Trouble::Garbled(error.to_string())

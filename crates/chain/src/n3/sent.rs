@@ -8,10 +8,10 @@ use std::{
 use futures_util::{StreamExt, TryStreamExt, stream};
 use neo::{Hash160, Hash256};
 use neo_rpc::model::{Execution, Trigger};
-use nsl_core::Result;
+use nsl_core::{Error, Result};
 use parking_lot::Mutex;
 
-use super::{NeoN3, Node};
+use super::{NeoN3, Node, history};
 use crate::{chain::ChainKind, error::Trouble};
 
 /// Blocks that are read at the same time.
@@ -39,6 +39,13 @@ pub struct Ran {
     pub run: Execution,
 }
 
+/// A block that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub height: u32,
+    pub hash: Hash256,
+}
+
 struct Block {
     hash: Hash256,
     previous: Hash256,
@@ -55,15 +62,59 @@ impl NeoN3 {
         Ok(self.whole(from, to).await?.iter().flat_map(|block| block.sent.iter().cloned()).collect())
     }
 
-    /// Those of these transactions that these blocks have, in order, and how their scripts ran. All blocks were read
-    /// and follow each other, or it is an error.
-    pub async fn ran(&self, wanted: &HashSet<Hash256>, from: u32, to: u32) -> Result<Vec<Ran>> {
+    /// The last block, read from the node that speaks of it. All who ask in the same moment are told the same.
+    pub async fn head(&self) -> Result<Head> {
+        let asked = |last: Option<Head>| {
+            self.pool.run(move |node| async move {
+                let height = u32::try_from(history::height(&node).await?)
+                    .map_err(|_| Trouble::Garbled("a height beyond any of Neo N3".to_owned()))?;
+                if let Some(last) = last.filter(|last| last.height == height) {
+                    return Ok(last);
+                }
+                let read = match block(&node, height).await {
+                    // Who has no block there does not know how high the chain is.
+                    Err(Trouble::Node(error)) => Err(Trouble::Garbled(format!("no block {height}: {}", error.message))),
+                    Err(Trouble::Behind(why)) => Err(Trouble::Garbled(format!("no block {height}: {why}"))),
+                    read => read,
+                }?;
+                let head = Head { height, hash: read.hash };
+                self.read.0.lock().insert(height, Arc::new(read));
+                Ok(head)
+            })
+        };
+        let heard = self.head.get(asked).await;
+        heard.map_err(|trouble| trouble.into_error(ChainKind::NeoN3, "its last block"))
+    }
+
+    /// The hash of a block, as nodes show it now.
+    pub async fn hash_of(&self, height: u32) -> Result<Hash256> {
+        self.ask("a block", |node| async move { block(&node, height).await.map(|block| block.hash) }).await
+    }
+
+    /// Those of these transactions that these blocks have, in order, and how their scripts ran; with the last of these
+    /// blocks. All blocks were read, follow each other, and the first follows `after`, or it is an error.
+    pub async fn ran(
+        &self,
+        wanted: &HashSet<Hash256>,
+        after: Option<Hash256>,
+        from: u32,
+        to: u32,
+    ) -> Result<(Vec<Ran>, Hash256)> {
         let blocks = self.whole(from, to).await?;
+        let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else {
+            return Err(Error::internal(anyhow::anyhow!("no block was asked for")));
+        };
+        if after.is_some_and(|after| after != first.previous) {
+            self.read.0.lock().clear();
+            self.head.forget().await;
+            return Err(broken(from));
+        }
+        let last = last.hash;
         let all = blocks.iter().flat_map(|block| &block.sent).filter(|sent| wanted.contains(&sent.hash));
         let sent: Vec<Sent> = all.cloned().collect();
         let parts = sent.chunks(LOGS).map(<[Sent]>::to_vec);
         let parts = stream::iter(parts).map(|part| self.logs(part)).buffered(TOGETHER);
-        Ok(parts.try_collect::<Vec<_>>().await?.concat())
+        Ok((parts.try_collect::<Vec<_>>().await?.concat(), last))
     }
 
     async fn logs(&self, sent: Vec<Sent>) -> Result<Vec<Ran>> {
@@ -91,19 +142,24 @@ impl NeoN3 {
             }
         };
         let blocks: Vec<Arc<Block>> = stream::iter(from..=to).map(read).buffered(TOGETHER).try_collect().await?;
-        let mut known = self.read.0.lock();
         if let Some(at) = (1..blocks.len()).find(|at| blocks[*at].previous != blocks[at - 1].hash) {
             // What is remembered may be of a network that has begun anew since.
-            known.clear();
-            let broken = Trouble::Garbled(format!("block {} does not follow the one before", from as usize + at));
-            return Err(broken.into_error(ChainKind::NeoN3, "its blocks"));
+            self.read.0.lock().clear();
+            self.head.forget().await;
+            return Err(broken(from.saturating_add(at as u32)));
         }
+        let mut known = self.read.0.lock();
         known.extend((from..).zip(blocks.iter().cloned()));
         while known.len() > REMEMBERED {
             known.pop_first();
         }
         Ok(blocks)
     }
+}
+
+fn broken(height: u32) -> Error {
+    let broken = Trouble::Garbled(format!("block {height} does not follow the one before"));
+    broken.into_error(ChainKind::NeoN3, "its blocks")
 }
 
 async fn block(node: &Node, height: u32) -> Result<Block, Trouble> {

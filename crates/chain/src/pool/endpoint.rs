@@ -136,7 +136,9 @@ impl<C: Client> Endpoint<C> {
     pub(super) fn failed(&self, trouble: &Trouble, rules: &Rules) {
         let mut state = self.state.lock();
         state.last = Some(trouble.clone());
-        if !matches!(trouble, Trouble::Unreachable(_) | Trouble::Slow(_) | Trouble::Garbled(_)) {
+        let is_blamed =
+            matches!(trouble, Trouble::Unreachable(_) | Trouble::Slow(_) | Trouble::Declined(_) | Trouble::Garbled(_));
+        if !is_blamed {
             return;
         }
         state.failures = state.failures.saturating_add(1);

@@ -118,8 +118,8 @@ impl<C: Client> Pool<C> {
         }
     }
 
-    /// Does work that a stranger chose, and that may be more than a node does in time: no endpoint is blamed for that
-    /// unless another one was faster, and no more than two are tried.
+    /// Does work that a stranger chose, and that may be more than a node does in time or reads at all: no endpoint is
+    /// blamed for that. One that is slow is where another one was faster, and no more than two are given the time.
     pub async fn run_heavy<T, F, A>(&self, ask: F) -> Result<T, Trouble>
     where
         F: Fn(Arc<C>) -> A,
@@ -221,7 +221,7 @@ impl<C: Client> Pool<C> {
             let done = ask(endpoint.client.clone()).await;
             match &done {
                 Ok(_) | Err(Trouble::Node(_)) => endpoint.succeeded(),
-                Err(Trouble::Slow(_)) if weight == Weight::Heavy => {}
+                Err(Trouble::Slow(_) | Trouble::Declined(_)) if weight == Weight::Heavy => {}
                 Err(trouble) => endpoint.failed(trouble, &self.rules),
             }
             done
@@ -353,7 +353,7 @@ fn weightier(one: Option<Trouble>, other: Trouble) -> Trouble {
     let weight = |trouble: &Trouble| match trouble {
         Trouble::Foreign { .. } => 0,
         Trouble::Behind(_) => 1,
-        Trouble::Unreachable(_) | Trouble::Slow(_) => 2,
+        Trouble::Unreachable(_) | Trouble::Slow(_) | Trouble::Declined(_) => 2,
         Trouble::Garbled(_) => 3,
         Trouble::Node(_) => 4,
         Trouble::Busy { .. } => 5,

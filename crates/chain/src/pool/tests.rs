@@ -244,6 +244,21 @@ async fn work_that_is_too_much_is_nobodys_fault_unless_another_one_does_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_request_that_is_not_read_is_nobodys_fault_unless_it_is_a_light_one() {
+    let declined = Trouble::Declined("HTTP status 413".into());
+    let first = Fake::at(9);
+    let pool = pool(&[&first]);
+    pool.run(Fake::height).await.unwrap();
+    first.feel(Mood::Says(declined.clone()));
+    for _ in 0..20 {
+        assert_eq!(pool.run_heavy(Fake::height).await, Err(declined.clone()));
+    }
+    assert_eq!(pool.status()[0].standing, "up");
+    assert_eq!(pool.run(Fake::height).await, Err(declined));
+    assert_eq!(pool.status()[0].standing, "down", "whoever declines the least question is not well");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_busy_or_behind_is_passed_over_without_blame() {
     let (one, two) = (Fake::at(10), Fake::at(10));
     let pool = pool(&[&one, &two]);

@@ -25,7 +25,7 @@ pub use key::Key;
 pub use node::Node;
 use nsl_core::{Error, Result};
 pub use receipt::Found;
-pub use sent::Sent;
+pub use sent::{Blocks, Head, Sent};
 use serde_json::json;
 pub use trace::{Failed, Traced};
 pub use tx::{Draft, Read, Signed, read as read_transaction};
@@ -36,6 +36,7 @@ use crate::{
     config::XConfig,
     error::Trouble,
     event::Filter,
+    fresh::Fresh,
     line::Line,
     pool::{EndpointStatus, Pool},
 };
@@ -69,6 +70,7 @@ pub struct NeoX {
     pool: Pool<Node>,
     config: XConfig,
     fees: FeePolicy,
+    head: Fresh<Head>,
 }
 
 impl NeoX {
@@ -80,7 +82,7 @@ impl NeoX {
         });
         let clients = lines.collect::<Result<Vec<_>>>()?;
         let pool = Pool::new(ChainKind::NeoX, config.chain_id, &config.pool, clients);
-        Ok(Self { pool, fees: FeePolicy::of(&config), config })
+        Ok(Self { pool, fees: FeePolicy::of(&config), config, head: Fresh::default() })
     }
 
     pub fn chain_id(&self) -> u64 {
@@ -160,9 +162,11 @@ impl NeoX {
         self.pool.run(ask).await.map_err(|trouble| trouble.into_error(ChainKind::NeoX, what))
     }
 
-    /// Sends many signed transactions in one request, in order; each has an outcome of its own, as by `send`.
+    /// Sends many signed transactions in one request, in order; each has an outcome of its own, as by `send`. What they
+    /// offer is not looked at: they may have been sent before, when rules were others, and one that is given up then is
+    /// no less under way.
     pub async fn send_all(&self, signed: &[&[u8]]) -> Vec<Result<TxId>> {
-        let ids: Vec<Result<TxId>> = signed.iter().map(|signed| self.sendable(signed)).collect();
+        let ids: Vec<Result<TxId>> = signed.iter().map(|signed| self.is_ours(&tx::read(signed)?)).collect();
         let fit = signed.iter().zip(&ids).filter(|(_, id)| id.is_ok());
         let params: Vec<_> = fit.map(|(signed, _)| json!([alloy_primitives::hex::encode_prefixed(signed)])).collect();
         let params = &params;
@@ -187,8 +191,8 @@ impl NeoX {
     // The hash follows from the bytes; what a node says of it changes nothing.
     fn sendable(&self, signed: &[u8]) -> Result<TxId> {
         let read = tx::read(signed)?;
-        self.check(&read)?;
-        Ok(read.id)
+        self.fees.check(read.draft.fees)?;
+        self.is_ours(&read)
     }
 
     async fn sent(&self, id: TxId, done: Result<B256, Trouble>) -> Result<TxId> {
@@ -205,7 +209,8 @@ impl NeoX {
         }
     }
 
-    fn check(&self, read: &Read) -> Result<()> {
+    // The id of a transaction for this network.
+    fn is_ours(&self, read: &Read) -> Result<TxId> {
         if read.draft.chain_id != self.config.chain_id {
             return Err(Error::invalid(
                 "chain.wrong_network",
@@ -215,7 +220,7 @@ impl NeoX {
                 ),
             ));
         }
-        self.fees.check(read.draft.fees)
+        Ok(read.id.clone())
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use alloy_primitives::{Address, B256, U64};
 use futures_util::{StreamExt, TryStreamExt, stream};
-use nsl_core::Result;
+use nsl_core::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ use super::{
     node::{Node, quantity},
 };
 use crate::{
-    chain::{Chain, Receipt, TxId},
+    chain::{Chain, ChainKind, Receipt, TxId},
     error::Trouble,
 };
 
@@ -27,6 +27,25 @@ pub struct Sent {
     pub fault: Option<String>,
     /// What it took, in wei, where the node tells.
     pub fee: Option<u128>,
+}
+
+/// The last block that is final.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub height: u64,
+    pub hash: B256,
+    /// The height of the last block of all.
+    pub tip: u64,
+}
+
+/// What a row of blocks has of one account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocks {
+    /// The hash of the block before the first.
+    pub before: B256,
+    /// The hash of the last.
+    pub last: B256,
+    pub sent: Vec<Sent>,
 }
 
 /// Blocks that are read in one request, and such requests at once.
@@ -73,9 +92,34 @@ impl From<Status> for Ended {
 }
 
 impl NeoX {
+    /// The last block that is final, read from the node that speaks of it. All who ask in the same moment are told the
+    /// same.
+    pub async fn head(&self) -> Result<Head> {
+        let deep = self.finality() - 1;
+        let asked = |last: Option<Head>| {
+            self.pool.run(move |node| async move {
+                let tip = node.height().await?;
+                let height = tip.saturating_sub(deep);
+                if let Some(last) = last.filter(|last| last.tip == tip) {
+                    return Ok(last);
+                }
+                let none = |why: &str| Trouble::Garbled(format!("no block {height} of {tip}{why}"));
+                match node.header(height).await {
+                    Ok(Some(header)) => Ok(Head { height, hash: header.hash, tip }),
+                    // Who has no block there does not know how high the chain is.
+                    Ok(None) => Err(none("")),
+                    Err(Trouble::Behind(why)) => Err(none(&format!(": {why}"))),
+                    Err(trouble) => Err(trouble),
+                }
+            })
+        };
+        let heard = self.head.get(asked).await;
+        heard.map_err(|trouble| trouble.into_error(ChainKind::NeoX, "its last block"))
+    }
+
     /// The transactions of an account in these blocks, in order. All blocks were read and follow each other, or it is
     /// an error.
-    pub async fn sent_by(&self, account: Address, from: u64, to: u64) -> Result<Vec<Sent>> {
+    pub async fn sent_by(&self, account: Address, from: u64, to: u64) -> Result<Blocks> {
         let heights: Vec<u64> = (from..=to).collect();
         let parts: Vec<Arc<[u64]>> = heights.chunks(TOGETHER).map(Arc::from).collect();
         let blocks: Vec<(Block, Vec<Ended>)> = stream::iter(parts)
@@ -90,8 +134,12 @@ impl NeoX {
             .await?;
         if let Some(pair) = blocks.windows(2).find(|pair| pair[1].0.parent_hash != pair[0].0.hash) {
             let broken = Trouble::Garbled(format!("block {} does not follow the one before", pair[1].0.number));
-            return Err(broken.into_error(crate::chain::ChainKind::NeoX, "reading blocks"));
+            return Err(broken.into_error(ChainKind::NeoX, "reading blocks"));
         }
+        let (Some((first, _)), Some((last, _))) = (blocks.first(), blocks.last()) else {
+            return Err(Error::internal(anyhow::anyhow!("no block was asked for")));
+        };
+        let (before, last) = (first.parent_hash, last.hash);
         let mut all = Vec::new();
         for (block, ended) in blocks {
             for tx in block.transactions.iter().filter(|tx| tx.from == account) {
@@ -105,7 +153,7 @@ impl NeoX {
                 all.push(Sent { height: block.number.to(), nonce: tx.nonce.to(), id, fault, fee });
             }
         }
-        Ok(all)
+        Ok(Blocks { before, last, sent: all })
     }
 
     async fn why(&self, id: &TxId) -> Result<String> {

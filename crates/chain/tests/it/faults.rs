@@ -100,6 +100,39 @@ async fn an_endpoint_of_another_network_is_refused_and_named() {
 }
 
 #[tokio::test]
+async fn a_height_without_a_block_is_no_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = anvil(dir.path(), None).await;
+    tell(&node, "anvil_mine", json!([3])).await;
+    let liar = Proxy::before(&node.rpc).await;
+    let chain = NeoX::open(config(&node, &[&liar.url, &node.rpc])).unwrap();
+    assert_eq!(chain.head().await.unwrap().height, 3);
+    liar.boast();
+    assert_eq!(chain.height().await.unwrap(), 9, "it is believed where nothing depends on it");
+    for height in 4..7 {
+        tell(&node, "anvil_mine", json!([1])).await;
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        let head = chain.head().await.unwrap();
+        assert_eq!((head.height, head.tip), (height, height));
+    }
+}
+
+#[tokio::test]
+async fn what_was_sent_before_is_sent_again_whatever_is_the_most_by_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = anvil(dir.path(), None).await;
+    let chain = NeoX::open(config(&node, &[&node.rpc])).unwrap();
+    let sender = Sender { chain: &chain, key: key(&node, 0) };
+    let draft = sender.draft(Some(sender.key.address()), Vec::new(), 1, 21_000).await;
+    let signed = draft.signed_by(&sender.key).unwrap();
+    let mut lower = config(&node, &[&node.rpc]);
+    lower.max_fee_wei = 1;
+    let lower = NeoX::open(lower).unwrap();
+    assert!(lower.send(&signed.raw).await.is_err(), "nothing new is sent so");
+    assert_eq!(lower.send_all(&[&signed.raw]).await.remove(0).unwrap(), signed.id);
+}
+
+#[tokio::test]
 async fn a_lagging_endpoint_is_left_alone_until_it_has_caught_up() {
     let (dir, late_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (node, late) = (anvil(dir.path(), None).await, anvil(late_dir.path(), None).await);

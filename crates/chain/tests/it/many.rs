@@ -75,7 +75,7 @@ async fn each_has_an_outcome_of_its_own(node: &X, config: XConfig) {
 
     // Many blocks, of which one has what failed.
     let head = chain.height().await.unwrap();
-    let ours = chain.sent_by(sender.key.address(), height + 1, head).await.unwrap();
+    let ours = chain.sent_by(sender.key.address(), height + 1, head).await.unwrap().sent;
     assert_eq!(ours.iter().map(|one| one.id.clone()).collect::<Vec<_>>(), ids[..40]);
     for (number, one) in ours.iter().enumerate() {
         assert_eq!(one.fault.is_some(), number == 11, "{number}: {:?}", one.fault);

@@ -315,6 +315,24 @@ async fn reads_and_sends_survive_an_endpoint_that_loses_requests() {
 }
 
 #[tokio::test]
+async fn a_height_without_a_block_is_no_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = neo_go(dir.path()).await;
+    let liar = Proxy::before(&node.rpc).await;
+    liar.boast();
+    let chain = NeoN3::open(config(&node, &[&liar.url, &node.rpc])).unwrap();
+    let honest = NeoN3::open(config(&node, &[&node.rpc])).unwrap();
+    let before = honest.height().await.unwrap() as u32;
+    for _ in 0..20 {
+        let head = chain.head().await.unwrap();
+        assert!((before..=honest.height().await.unwrap() as u32).contains(&head.height), "{head:?}");
+        assert_eq!(head.hash, honest.hash_of(head.height).await.unwrap());
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+    assert!(liar.seen() > 0);
+}
+
+#[tokio::test]
 async fn many_are_sent_at_once_and_blocks_say_what_became_of_each() {
     let dir = tempfile::tempdir().unwrap();
     let node = neo_go(dir.path()).await;
@@ -344,7 +362,12 @@ async fn many_are_sent_at_once_and_blocks_say_what_became_of_each() {
     let id = made[60].hash().to_string().parse().unwrap();
     let last = executed(&chain, &id).await.block.height as u32;
     let wanted = made[..59].iter().chain(&made[60..]).map(Transaction::hash).collect();
-    let ran = chain.ran(&wanted, from, last).await.unwrap();
+    let (ran, at) = chain.ran(&wanted, None, from, last).await.unwrap();
+    assert_eq!(at, chain.hash_of(last).await.unwrap());
+    while chain.head().await.unwrap().height == last {}
+    assert_eq!(chain.ran(&wanted, Some(at), last + 1, last + 1).await.unwrap().0, []);
+    let error = chain.ran(&wanted, Some(neo::Hash256::ZERO), last + 1, last + 1).await.unwrap_err();
+    assert_eq!(error.slug, "chain.unreachable", "it follows another block: {error}");
     assert_eq!(ran.len(), 60);
     for one in &ran {
         let faults = one.sent.hash == made[60].hash();
@@ -352,5 +375,5 @@ async fn many_are_sent_at_once_and_blocks_say_what_became_of_each() {
         assert!((from..=last).contains(&one.sent.height));
     }
     assert_eq!(chain.sent(from, last).await.unwrap().len(), 61, "and those that nobody asked for");
-    assert!(chain.ran(&wanted, last, last + 100_000).await.is_err(), "blocks that are not there");
+    assert!(chain.ran(&wanted, None, last, last + 100_000).await.is_err(), "blocks that are not there");
 }

@@ -22,6 +22,8 @@ struct Faults {
     delay_ms: AtomicU64,
     // Requests are swallowed and never answered.
     mute: AtomicU64,
+    // The height is told higher than it is.
+    boasts: AtomicU64,
     // A method that the node is made not to know.
     hidden: Mutex<Option<&'static str>>,
     seen: AtomicU64,
@@ -66,6 +68,11 @@ impl Proxy {
         self.faults.mute.store(on.into(), Ordering::SeqCst);
     }
 
+    /// From now on the height has a nine in front.
+    pub(crate) fn boast(&self) {
+        self.faults.boasts.store(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn hide(&self, method: &'static str) {
         *self.faults.hidden.lock() = Some(method);
     }
@@ -88,6 +95,7 @@ impl Drop for Proxy {
 // One piece of what the client writes is one request, or its end: our requests are small.
 async fn carry(mut client: TcpStream, mut node: TcpStream, faults: Arc<Faults>) {
     let (mut request, mut answer) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    let mut lies = false;
     loop {
         tokio::select! {
             read = client.read(&mut request) => {
@@ -105,6 +113,8 @@ async fn carry(mut client: TcpStream, mut node: TcpStream, faults: Arc<Faults>) 
                     continue;
                 }
                 tokio::time::sleep(Duration::from_millis(faults.delay_ms.load(Ordering::SeqCst))).await;
+                let has = |method: &[u8]| request[..size].windows(method.len()).any(|part| part == method);
+                lies = faults.boasts.load(Ordering::SeqCst) != 0 && (has(b"getblockcount") || has(b"eth_blockNumber"));
                 let hidden = *faults.hidden.lock();
                 if let Some(hidden) = hidden
                     && let Some(at) = request[..size].windows(hidden.len()).position(|part| part == hidden.as_bytes())
@@ -122,6 +132,13 @@ async fn carry(mut client: TcpStream, mut node: TcpStream, faults: Arc<Faults>) 
             }
             read = node.read(&mut answer) => {
                 let Ok(size @ 1..) = read else { return };
+                let result = b"\"result\":";
+                if lies && let Some(at) = answer[..size].windows(result.len()).position(|part| part == result) {
+                    let is_height = |at: &usize| matches!(answer[*at], b'1'..=b'9' | b'a'..=b'f');
+                    if let Some(first) = (at + result.len()..size).find(is_height) {
+                        answer[first] = b'9';
+                    }
+                }
                 if client.write_all(&answer[..size]).await.is_err() {
                     return;
                 }

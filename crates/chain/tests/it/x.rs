@@ -294,7 +294,10 @@ async fn reasons_of_failure_are_told_in_words() {
         assert!(found.ends_with(reason), "{method}: {found}");
         assert!(done.events.is_empty());
     }
-    let sent = chain.sent_by(sender.key.address(), before, before + 4).await.unwrap();
+    let blocks = chain.sent_by(sender.key.address(), before, before + 4).await.unwrap();
+    let head = chain.head().await.unwrap();
+    assert_eq!((head.height, head.hash), (before + 4, blocks.last));
+    let sent = blocks.sent;
     assert!(sent.iter().map(|one| one.nonce).eq(0..5), "the deployment and what came after it: {sent:?}");
     assert_eq!(sent[0].fault, None);
     assert_eq!(sent[1].fault.as_deref(), Some("not yours"));

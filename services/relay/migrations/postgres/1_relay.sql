@@ -86,7 +86,9 @@ CREATE TABLE relay_lanes (
     chain text COLLATE "C" NOT NULL,
     account text COLLATE "C" NOT NULL,
     next bigint NOT NULL,
+    -- The last block up to which all was read, and its hash where it is known.
     looked bigint NOT NULL,
+    looked_hash bytea,
     holder text COLLATE "C" NOT NULL,
     fence bigint NOT NULL,
     held_until timestamptz NOT NULL,

@@ -86,7 +86,9 @@ CREATE TABLE relay_lanes (
     chain TEXT NOT NULL,
     account TEXT NOT NULL,
     next INTEGER NOT NULL,
+    -- The last block up to which all was read, and its hash where it is known.
     looked INTEGER NOT NULL,
+    looked_hash BLOB,
     holder TEXT NOT NULL,
     fence INTEGER NOT NULL,
     held_until INTEGER NOT NULL,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use neo::Hash160;
 use nsl_api::relay::Scope;
+use nsl_chain::is_too_slow;
 use nsl_core::{Error, Result};
 
 use super::{
@@ -24,6 +25,8 @@ use crate::{
 /// Requests that are looked at in one round.
 pub(super) const TURN: usize = 512;
 const LATER: Duration = Duration::from_secs(2);
+/// How often a request may be too much for a node before it is refused.
+const MOST_SLOW: u32 = 4;
 
 /// Requests that go together where they share both: who pays, and how far the signature reaches.
 type Group = (Option<(Option<Hash160>, Scope)>, Vec<Asked>);
@@ -57,19 +60,35 @@ impl Runner {
                     self.alone.extend(one.alone);
                     late.append(&mut one.late);
                 }
-                Err(error) => self.put_off(ids, &error),
+                Err(error) => failed.extend(self.put_off(ids, &error)),
             }
         }
         self.hand_out(loaded, failed, late).await
     }
 
     /// An endpoint that does not answer decides nothing. What it does not answer to waits, and holds nobody up.
-    fn put_off(&mut self, ids: Vec<Id>, error: &Error) {
+    /// What is too much for a node again and again, by itself, is refused.
+    fn put_off(&mut self, mut ids: Vec<Id>, error: &Error) -> Vec<(Id, Refusal)> {
+        let mut refused = Vec::new();
+        match &ids[..] {
+            [id] if is_too_slow(error) => {
+                let times = self.slow.entry(id.clone()).or_default();
+                *times += 1;
+                if *times > MOST_SLOW {
+                    refused.push((id.clone(), error.message.clone().into()));
+                    ids.clear();
+                }
+            }
+            // One of them may be what takes so long.
+            _ if is_too_slow(error) => self.alone.extend(ids.iter().cloned()),
+            _ => {}
+        }
         let until = self.clock.now().plus(LATER);
         for id in ids {
             self.later.insert(id.clone(), until);
             self.tell(told(id, "accepted", Some(error.message.clone())));
         }
+        refused
     }
 
     /// What was taken back or is too late before it was ever sent.

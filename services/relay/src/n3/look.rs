@@ -10,13 +10,13 @@ use neo::{
     tx::Transaction,
     wire::Wire,
 };
-use nsl_chain::n3::{Ran, Shown, VmState};
+use nsl_chain::n3::{Head, Ran, Shown, VmState};
 use nsl_core::Result;
 
 use super::{
     as_shown,
     prepare::threw,
-    runner::{News, Runner, height},
+    runner::{News, Runner},
     scope::why,
 };
 use crate::{
@@ -28,6 +28,8 @@ use crate::{
 
 /// Blocks that are read in one go.
 const BLOCKS: u32 = 64;
+/// Who is so many blocks behind what was read was lied to, or is lying.
+const FAR: u32 = 100;
 /// How often a request is tried again that took more GAS on the chain than when it was tried out.
 const MOST_STARVED: u128 = 3;
 /// How the reason begins for which a request that waits is to go alone. It is stored with the request.
@@ -35,22 +37,54 @@ pub(super) const ALONE: &str = "it goes alone: ";
 
 impl Runner {
     pub(super) async fn look(&mut self) -> Result<()> {
-        let head = height(&self.node).await?;
+        let Head { height: head, hash } = self.node.desk.chain.head().await?;
+        if self.lane.parcels.is_empty() && self.looked < head {
+            // Nothing is under way, so no block behind has news.
+            (self.looked, self.at) = (head, Some(hash));
+        }
+        if self.at.is_some() && head.saturating_add(FAR) < self.looked {
+            self.step_back().await?;
+        }
         while self.looked < head {
-            if self.lane.parcels.is_empty() {
-                self.looked = head;
-                break;
-            }
             let to = head.min(self.looked + BLOCKS);
             let tries = self.lane.parcels.values().flat_map(|parcel| &parcel.tries.0);
             let hashes: HashSet<Hash256> = tries.map(|one| Hash256::from_le(one.hash)).collect();
-            let ran = self.node.desk.chain.ran(&hashes, self.looked + 1, to).await?;
-            self.settle(ran, to).await?;
+            let chain = &self.node.desk.chain;
+            let (ran, last) = match chain.ran(&hashes, self.at, self.looked + 1, to).await {
+                Ok(ran) => ran,
+                Err(error) => {
+                    if self.is_astray().await? {
+                        self.step_back().await?;
+                    }
+                    return Err(error);
+                }
+            };
+            self.settle(ran, to, last).await?;
         }
         Ok(())
     }
 
-    async fn settle(&mut self, ran: Vec<Ran>, to: u32) -> Result<()> {
+    /// Whether the block up to which all was read is not the chain's: then somebody lied.
+    async fn is_astray(&self) -> Result<bool> {
+        match self.at {
+            Some(at) => Ok(self.node.desk.chain.hash_of(self.looked).await? != at),
+            None => Ok(false),
+        }
+    }
+
+    /// Goes back to where nothing of what is under way can be in a block yet: blocks may have been passed over unread.
+    async fn step_back(&mut self) -> Result<()> {
+        let most = self.node.desk.rules().await?.most_valid_blocks;
+        let tries = self.lane.parcels.values().flat_map(|parcel| &parcel.tries.0);
+        // No block takes what is valid for longer than that.
+        let Some(first) = tries.map(|one| one.valid_until.saturating_sub(most)).min() else { return Ok(()) };
+        let looked = self.looked.min(first.saturating_sub(1));
+        tracing::warn!(account = %self.key.account, from = self.looked, to = looked, "blocks are read again");
+        (self.looked, self.at) = (looked, None);
+        self.write(self.lane.clone(), self.looked, News::default()).await.map(drop)
+    }
+
+    async fn settle(&mut self, ran: Vec<Ran>, to: u32, last: Hash256) -> Result<()> {
         let mut lane = self.lane.clone();
         let (mut became, mut gone) = (Vec::new(), Vec::new());
         let held = ran.iter().filter_map(|one| lane.parcels.get(&lane.parcel_of(one.sent.hash.as_le())?));
@@ -96,7 +130,7 @@ impl Runner {
             gone.push(number);
             became.extend(self.passed_over(number, parcel, &mut lane));
         }
-        self.write(lane, to, News { gone, became, ..News::default() }).await.map(drop)
+        self.write_at(lane, to, Some(last), News { gone, became, ..News::default() }).await.map(drop)
     }
 
     /// What keeps its parcel out is in a block. Those that shared with one that was taken back go on.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use nsl_chain::Chain;
+use neo::Hash256;
 use nsl_core::{Clock, Cx, Entry, Error, Result, Timestamp};
 use nsl_sql::Db;
 
@@ -37,6 +37,8 @@ pub(crate) struct Runner {
     pub(super) lane: Lane,
     /// The last block that was read whole.
     pub(super) looked: u32,
+    /// Its hash, which the next one has to follow; none where it is not known.
+    pub(super) at: Option<Hash256>,
     stored: u32,
     pub(super) pace: N3Pace,
     pub(super) together: usize,
@@ -56,6 +58,8 @@ pub(crate) struct Runner {
     pub(super) paid: HashMap<Id, u128>,
     /// Requests that no endpoint would try out, and until when they are left alone.
     pub(super) later: HashMap<Id, Timestamp>,
+    /// How often a request was too much for a node.
+    pub(super) slow: HashMap<Id, u32>,
     /// Requests that are given up at someone's wish.
     pub(super) revoked: HashMap<Id, Revoked>,
     heeded: Timestamp,
@@ -89,14 +93,17 @@ impl Runner {
     pub(crate) async fn take_up(ground: Ground, held: Held) -> Result<Self> {
         let Ground { db, clock, nodes, node, key, pace, together } = ground;
         let (lane, raws) = load_parcels(&db, &key, held.next as u64).await?;
-        let looked = match lane.parcels.is_empty() {
+        let (looked, at) = match lane.parcels.is_empty() {
             // Nothing is under way, so no block behind has news.
-            true => height(&node).await?,
-            false => held.looked.try_into().map_err(Error::internal)?,
+            true => {
+                let head = node.desk.chain.head().await?;
+                (head.height, Some(head.hash))
+            }
+            false => (held.looked.try_into().map_err(Error::internal)?, held.at.map(Hash256::from_le)),
         };
         let left = last_states(&db, &key).await?;
         let known = left.into_iter().filter_map(|(id, state, reason)| Some((id, (one_of(&state)?, reason)))).collect();
-        let (sent, unseen, doomed, too_cheap, thought, alone, paid, later, revoked, became) = Default::default();
+        let (sent, unseen, doomed, too_cheap, thought, alone, paid, later, slow, revoked, became) = Default::default();
         Ok(Self {
             db,
             clock,
@@ -106,6 +113,7 @@ impl Runner {
             fence: held.fence,
             lane,
             looked,
+            at,
             stored: looked,
             pace,
             together,
@@ -118,6 +126,7 @@ impl Runner {
             alone,
             paid,
             later,
+            slow,
             revoked,
             heeded: Timestamp(0),
             became,
@@ -182,6 +191,17 @@ impl Runner {
 
     /// Stores a step, and only then goes on from it. What is over the budget is given back, and then nothing is stored.
     pub(super) async fn write(&mut self, lane: Lane, looked: u32, news: News) -> Result<Vec<Over>> {
+        self.write_at(lane, looked, self.at, news).await
+    }
+
+    /// As `write`, with the hash of the last block that was read.
+    pub(super) async fn write_at(
+        &mut self,
+        lane: Lane,
+        looked: u32,
+        at: Option<Hash256>,
+        news: News,
+    ) -> Result<Vec<Over>> {
         let News { tries, gone, mut became, costs } = news;
         // What a step says of a request wins over what was still to be told of it.
         let newer: HashSet<Id> = became.iter().map(|new| new.request.clone()).collect();
@@ -190,9 +210,9 @@ impl Runner {
             end.fee = self.paid.get(&end.request).copied();
         }
         let is_news = !became.is_empty() || !tries.is_empty() || !gone.is_empty();
-        if !is_news && looked < self.stored.saturating_add(BLOCKS) {
+        if !is_news && (self.stored..self.stored.saturating_add(BLOCKS)).contains(&looked) {
             self.lane = lane;
-            self.looked = looked;
+            (self.looked, self.at) = (looked, at);
             return Ok(Vec::new());
         }
         let cx = Cx::system(self.key.tenant.clone(), Duration::from_secs(30));
@@ -214,6 +234,7 @@ impl Runner {
             now,
             next: lane.next,
             looked: looked.into(),
+            at: at.map(|at| *at.as_le()),
             tries: Vec::new(),
             spent: Vec::new(),
             parcels: Parcels { tries, gone: gone.clone() },
@@ -231,6 +252,7 @@ impl Runner {
                 self.alone.remove(&request);
                 self.paid.remove(&request);
                 self.later.remove(&request);
+                self.slow.remove(&request);
                 self.revoked.remove(&request);
             } else {
                 self.known.insert(request, (state, reason));
@@ -239,7 +261,7 @@ impl Runner {
         self.became.clear();
         self.raws.extend(signed);
         gone.iter().for_each(|number| self.forget(*number));
-        (self.lane, self.looked, self.stored) = (lane, looked, looked);
+        (self.lane, self.looked, self.at, self.stored) = (lane, looked, at, looked);
         Ok(over)
     }
 
@@ -253,8 +275,4 @@ impl Runner {
         self.too_cheap.remove(&number);
         self.thought.remove(&number);
     }
-}
-
-pub(super) async fn height(node: &N3Node) -> Result<u32> {
-    node.desk.chain.height().await?.try_into().map_err(Error::internal)
 }

@@ -8,7 +8,7 @@ use neo::{
 };
 use nsl_api::relay::Scope;
 use nsl_chain::{
-    is_retryable,
+    is_retryable, is_too_slow,
     n3::{Call, CallTree, InvocationResult, Notification, Shown, VmState},
 };
 use nsl_core::{Error, Result};
@@ -165,7 +165,9 @@ impl Desk {
 pub(super) fn refused<T>(asked: Result<T>) -> Tryout<T> {
     match asked {
         Ok(answer) => Ok(Ok(answer)),
-        Err(error) if is_retryable(&error) || &*error.slug == "chain.wrong_network" => Err(error),
+        Err(error) if is_retryable(&error) || is_too_slow(&error) || &*error.slug == "chain.wrong_network" => {
+            Err(error)
+        }
         Err(Error { message, .. }) => Ok(Err(message.into())),
     }
 }

@@ -1,9 +1,11 @@
 //! Whose turn it is: tried out, within its bounds, signed, stored and sent.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, stream};
-use nsl_core::Result;
+use nsl_chain::is_too_slow;
+use nsl_core::{Error, Result};
+use tokio::time::Instant;
 
 use super::{News, Runner, told};
 use crate::{
@@ -14,12 +16,23 @@ use crate::{
 
 /// So many parts of what is tried out go to the node at once.
 const SIDE_BY_SIDE: usize = 4;
+/// So long a round begins to try out more.
+const TRIALS: Duration = Duration::from_secs(1);
+/// What no endpoint would try out is left alone for so long at first.
+const LATER: Duration = Duration::from_secs(2);
+/// How often a request may be too much for a node before it is refused.
+const MOST_SLOW: u32 = 4;
 
 impl<N: Node> Runner<N> {
     pub(super) async fn give(&mut self) -> Result<()> {
         self.drop_revoked().await?;
         let room = self.pace.most.saturating_sub(self.lane.slots.len());
-        let turn: Vec<Id> = self.lane.waiting.iter().take(room).cloned().collect();
+        let now = self.clock.now();
+        let is_late = |id: &Id| self.later.get(id).is_some_and(|(until, _)| now < *until);
+        // What no endpoint would try out holds nobody up.
+        self.lane.waiting.make_contiguous().sort_by_key(is_late);
+        let due = self.lane.waiting.iter().filter(|id| !is_late(id));
+        let turn: Vec<Id> = due.take(room).cloned().collect();
         if turn.is_empty() {
             return Ok(());
         }
@@ -58,25 +71,48 @@ impl<N: Node> Runner<N> {
         let fresh = turn.iter().zip(orders).filter(|(id, _)| !self.ready.contains_key(*id));
         let fresh: Vec<(&Id, &Order)> = fresh.collect();
         let wanted: Vec<_> = fresh.iter().map(|(id, order)| ((*id).clone(), Arc::clone(&order.intent))).collect();
-        let parts: Vec<_> = wanted.chunks(self.pace.together.max(1)).map(|part| self.node.try_all(part)).collect();
-        let tried = stream::iter(parts).buffered(SIDE_BY_SIDE).concat().await;
+        let together = self.pace.together.max(1);
+        let (began, mut tried) = (Instant::now(), Vec::with_capacity(wanted.len()));
+        for some in wanted.chunks(together * SIDE_BY_SIDE) {
+            let parts: Vec<_> = some.chunks(together).map(|part| self.node.try_all(part)).collect();
+            tried.extend(stream::iter(parts).buffered(SIDE_BY_SIDE).concat().await);
+            if began.elapsed() >= TRIALS {
+                break;
+            }
+        }
         let mut became = Vec::new();
         for (outcome, (id, order)) in tried.into_iter().zip(fresh) {
             let max_fee = order.max_fee;
-            // An endpoint that does not answer decides nothing: the request waits.
-            match outcome? {
-                Ok(ready) => {
+            match outcome {
+                Ok(Ok(ready)) => {
                     self.ready.insert(id.clone(), (ready, max_fee));
                     became.push(told(id.clone(), "simulated", None));
                 }
-                Err(refusal) => {
+                Ok(Err(refusal)) => {
                     let mut failed = told(id.clone(), "failed", Some(refusal.reason));
                     failed.trouble = refusal.trouble;
                     became.push(failed);
                 }
+                Err(error) => became.extend(self.put_off(id, &error)),
             }
         }
+        // What comes after it gets its nonce first.
+        self.lane.waiting.make_contiguous().sort_by_key(|id| !self.ready.contains_key(id));
         Ok(became)
+    }
+
+    /// An endpoint that does not answer decides nothing: the request waits, longer each time. What is too much for a node
+    /// again and again is refused.
+    fn put_off(&mut self, id: &Id, error: &Error) -> Option<Became> {
+        let times = self.later.get(id).map_or(0, |(_, times)| *times);
+        if is_too_slow(error) && times >= MOST_SLOW {
+            return Some(told(id.clone(), "failed", Some(error.message.clone())));
+        }
+        let wait = LATER * 2u32.pow(times.min(5));
+        self.later.insert(id.clone(), (self.clock.now().plus(wait), times + 1));
+        let why = Some(error.message.clone());
+        let known = self.known.get(id).is_some_and(|(state, known)| *state == "accepted" && *known == why);
+        (!known).then(|| told(id.clone(), "accepted", why))
     }
 
     // What costs more than it may, by its own bound or the tenant's budget, before anything is signed.

@@ -9,13 +9,15 @@ use nsl_core::Result;
 
 use super::{BLOCKS, News, Runner, told};
 use crate::{
-    node::{Node, Spent},
+    node::{Node, Spent, Stretch},
     nonces::{Id, Lane, Settled},
     store::{Became, Revoked, revoked},
 };
 
 /// How often what was taken back is asked for, and blocks that may still be replaced are read again.
 const HEED: Duration = Duration::from_millis(250);
+/// Who is so many blocks behind what was looked at was lied to, or is lying.
+const FAR: u64 = 100;
 const PEEK: Duration = Duration::from_secs(1);
 
 impl<N: Node> Runner<N> {
@@ -48,14 +50,26 @@ impl<N: Node> Runner<N> {
     }
 
     pub(super) async fn look(&mut self) -> Result<()> {
-        let head = self.node.head().await?;
+        let (head, _) = self.node.head().await?;
+        if head.saturating_add(FAR) < self.looked {
+            self.step_back(head).await?;
+        }
         while self.looked < head {
             let to = head.min(self.looked + BLOCKS);
-            let spent = self.node.spent(self.looked + 1, to).await?;
+            let Stretch { before, last, spent } = self.node.spent(self.looked + 1, to).await?;
+            if self.at.is_some_and(|at| at != before) {
+                self.step_back(head).await?;
+                continue;
+            }
             let mut lane = self.lane.clone();
             let became = spent.iter().filter_map(|one| settle(&mut lane, one)).collect();
             let spent: Vec<u64> = spent.iter().map(|one| one.nonce).collect();
-            self.write(lane, to, News { spent: spent.clone(), became, ..News::default() }).await?;
+            let before = self.at.replace(last);
+            let written = self.write(lane, to, News { spent: spent.clone(), became, ..News::default() }).await;
+            if let Err(error) = written {
+                self.at = before;
+                return Err(error);
+            }
             self.looked = to;
             for nonce in spent {
                 self.doomed.remove(&nonce);
@@ -64,6 +78,26 @@ impl<N: Node> Runner<N> {
                 self.raws.retain(|(place, _), _| *place != nonce);
             }
         }
+        Ok(())
+    }
+
+    /// Goes back to where nothing of what is under way is in a block yet: what was looked at last is not the chain's, so
+    /// somebody lied, and blocks were passed over.
+    async fn step_back(&mut self, head: u64) -> Result<()> {
+        let (from, mut back) = (self.looked, BLOCKS);
+        let first = self.lane.slots.keys().next().copied();
+        self.at = None;
+        self.looked = self.looked.min(head);
+        loop {
+            self.looked = self.looked.saturating_sub(back);
+            back = back.saturating_mul(2);
+            let Some(first) = first else { break };
+            // How much was sent so long ago not every node knows any more.
+            if self.looked == 0 || self.node.count(self.looked).await.map_or(true, |count| count <= first) {
+                break;
+            }
+        }
+        tracing::warn!(account = %self.key.account, from, to = self.looked, "blocks are read again");
         Ok(())
     }
 
@@ -80,7 +114,7 @@ impl<N: Node> Runner<N> {
             self.passing.clear();
             return Ok(());
         }
-        let found = self.node.spent(self.looked + 1, tip).await?;
+        let found = self.node.spent(self.looked + 1, tip).await?.spent;
         self.tip = (tip, now);
         self.passing = found.iter().map(|one| one.nonce).collect::<HashSet<_>>();
         let ours = found.iter().filter_map(|one| Some((request_of(&self.lane, one)?, (one.hash, one.height))));

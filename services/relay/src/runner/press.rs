@@ -67,15 +67,20 @@ impl<N: Node> Runner<N> {
     async fn raise(&mut self, nonce: u64) -> Result<()> {
         let price = self.lane.price_of_next(nonce).unwrap_or_default();
         let Some(slot) = self.lane.slots.get(&nonce) else { return Ok(()) };
-        if price > self.pace.most_price {
+        if price > self.pace.most_price.min(self.node.most_price()) {
             return Ok(());
         }
         let owner = Self::request_at(&self.lane, nonce);
         let wanted = owner.clone().filter(|_| slot.given_up.is_none());
         if let Some(id) = &wanted {
-            self.ready_again(id).await?;
+            self.ready_again(nonce, id).await?;
         }
         let ready = wanted.as_ref().and_then(|id| self.ready.get(id));
+        if wanted.is_some() && ready.is_none() {
+            // The tries that it has are sent on.
+            self.raised(nonce);
+            return Ok(());
+        }
         let cost = ready.map_or(price.saturating_mul(IDLE_GAS.into()), |(ready, _)| ready.cost(price));
         if ready.is_some_and(|(_, most)| most.is_some_and(|most| cost > most)) {
             self.raised(nonce);
@@ -119,14 +124,13 @@ impl<N: Node> Runner<N> {
         self.sent.entry(nonce).or_insert((now, now)).1 = now;
     }
 
-    async fn ready_again(&mut self, id: &Id) -> Result<()> {
-        if self.ready.contains_key(id) {
-            return Ok(());
-        }
-        // It passed when it was first given a nonce; what it does now, the chain will say.
-        if let Some(order) = orders(&self.db, &self.key.tenant, std::slice::from_ref(id)).await?.pop()
-            && let Ok(ready) = self.node.try_out(id, &order.intent).await?
-        {
+    // It passed when it was first given a nonce; what it does now, the chain will say. So nothing is tried out again.
+    async fn ready_again(&mut self, nonce: u64, id: &Id) -> Result<()> {
+        let Some(slot) = self.lane.slots.get(&nonce).filter(|_| !self.ready.contains_key(id)) else { return Ok(()) };
+        let own = slot.tries.iter().rposition(|one| one.request.as_ref() == Some(id));
+        let Some(raw) = own.and_then(|number| self.raws.get(&(nonce, number))) else { return Ok(()) };
+        if let Some(order) = orders(&self.db, &self.key.tenant, std::slice::from_ref(id)).await?.pop() {
+            let ready = self.node.tried_out(&order.intent, raw)?;
             self.ready.insert(id.clone(), (ready, order.max_fee));
         }
         Ok(())

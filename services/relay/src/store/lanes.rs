@@ -6,7 +6,7 @@ use nsl_core::{Error, Result, TenantId, Timestamp};
 use nsl_sql::{Change, Db, Scope, Tx, args};
 use serde::{Deserialize, Serialize};
 
-use crate::nonces::{Id, Lane, Try};
+use crate::nonces::{Hash, Id, Lane, Try};
 
 /// An account of one chain that sends for one tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,6 +24,8 @@ pub(crate) struct Held {
     pub(crate) next: i64,
     /// The last block whose transactions are accounted for.
     pub(crate) looked: i64,
+    /// Its hash; none where it was not read.
+    pub(crate) at: Option<Hash>,
 }
 
 /// Takes a lane that nobody holds, or holds it for longer. Gives none while another does. One that was never held
@@ -52,12 +54,15 @@ impl Change for Take {
                        holder = excluded.holder, held_until = excluded.held_until
                      WHERE relay_lanes.tenant_id = excluded.tenant_id
                        AND (relay_lanes.held_until <= $6 OR relay_lanes.holder = excluded.holder)
-                     RETURNING fence, next, looked",
+                     RETURNING fence, next, looked, looked_hash",
                     args![&lane.tenant, lane.chain, lane.account.as_ref(), holder, take.until, take.now],
                 )
                 .await?;
             done.push(match rows.first_mut() {
-                Some(row) => Ok(Some(Held { fence: row.take(0)?, next: row.take(1)?, looked: row.take(2)? })),
+                Some(row) => {
+                    let at = row.take::<Option<Vec<u8>>>(3)?.and_then(|at| at.try_into().ok());
+                    Ok(Some(Held { fence: row.take(0)?, next: row.take(1)?, looked: row.take(2)?, at }))
+                }
                 None => Ok(None),
             });
         }

@@ -33,6 +33,8 @@ pub(crate) struct Step {
     /// The lane afterwards.
     pub(crate) next: u64,
     pub(crate) looked: i64,
+    /// The hash of the last block that is looked at.
+    pub(crate) at: Option<Hash>,
     pub(crate) tries: Vec<NewTry>,
     /// Places that a block has spent: nothing of them is sent again.
     pub(crate) spent: Vec<u64>,
@@ -47,8 +49,8 @@ pub(crate) struct Step {
 impl Step {
     /// A step that changes nothing by itself.
     pub(crate) fn nothing(lane: LaneKey, fence: i64, now: Timestamp, next: u64, looked: i64) -> Self {
-        let (tries, spent, parcels, became, costs, entries) = Default::default();
-        Self { lane, fence, now, next, looked, tries, spent, parcels, became, costs, entries }
+        let (at, tries, spent, parcels, became, costs, entries) = Default::default();
+        Self { lane, fence, now, next, looked, at, tries, spent, parcels, became, costs, entries }
     }
 
     pub(super) fn place(&self, day: i64) -> Place {
@@ -84,11 +86,12 @@ static HOLD: Many = Many {
 };
 
 static MOVE: Many = Many {
-    one: "UPDATE relay_lanes SET next = $3, looked = $4 WHERE chain = $1 AND account = $2",
-    many: "UPDATE relay_lanes l SET next = n.next, looked = n.looked
-           FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[]) AS n (chain, account, next, looked)
+    one: "UPDATE relay_lanes SET next = $3, looked = $4, looked_hash = $5 WHERE chain = $1 AND account = $2",
+    many: "UPDATE relay_lanes l SET next = n.next, looked = n.looked, looked_hash = n.looked_hash
+           FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[])
+             AS n (chain, account, next, looked, looked_hash)
            WHERE l.chain = n.chain AND l.account = n.account",
-    kinds: &[Kind::Text, Kind::Text, Kind::Int, Kind::Int],
+    kinds: &[Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Bytes],
 };
 
 static TRY: Many = Many {
@@ -176,7 +179,8 @@ impl Step {
 
     fn write(&self, tx: &mut Tx<'_>) -> Result<()> {
         let LaneKey { tenant, chain, account } = &self.lane;
-        tx.ask(&MOVE, vec![args![*chain, account.as_ref(), self.next as i64, self.looked]])?;
+        let at = self.at.map(|at| at.to_vec());
+        tx.ask(&MOVE, vec![args![*chain, account.as_ref(), self.next as i64, self.looked, at]])?;
         let tries = self.tries.iter().map(|one| {
             args![
                 tenant,

@@ -161,7 +161,7 @@ pub(crate) async fn end_revoked(db: &Db, key: &LaneKey, held: &Held, now: Timest
     let entries = became.iter().map(|one| one.entry(&cx, now)).collect();
     let (next, looked) = (held.next as u64, held.looked);
     let empty = Step::nothing(key.clone(), held.fence, now, next, looked);
-    step(db, &cx, Step { became, entries, ..empty }).await.map(drop)
+    step(db, &cx, Step { at: held.at, became, entries, ..empty }).await.map(drop)
 }
 
 /// The states in which the open requests of a lane were left.
