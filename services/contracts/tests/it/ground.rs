@@ -12,7 +12,7 @@ use nsl_api::{
 };
 use nsl_chain::{N3Config, XConfig, n3::NeoN3, x::NeoX};
 use nsl_contracts::{Pace, Parts};
-use nsl_core::{Cx, Error, Once, ProcessId, Result, Secret, SystemClock, TenantId};
+use nsl_core::{Clock, Cx, Error, Once, ProcessId, Result, Secret, SystemClock, TenantId, Timestamp};
 use nsl_devnet::{N3, N3Options, X, XOptions};
 use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
 use nsl_keyring::{Keyring, SecretsRoot};
@@ -43,6 +43,16 @@ pub(crate) struct Ground {
     key: ChainKey,
     dir: Arc<tempfile::TempDir>,
     database: Option<Arc<Database>>,
+    ahead: Duration,
+}
+
+/// The time, as the service takes it to be.
+struct Ahead(Duration);
+
+impl Clock for Ahead {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus(self.0)
+    }
 }
 
 pub(crate) fn postgres() -> Option<Database> {
@@ -53,16 +63,22 @@ impl Ground {
     pub(crate) async fn x(database: Option<Database>) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let node = X::start(&dir.path().join("x"), XOptions::default()).await.unwrap();
-        Self::open(Node::X(node), cx(TenantId::fresh()), dir, database.map(Arc::new)).await
+        Self::open(Node::X(node), cx(TenantId::fresh()), dir, database.map(Arc::new), Duration::ZERO).await
     }
 
     pub(crate) async fn n3(database: Option<Database>) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
         let node = N3::start(&dir.path().join("n3"), N3Options::default()).await.unwrap();
-        Self::open(Node::N3(node), cx(TenantId::fresh()), dir, database.map(Arc::new)).await
+        Self::open(Node::N3(node), cx(TenantId::fresh()), dir, database.map(Arc::new), Duration::ZERO).await
     }
 
-    async fn open(node: Node, cx: Cx, dir: Arc<tempfile::TempDir>, database: Option<Arc<Database>>) -> Self {
+    async fn open(
+        node: Node,
+        cx: Cx,
+        dir: Arc<tempfile::TempDir>,
+        database: Option<Arc<Database>>,
+        ahead: Duration,
+    ) -> Self {
         let sql = database.as_ref().map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
         let clock = Arc::new(SystemClock);
         let all = [
@@ -105,9 +121,9 @@ impl Ground {
         };
         let relay = RelayClient::new(Via::Local(nsl_relay::build(nsl_relay::Config::default(), parts, &tasks)));
         let pace = Pace { busy: Duration::from_millis(50), idle: Duration::from_millis(500) };
-        let parts = Parts { db: db.clone(), ledger, clock, relay: relay.clone(), n3, x };
+        let parts = Parts { db: db.clone(), ledger, clock: Arc::new(Ahead(ahead)), relay: relay.clone(), n3, x };
         let contracts = ContractsClient::new(Via::Local(nsl_contracts::build(pace, parts, &tasks)));
-        let ground = Self { node, contracts, relay, cx, db, tasks, key, dir, database };
+        let ground = Self { node, contracts, relay, cx, db, tasks, key, dir, database, ahead };
         if ground
             .relay
             .list_accounts(&ground.cx, ListAccounts { chain: ground.chain() })
@@ -127,7 +143,12 @@ impl Ground {
     pub(crate) async fn restart(self) -> Self {
         self.tasks.drain(Duration::from_secs(20)).await;
         self.db.drain().await;
-        Self::open(self.node, self.cx, self.dir, self.database).await
+        Self::open(self.node, self.cx, self.dir, self.database, self.ahead).await
+    }
+
+    /// The same, so much later, as the service of contracts takes it.
+    pub(crate) async fn later(self, ahead: Duration) -> Self {
+        Self { ahead, ..self }.restart().await
     }
 
     pub(crate) fn chain(&self) -> Chain {

@@ -1,7 +1,14 @@
 //! Neo N3, on neo-go.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use neo::{Hash160, nef::Nef, nef::contract_hash, wire::Wire as _};
+use neo::{
+    Hash160, native,
+    nef::{Nef, contract_hash},
+    script::{Builder, CallFlags},
+    wire::Wire as _,
+};
 use nsl_api::{
     Chain,
     contracts::{
@@ -316,4 +323,47 @@ async fn arguments_and_results_keep_their_types() {
     }
     assert_eq!(ground.ask(&hash, "nothing", &[]).await.unwrap().stack, [json!({"type": "Any"})]);
     ground.end().await;
+}
+
+/// A contract that is gone as soon as it is there.
+fn fleeting() -> Artefact {
+    let mut builder = Builder::new();
+    builder.call(&native::CONTRACT_MANAGEMENT, "destroy", CallFlags::ALL, &[]);
+    // Takes its two arguments off the stack first, and what the call gives back last.
+    let script = [&[0x57, 0, 2], &builder.finish().unwrap()[..], &[0x45, 0x40]].concat();
+    let nef = Nef { compiler: "by hand".into(), source: String::new(), tokens: Vec::new(), script };
+    let deploy = json!({
+        "name": "_deploy", "offset": 0, "returntype": "Void", "safe": false,
+        "parameters": [{ "name": "data", "type": "Any" }, { "name": "update", "type": "Boolean" }],
+    });
+    let manifest = json!({
+        "name": "Fleeting", "groups": [], "features": {}, "supportedstandards": [],
+        "abi": { "methods": [deploy], "events": [] },
+        "permissions": [{ "contract": "*", "methods": "*" }], "trusts": [], "extra": null,
+    });
+    Artefact { nef: Some(BASE64.encode(nef.to_bytes())), manifest: Some(manifest), artefact: None }
+}
+
+async fn destroyed_at_once(ground: Ground) {
+    let deploy = Deploy { artefact: fleeting(), ..deploy(&ground, STORE, None) };
+    let begun = ground.contracts.deploy(&ground.cx, deploy).await.unwrap();
+    let request = begun.transaction.id.clone();
+    let done = ground.sent(Ok(begun.transaction)).await;
+    assert_eq!(done.state, State::Final, "{done:?}");
+    assert_eq!(ground.by_request(&request).await.state, Standing::Deploying, "the node may be behind");
+    let ground = ground.later(Duration::from_secs(660)).await;
+    let told = ground.decided(&request).await;
+    assert_eq!((told.state, told.hash), (Standing::Mismatched, begun.hash), "{:?}", told.reason);
+    assert!(told.reason.unwrap().ends_with("it was destroyed"));
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contract_that_is_destroyed_at_once_does_not_stay_open() {
+    destroyed_at_once(Ground::n3(None).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contract_that_is_destroyed_at_once_does_not_stay_open_on_postgres() {
+    destroyed_at_once(Ground::n3(postgres()).await).await;
 }
