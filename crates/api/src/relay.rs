@@ -42,16 +42,20 @@ pub struct Call {
     pub sponsor: Option<String>,
 }
 
-/// How far a signature reaches on Neo N3.
+/// How far a signature reaches on Neo N3. `minimal` is `none` or `called_by_entry`, and refuses what needs more;
+/// `contracts` may name contracts that are called further, as few as the call needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
-    /// The narrowest with which a test run does the same as with the widest.
+    /// None or called by entry: the narrower with which a test run does the same as with the widest. Where neither
+    /// does, it is refused.
     #[default]
     Minimal,
     /// To pay the fee, and for nothing else.
     None,
     CalledByEntry,
+    /// As minimal; where that refuses, the fewest contracts by name with which a test run does the same.
+    Contracts,
     Global,
 }
 

@@ -117,7 +117,7 @@ pub(crate) struct Terms {
     /// It may share one transaction with other calls of its account
     #[arg(long)]
     share: bool,
-    /// How far the account's signature reaches; by itself as far as the call needs
+    /// How far the account's signature reaches; by itself never beyond the called contract
     #[arg(long)]
     scope: Option<Scope>,
     /// Another account of the tenant that pays, by hash, address or label
@@ -131,6 +131,7 @@ enum Scope {
     None,
     #[value(alias = "called_by_entry")]
     CalledByEntry,
+    Contracts,
     Global,
 }
 
@@ -149,6 +150,7 @@ impl Terms {
                 Scope::Minimal => "minimal",
                 Scope::None => "none",
                 Scope::CalledByEntry => "called_by_entry",
+                Scope::Contracts => "contracts",
                 Scope::Global => "global",
             };
             body.insert("scope".to_owned(), name.into());

@@ -47,12 +47,13 @@ pub(crate) fn data(given: &Value) -> Result<Param> {
         .map_err(|error| Error::invalid("contracts.data_malformed", format!("the data can't be read: {error}")))
 }
 
-/// Who is taken to have signed. With the narrowest scope a call does the same as with the widest, so that one is tried.
+/// Who is taken to have signed, in the widest scope that the relay would choose.
 pub(crate) fn signer(account: Hash160, scope: Option<Scope>) -> Signer {
     match scope.unwrap_or_default() {
         Scope::None => Signer::none(account),
-        Scope::CalledByEntry => Signer::called_by_entry(account),
-        Scope::Minimal | Scope::Global => Signer::new(account, Scopes::GLOBAL),
+        Scope::Minimal | Scope::CalledByEntry => Signer::called_by_entry(account),
+        // With contracts that are named by need it does the same as with all.
+        Scope::Contracts | Scope::Global => Signer::new(account, Scopes::GLOBAL),
     }
 }
 

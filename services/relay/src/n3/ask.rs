@@ -63,8 +63,10 @@ impl Ask {
             }
         };
         let sponsor = call.sponsor.as_deref().map(str::parse).transpose().map_err(|_| broken("sponsor"))?;
-        let may_share = call.share && matches!(what, What::Call(_));
-        Ok(Self { what, scope: call.scope.unwrap_or_default(), sponsor, may_share })
+        let scope = call.scope.unwrap_or_default();
+        // What a signature is to name for one call is nothing for another.
+        let may_share = call.share && matches!(what, What::Call(_)) && scope != Scope::Contracts;
+        Ok(Self { what, scope, sponsor, may_share })
     }
 
     pub(crate) fn script(&self) -> Result<Vec<u8>> {
@@ -113,6 +115,9 @@ mod tests {
         let raw = Ask::read(&json!({"data": format!("0x{}", hex::encode(&script)), "share": true})).unwrap();
         assert!(!raw.may_share, "a script of one's own may do anything");
         assert_eq!((raw.scope, raw.script().unwrap()), (Scope::Minimal, script.clone()));
+        let mut wider = intent.clone();
+        wider["scope"] = "contracts".into();
+        assert!(!Ask::read(&wider).unwrap().may_share, "it names contracts for itself only");
         assert_eq!(shape(&script), Some(vec![(native::GAS, "transfer".to_owned())]));
         assert_eq!(shape(&[0x11, 0x40]), None);
     }

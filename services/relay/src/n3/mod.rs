@@ -3,7 +3,8 @@
 //!
 //! Promises:
 //! - What is sent was tried out, pays exactly what the try took and what nodes ask, and is signed in the narrowest
-//!   scope with which it does the same as in the widest, unless its owner asks for another.
+//!   scope with which it does the same as in the widest. No called contract widens it: unless its owner asks for more,
+//!   a signature reaches what the script itself calls.
 //! - What the chain made of it is read from whole blocks ([`crate::validity`]).
 
 pub(crate) mod ask;

@@ -1,4 +1,7 @@
 //! The narrowest scope of a signature with which a script does the same as with the widest.
+//!
+//! What a contract asks for is no consent of whoever calls it: by itself a signature reaches what the script calls, and
+//! no further. Contracts beyond that are named only for a request that allows it, and all of them never.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use neo::{
@@ -44,6 +47,9 @@ impl Trial<'_> {
     }
 }
 
+/// Contracts that a reason names.
+const MOST_NAMED: usize = 3;
+
 /// The inner error is the reason for which it would be undone, or for which no node runs it.
 pub(crate) type Tryout<T> = Result<std::result::Result<T, Refusal>>;
 
@@ -62,7 +68,8 @@ impl Desk {
     /// Tries a script out in the scope that is asked for.
     pub(crate) async fn try_out(&self, trial: Trial<'_>, scope: Scope) -> Tryout<Tried> {
         let scopes = match scope {
-            Scope::Minimal => return self.narrowest(trial).await,
+            Scope::Minimal => return self.narrowest(trial, false).await,
+            Scope::Contracts => return self.narrowest(trial, true).await,
             Scope::None => Scopes::NONE,
             Scope::CalledByEntry => Scopes::CALLED_BY_ENTRY,
             Scope::Global => Scopes::GLOBAL,
@@ -73,13 +80,12 @@ impl Desk {
         Ok(halted(&run, trial.script).map(|()| Tried { script, signers: trial.signers(&signer), run }))
     }
 
-    async fn narrowest(&self, trial: Trial<'_>) -> Tryout<Tried> {
+    async fn narrowest(&self, trial: Trial<'_>, may_name: bool) -> Tryout<Tried> {
         let shape = shape(trial.script);
         let first = match self.enough(shape.as_ref()) {
             Some(known) => vec![known],
             None => simple(),
         };
-        let known = first.len() == 1;
         let global = Signer::new(trial.account, Scopes::GLOBAL);
         let all = [std::slice::from_ref(&global), first.as_slice()].concat();
         let runs = well!(self.runs(trial, &all, false).await);
@@ -89,22 +95,19 @@ impl Desk {
         if let Some(at) = (1..runs.len()).find(|at| same(&runs[0], &runs[*at], true)) {
             return Ok(Ok(self.chosen(trial, shape, &all[at], &runs[at])));
         }
-        // What was enough before is not now.
-        if known && let Some((signer, run)) = well!(self.first_same(trial, &simple()).await) {
+        // What was enough before is not now, or no two runs are the same.
+        if let Some((signer, run)) = well!(self.first_same(trial, &simple()).await) {
             return Ok(Ok(self.chosen(trial, shape, &signer, &run)));
         }
-        let (signer, run) = match well!(self.by_contracts(trial).await) {
-            Some(found) => found,
-            None => (global, runs[0].clone()),
-        };
-        Ok(Ok(self.chosen(trial, shape, &signer, &run)))
+        let found = well!(self.by_contracts(trial).await);
+        Ok(match found {
+            Some((signer, run)) if may_name => Ok(self.chosen(trial, None, &signer, &run)),
+            found => Err(reaches_further(found.map(|(signer, _)| signer.allowed_contracts)).into()),
+        })
     }
 
     fn chosen(&self, trial: Trial<'_>, shape: Option<Shape>, signer: &Signer, run: &InvocationResult) -> Tried {
-        // The widest is no answer to remember: the next time something narrower may do.
-        if signer.scopes != Scopes::GLOBAL {
-            self.was_enough(shape, signer);
-        }
+        self.was_enough(shape, signer);
         Tried { script: trial.script.to_vec(), signers: trial.signers(signer), run: run.clone() }
     }
 
@@ -170,6 +173,25 @@ pub(super) fn refused<T>(asked: Result<T>) -> Tryout<T> {
         }
         Err(Error { message, .. }) => Ok(Err(message.into())),
     }
+}
+
+/// Why no signature is given for it.
+fn reaches_further(contracts: Option<Vec<Hash160>>) -> String {
+    let Some(contracts) = contracts else {
+        return "other contracts than the called one ask for the account's signature, and it can't be given to named ones \
+                alone: call each by itself, or allow it to all (scope: global)"
+            .to_owned();
+    };
+    let named: Vec<String> = contracts.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    let more = match contracts.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!(
+        "the called contract would use the account's signature at {}{more}: allow that with scope: contracts, or send it \
+         without with scope: called_by_entry",
+        named.join(", ")
+    )
 }
 
 fn simple() -> Vec<Signer> {

@@ -1,6 +1,13 @@
 //! A relay over a running neo-go, that may be stopped and started again on the same database.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use neo::{
     Hash160, PrivateKey,
@@ -45,6 +52,7 @@ pub(crate) struct N3Ground {
     pub(crate) relay: Arc<dyn Relay>,
     pub(crate) cx: Cx,
     pub(crate) config: Config,
+    paused: Arc<AtomicBool>,
     processes: Vec<Process>,
     key: ChainKey,
     dir: Arc<tempfile::TempDir>,
@@ -74,9 +82,11 @@ impl N3Ground {
         let cx = Cx::system(TenantId::fresh(), Duration::from_secs(600));
         let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
         let database = database.map(Arc::new);
-        let first = process(&relays, &config, &key, &dir, database.as_ref()).await;
+        let paused = Arc::default();
+        let first = process(&relays, &config, &key, &dir, database.as_ref(), &paused).await;
         let relay = Arc::clone(&first.relay);
-        let ground = Self { node, gate, chain, relays, relay, cx, config, processes: vec![first], key, dir, database };
+        let processes = vec![first];
+        let ground = Self { node, gate, chain, relays, relay, cx, config, paused, processes, key, dir, database };
         if ground.relay.list_accounts(&ground.cx, ListAccounts { chain: Name::NeoN3 }).await.unwrap().items.is_empty() {
             for account in &ground.node.accounts {
                 let key = Some(Revealed(account.key.clone()));
@@ -89,10 +99,20 @@ impl N3Ground {
 
     /// Another process on the same database; requests may go to either.
     pub(crate) async fn second(&mut self) -> Arc<dyn Relay> {
-        let second = process(&self.relays, &self.config, &self.key, &self.dir, self.database.as_ref()).await;
+        let database = self.database.as_ref();
+        let second = process(&self.relays, &self.config, &self.key, &self.dir, database, &self.paused).await;
         let relay = Arc::clone(&second.relay);
         self.processes.push(second);
         relay
+    }
+
+    /// Nothing is tried out, so that what comes meanwhile waits together.
+    pub(crate) fn pause(&self) {
+        self.paused.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn unpause(&self) {
+        self.paused.store(false, Ordering::Relaxed);
     }
 
     /// Ends the relay where it stands, and starts another on what it left.
@@ -250,6 +270,7 @@ async fn process(
     key: &ChainKey,
     dir: &Arc<tempfile::TempDir>,
     database: Option<&Arc<Database>>,
+    paused: &Arc<AtomicBool>,
 ) -> Process {
     let sql = database.map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
     let clock = Arc::new(SystemClock);
@@ -264,7 +285,8 @@ async fn process(
     let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
     let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), None, Some(Arc::clone(chain)));
     let tasks = Tasks::new();
-    let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused: Arc::default() };
+    let parts =
+        Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused: Arc::clone(paused) };
     let relay = nsl_relay::build(config.clone(), parts, &tasks);
     Process { relay, db, tasks }
 }

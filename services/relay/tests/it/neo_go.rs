@@ -107,7 +107,8 @@ async fn the_narrowest_scope_is_found() {
     // The inner call is not of the entry: only a scope that names the contract reaches it.
     let nested = |once: &str| {
         let args = vec![me.into(), bytes(once), bytes("value")];
-        invoke(faulty, "attempt", &[store.into(), "putAs".into(), Param::Array(args)])
+        let call = invoke(faulty, "attempt", &[store.into(), "putAs".into(), Param::Array(args)]);
+        Call { scope: Some(Scope::Contracts), ..call }
     };
     let own = |once: &str| invoke(store, "putAs", &[me.into(), bytes(once), bytes("value")]);
     let pay = |amount: i64| invoke(token, "transfer", &[me.into(), account(0x12).into(), amount.into(), Param::Null]);
@@ -141,6 +142,54 @@ async fn the_narrowest_scope_is_found() {
     let done = ground.done("too narrow", call).await;
     assert_eq!((done.state, &done.tx), (State::Failed, &None));
     assert!(done.reason.as_deref().unwrap().contains("not a witness"), "{done:?}");
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_contract_that_takes_more_than_it_was_called_for_gets_nothing() {
+    let ground = N3Ground::fresh(None).await;
+    let me = ground.account(0);
+    let thief = ground.deploy(FAULTY.0, FAULTY.1, Param::Null).await;
+    let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
+    let all = ground.gas_of(me).await / 4;
+    // The called contract calls GAS in its turn, in the name of whoever called it.
+    let steal = |to: u8, share: bool, scope: Option<Scope>| {
+        let args = Param::Array(vec![me.into(), account(to).into(), all.into(), Param::Null]);
+        Call { share, scope, ..invoke(thief, "attempt", &[native::GAS.into(), "transfer".into(), args]) }
+    };
+    for (name, share, scope) in [("alone", false, None), ("shared", true, None), ("named", false, Some(Scope::Minimal))]
+    {
+        let before = ground.gas_of(me).await;
+        let done = ground.done(name, steal(0x51, share, scope)).await;
+        assert_eq!((done.state, &done.tx), (State::Failed, &None), "{name}: {done:?}");
+        let reason = done.reason.unwrap();
+        assert!(reason.contains(&native::GAS.to_string()) && reason.contains("scope: contracts"), "{name}: {reason}");
+        assert_eq!((ground.gas_of(account(0x51)).await, ground.gas_of(me).await), (0, before), "{name}");
+    }
+    // It neither takes from others that share, nor stops them.
+    ground.pause();
+    let ids = many(&ground, 6, "among others", |number| match number {
+        3 => steal(0x51, true, None),
+        number => shared(put(store, &format!("key {number}"), "value")),
+    })
+    .await;
+    ground.unpause();
+    for (number, one) in ground.settled(&ids).await.into_iter().enumerate() {
+        let wanted = if number == 3 { State::Failed } else { State::Final };
+        assert_eq!(one.state, wanted, "{number}: {one:?}");
+    }
+    // Sent without the signature further in, it runs, and GAS refuses it.
+    let done = ground.done("without", steal(0x51, false, Some(Scope::CalledByEntry))).await;
+    assert_eq!((done.state, ground.gas_of(account(0x51)).await), (State::Final, 0), "{done:?}");
+    // Who allows it gets what was asked for: the named contract and no other, and no company.
+    let done = ground.done("allowed", steal(0x52, true, Some(Scope::Contracts))).await;
+    assert_eq!((done.state, ground.gas_of(account(0x52)).await), (State::Final, all), "{done:?}");
+    let sent = ground.transaction(done.tx.as_deref().unwrap()).await;
+    let signer = &sent.signers[0];
+    assert_eq!((signer.scopes, &signer.allowed_contracts[..]), (Scopes::CUSTOM_CONTRACTS, &[native::GAS][..]));
+    // That it was allowed once widens nothing later.
+    let done = ground.done("again", steal(0x51, false, None)).await;
+    assert_eq!((done.state, ground.gas_of(account(0x51)).await), (State::Failed, 0), "{done:?}");
     ground.end().await;
 }
 
@@ -210,6 +259,75 @@ async fn another_account_pays_and_a_bound_holds() {
     ground.end().await;
 }
 
+async fn sponsor(ground: &N3Ground, per_transaction: i64, per_day: i64) {
+    let every = SponsoredContract { contract: "*".into(), methods: vec!["*".into()] };
+    let per_day = per_day.to_string();
+    let policy = SponsorPolicy {
+        contracts: vec![every],
+        per_transaction: per_transaction.to_string(),
+        per_user_per_day: per_day.clone(),
+        per_day,
+    };
+    ground.relay.put_sponsor(&ground.cx, PutSponsor { account: ground.account(1).to_string(), policy }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_starves_on_the_chain_is_within_what_its_sponsor_pays_for_one() {
+    let ground = N3Ground::fresh(None).await;
+    let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
+    let payer = ground.account(1);
+    let call = Call { sponsor: Some(payer.to_string()), ..put(store, "the key", &"long ".repeat(50)) };
+    let number = |fee: &Option<String>| fee.as_deref().unwrap().parse::<i64>().unwrap();
+    let much = 10_000_000_000;
+    sponsor(&ground, much, much).await;
+    let dear = number(&ground.done("to write", call.clone()).await.fee);
+    let cheap = number(&ground.done("to overwrite", call.clone()).await.fee);
+    assert!(cheap < dear);
+    // Enough for each of them, and not for both.
+    sponsor(&ground, dear + cheap / 2, much).await;
+    ground.gate.set(Gate::NoSends);
+    let id = ground.submit("to overwrite again", call).await.unwrap().id;
+    ground.until(&id, |now| now.state == State::Sent).await;
+    let key = neo::PrivateKey::from_wif(&ground.node.accounts[2].key).unwrap();
+    let gone = script(store, "delete", &[Param::ByteArray("the key".into())]);
+    ground.send_past(&key, key.public().verification_script(), gone).await;
+    let before = ground.gas_of(payer).await;
+    ground.gate.set(Gate::Open);
+    let done = ground.settled(&[id]).await.remove(0);
+    assert_eq!((done.state, number(&done.fee)), (State::Failed, cheap), "{done:?}");
+    assert!(done.reason.as_deref().unwrap().contains("budget of the sponsor"), "{done:?}");
+    ground.blocks(2).await;
+    assert_eq!(ground.gas_of(payer).await, before - cheap);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sponsor_pays_for_taking_back_no_more_than_it_agreed_to() {
+    let ground = N3Ground::fresh(None).await;
+    let payer = ground.account(1);
+    let much = 10_000_000_000;
+    sponsor(&ground, much, much).await;
+    // A script that costs nothing to run: what is offered in its place has to cost more.
+    let call = Call { sponsor: Some(payer.to_string()), data: Some("0x40".into()), ..Call::default() };
+    let fee: i64 = ground.done("as it is", call.clone()).await.fee.unwrap().parse().unwrap();
+    for (name, day, wanted) in [("refused", 2 * fee, State::Final), ("agreed", much, State::Replaced)] {
+        sponsor(&ground, much, day).await;
+        let before = ground.gas_of(payer).await;
+        ground.gate.set(Gate::NoSends);
+        let id = ground.submit(name, call.clone()).await.unwrap().id;
+        ground.until(&id, |now| now.state == State::Sent).await;
+        ground.relay.cancel(&ground.cx, Cancel { chain: Name::NeoN3, id: id.clone() }).await.unwrap();
+        // So many blocks that what takes its place was thought of.
+        ground.blocks(15).await;
+        ground.gate.set(Gate::Open);
+        let done = ground.settled(&[id]).await.remove(0);
+        assert_eq!(done.state, wanted, "{name}: {done:?}");
+        let paid: i64 = done.fee.unwrap().parse().unwrap();
+        assert_eq!((ground.gas_of(payer).await, paid > fee), (before - paid, wanted == State::Replaced), "{name}");
+    }
+    ground.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_would_fault_fails_with_the_reason_and_costs_nothing() {
     let ground = N3Ground::fresh(None).await;
@@ -229,6 +347,36 @@ async fn what_would_fault_fails_with_the_reason_and_costs_nothing() {
     }
     assert_eq!(ground.gas_of(ground.account(0)).await, before);
     ground.end().await;
+}
+
+/// What a contract throws is its own choice, and no lane stops for it.
+async fn any_bytes_may_be_thrown(ground: N3Ground) {
+    let faulty = ground.deploy(FAULTY.0, FAULTY.1, Param::Null).await;
+    let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
+    let thrown = [b"odd \0 \x1b[2J \xff ".as_slice(), &[0x61; 900]].concat();
+    let throw = || invoke(faulty, "throw", &[Param::ByteArray(thrown.clone())]);
+    ground.pause();
+    let ids = many(&ground, 5, "shared", |number| match number {
+        2 => shared(throw()),
+        4 => throw(),
+        number => shared(put(store, &format!("key {number}"), "value")),
+    })
+    .await;
+    ground.unpause();
+    for (number, one) in ground.settled(&ids).await.into_iter().enumerate() {
+        let wanted = if [2, 4].contains(&number) { State::Failed } else { State::Final };
+        assert_eq!(one.state, wanted, "{number}: {one:?}");
+        let Some(reason) = one.reason else { continue };
+        assert!(reason.contains("odd") && reason.chars().count() <= 400, "{reason}");
+        assert!(!reason.chars().any(char::is_control), "{reason:?}");
+    }
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_throws_any_bytes_stops_no_lane() {
+    any_bytes_may_be_thrown(N3Ground::fresh(None).await).await;
+    any_bytes_may_be_thrown(N3Ground::fresh(Some(Database::fresh().unwrap())).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -264,14 +412,14 @@ async fn many_calls_share_a_transaction_and_those_that_throw_are_left_out() {
     let ground = N3Ground::fresh(None).await;
     let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
     let faulty = ground.deploy(FAULTY.0, FAULTY.1, Param::Null).await;
-    ground.gate.set(Gate::Held);
+    ground.pause();
     let ids = many(&ground, 20, "shared", |number| match number {
         7 => shared(invoke(faulty, "throw", &["the seventh".into()])),
         13 => shared(invoke(faulty, "abortWith", &["the thirteenth".into()])),
         number => shared(put(store, &format!("key {number}"), "value")),
     })
     .await;
-    ground.gate.set(Gate::Open);
+    ground.unpause();
     let done = ground.settled(&ids).await;
     for (number, one) in done.iter().enumerate() {
         let wanted = if [7, 13].contains(&number) { State::Failed } else { State::Final };
@@ -298,13 +446,14 @@ async fn what_shared_a_transaction_that_faults_on_the_chain_goes_alone() {
     // To overwrite costs less than to write: what is tried out as the one is too little for the other.
     let fill = |value: &str| put(store, "the key", value);
     assert_eq!(ground.done("before", fill(&"long ".repeat(50))).await.state, State::Final);
-    ground.gate.set(Gate::Held);
+    ground.pause();
     let ids = many(&ground, 8, "shared", |number| match number {
         0 => shared(fill(&"long ".repeat(50))),
         number => shared(put(store, &format!("key {number}"), "value")),
     })
     .await;
     ground.gate.set(Gate::NoSends);
+    ground.unpause();
     for id in &ids {
         ground.until(id, |now| now.state == State::Sent).await;
     }
@@ -364,7 +513,9 @@ async fn what_takes_more_gas_by_then_is_tried_again_within_its_bound() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_network_forbids_fails_with_the_reason() {
-    let ground = N3Ground::fresh(None).await;
+    // It ends when its last block has passed.
+    let config = Config { n3_valid_blocks: 20, ..config() };
+    let ground = N3Ground::on(None, N3Options::default(), config).await;
     let (me, to) = (ground.account(2), account(0x35));
     let key = neo::PrivateKey::from_wif(&ground.node.committee.key).unwrap();
     let committee = neo::account::multi(1, &[key.public()]).unwrap();
@@ -380,6 +531,45 @@ async fn what_the_network_forbids_fails_with_the_reason() {
         let reason = done.reason.unwrap().to_lowercase();
         assert!(reason.contains("block") || reason.contains("policy"), "{reason}");
     }
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_node_refuses_after_it_took_it_is_done_once() {
+    let ground = N3Ground::fresh(None).await;
+    let (me, to) = (ground.account(0), account(0x36));
+    ground.gate.set(Gate::Denied);
+    let ids = many(&ground, 6, "denied", |number| Call { share: number % 2 == 0, ..transfer(me, to, 1) }).await;
+    let done = ground.settled(&ids).await;
+    ground.gate.set(Gate::Open);
+    assert!(done.iter().all(|one| one.state == State::Final && one.height.is_some()), "{done:?}");
+    ground.blocks(2).await;
+    assert_eq!(ground.gas_of(to).await, 6);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_became_of_those_that_share_is_known_or_called_unknown() {
+    let ground = N3Ground::fresh(None).await;
+    let store = ground.deploy(STORE.0, STORE.1, Param::Null).await;
+    // Where it can't be read at all, nobody is told that it went well.
+    ground.pause();
+    let ids = many(&ground, 4, "never", |number| shared(put(store, &format!("key {number}"), "value"))).await;
+    ground.gate.set(Gate::Unshown);
+    ground.unpause();
+    let done = ground.settled(&ids).await;
+    ground.gate.set(Gate::Open);
+    assert_eq!(hashes(&done).len(), 1, "{done:?}");
+    for one in &done {
+        assert!(one.state == State::Failed && one.height.is_some() && one.fee.is_some(), "{one:?}");
+        assert!(one.reason.as_deref().unwrap().contains("outcome cannot be read"), "{one:?}");
+    }
+    // Alone, it did what it was tried out to do.
+    ground.gate.set(Gate::Unshown);
+    let done = ground.done("alone", put(store, "alone", "value")).await;
+    assert_eq!(done.state, State::Final, "{done:?}");
+    assert!(done.reason.as_deref().unwrap().contains("cannot be read"), "{done:?}");
+    ground.gate.set(Gate::Open);
     ground.end().await;
 }
 
@@ -481,10 +671,10 @@ async fn what_is_taken_back_is_replaced_or_was_faster() {
     }
     assert!(replaced > 0, "the pool never took what replaces");
     // Before it was ever sent.
-    ground.gate.set(Gate::Held);
+    ground.pause();
     let id = ground.submit("never sent", transfer(me, to, 1)).await.unwrap().id;
     cancel(&id).await.unwrap();
-    ground.gate.set(Gate::Open);
+    ground.unpause();
     let ended = ground.settled(&[id]).await.remove(0);
     assert_eq!((ended.state, &ended.fee), (State::Replaced, &None), "{:?}", ground.passed(&ended.id).await);
     ground.blocks(1).await;

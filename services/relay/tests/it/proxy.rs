@@ -2,12 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "a proxy ends with its test")]
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
 use serde_json::{Value, json};
@@ -25,8 +22,10 @@ pub(crate) enum Gate {
     NoSends,
     /// Every tenth request is lost, or its answer.
     Flaky,
-    /// Whoever asks waits.
-    Held,
+    /// What is sent arrives, and is said to be refused for ever.
+    Denied,
+    /// What ran is told without what it left on the stack.
+    Unshown,
 }
 
 pub(crate) struct Proxy {
@@ -65,24 +64,16 @@ impl Drop for Proxy {
 /// One request after the other; nobody sends a second one before the first is answered.
 async fn carry(mut client: TcpStream, mut node: TcpStream, gate: Arc<AtomicU8>, asked: Arc<AtomicU64>) {
     while let Some((head, body)) = message(&mut client).await {
-        while gate.load(Ordering::SeqCst) == Gate::Held as u8 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
         let taken = if gate.load(Ordering::SeqCst) == Gate::NoSends as u8 { taken(&body) } else { None };
         let answer = match taken {
-            Some(answer) => {
-                let head = format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-                    answer.len()
-                );
-                [head.into_bytes(), answer].concat()
-            }
+            Some(answer) => [whole(answer.len()), answer].concat(),
             None => {
                 let number = asked.fetch_add(1, Ordering::SeqCst);
                 let is_lost = gate.load(Ordering::SeqCst) == Gate::Flaky as u8 && number.is_multiple_of(10);
                 if is_lost && number.is_multiple_of(20) {
                     return;
                 }
+                let asked_for = body.clone();
                 if node.write_all(&[head, body].concat()).await.is_err() {
                     return;
                 }
@@ -90,12 +81,62 @@ async fn carry(mut client: TcpStream, mut node: TcpStream, gate: Arc<AtomicU8>, 
                 if is_lost {
                     return;
                 }
-                [head, body].concat()
+                let said = match gate.load(Ordering::SeqCst) {
+                    now if now == Gate::Denied as u8 => changed(&asked_for, &body, "sendrawtransaction", &denied),
+                    now if now == Gate::Unshown as u8 => changed(&asked_for, &body, "getapplicationlog", &unshown),
+                    _ => None,
+                };
+                match said {
+                    Some(said) => [whole(said.len()), said].concat(),
+                    None => [head, body].concat(),
+                }
             }
         };
         if client.write_all(&answer).await.is_err() {
             return;
         }
+    }
+}
+
+fn whole(length: usize) -> Vec<u8> {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n").into_bytes()
+}
+
+/// Other answers to what asks for this method alone.
+fn changed(asked: &[u8], answer: &[u8], method: &str, change: &impl Fn(&mut Value)) -> Option<Vec<u8>> {
+    let asked: Value = serde_json::from_slice(asked).ok()?;
+    let asks = |one: &Value| one["method"] == json!(method);
+    let mut answer: Value = serde_json::from_slice(answer).or_else(|_| serde_json::from_slice(&joined(answer))).ok()?;
+    match (&asked, &mut answer) {
+        (Value::Array(all), Value::Array(answers)) if all.iter().all(asks) => answers.iter_mut().for_each(change),
+        (one, answer) if asks(one) => change(answer),
+        _ => return None,
+    }
+    Some(answer.to_string().into_bytes())
+}
+
+/// A body that came in chunks.
+fn joined(mut chunks: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some(end) = chunks.windows(2).position(|pair| pair == b"\r\n") {
+        let size = std::str::from_utf8(&chunks[..end]).ok().and_then(|size| usize::from_str_radix(size, 16).ok());
+        let Some(chunk) = size.filter(|size| *size > 0).and_then(|size| chunks.get(end + 2..end + 2 + size)) else {
+            break;
+        };
+        all.extend_from_slice(chunk);
+        chunks = chunks.get(end + 4 + chunk.len()..).unwrap_or_default();
+    }
+    all
+}
+
+fn denied(answer: &mut Value) {
+    *answer =
+        json!({ "jsonrpc": "2.0", "id": answer["id"], "error": { "code": -508, "message": "Invalid signature" } });
+}
+
+fn unshown(answer: &mut Value) {
+    for run in answer["result"]["executions"].as_array_mut().into_iter().flatten() {
+        run["stack"] = json!("error: it can't be shown");
     }
 }
 
