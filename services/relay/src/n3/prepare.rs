@@ -8,7 +8,6 @@ use neo::{
     script::{Invocation, Outcome, batch, read_outcomes},
     stack::StackItem,
 };
-use nsl_api::relay::Scope;
 use nsl_chain::n3::{Rules, Shown};
 use nsl_core::{Clock, Result, Timestamp};
 use nsl_sql::Db;
@@ -162,7 +161,7 @@ impl Bench {
                 let script = ask.script()?;
                 let (account, sponsor) = (self.node.signer.account(), ask.sponsor);
                 let trial = Trial { script: &script, account, sponsor };
-                let tried = self.node.desk.try_out(trial, widest(ask.scope)).await?;
+                let tried = self.node.desk.try_out(trial, ask.scope).await?;
                 Ok(tried.err().map(|refusal| (place, wanted.id.clone(), refusal)))
             };
             trials.push(trial.boxed());
@@ -219,10 +218,12 @@ impl Bench {
     }
 
     /// Sets the fee aside at whoever pays for these. The inner error is why it does not want to.
-    async fn reserve(&self, asked: &[Asked], fee: i64) -> Tryout<()> {
-        let fee = i64::try_from(part(fee, asked.len())).unwrap_or(i64::MAX);
+    pub(super) async fn reserve(&self, asked: &[Asked], fee: i64) -> Tryout<()> {
+        let part = part(fee, asked.len());
         for (wanted, ask) in asked {
             let Some(account) = ask.sponsor else { continue };
+            // A contract can starve on the chain at will: what its earlier transactions took counts as if it was one.
+            let in_all = i64::try_from(part.saturating_add(wanted.paid)).unwrap_or(i64::MAX);
             let bill = sponsor::Bill {
                 request: &wanted.id,
                 sponsor: account.to_string(),
@@ -231,9 +232,7 @@ impl Bench {
                     What::Call(call) => sponsor::Entry::Call { contract: call.contract, method: call.method.clone() },
                     What::Script(_) | What::Signed(_) => sponsor::Entry::Script,
                 },
-                fee,
-                // An earlier transaction that came to nothing was taken by the chain all the same.
-                in_all: fee.saturating_add(i64::try_from(wanted.paid).unwrap_or(i64::MAX)),
+                in_all,
             };
             match sponsor::reserve(&self.db, &self.key.tenant, bill, &*self.clock).await {
                 Ok(()) => {}
@@ -289,11 +288,6 @@ fn together(asked: &[Asked]) -> Result<Vec<u8>> {
     };
     let calls: Vec<Invocation> = asked.iter().filter_map(call).collect();
     batch(&calls).map_err(|error| nsl_core::Error::invalid("relay.args_malformed", error.to_string()))
-}
-
-/// What is only to be known to fault or not is tried out in one run.
-fn widest(scope: Scope) -> Scope {
-    if scope == Scope::Minimal { Scope::Global } else { scope }
 }
 
 /// Why it costs more than it may, together with what the chain took for it already.

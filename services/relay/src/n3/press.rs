@@ -76,14 +76,9 @@ impl Runner {
     /// Makes a further try that is valid for longer. Where that can't be, the parcel ends with those that it has.
     async fn another(&mut self, number: u64) -> Result<()> {
         self.thought.insert(number, self.looked);
-        let Some(Parcel { requests, tries }) = self.lane.parcels.get(&number).cloned() else { return Ok(()) };
-        let mut found = wanted(&self.db, &self.key.tenant, &requests).await?;
-        let mut asked: Vec<Asked> = Vec::with_capacity(requests.len());
-        for id in &requests {
-            let Some(wanted) = found.remove(id) else { return Ok(()) };
-            let ask = Ask::read(&wanted.intent)?;
-            asked.push((wanted, ask));
-        }
+        let Some(parcel) = self.lane.parcels.get(&number).cloned() else { return Ok(()) };
+        let Some(asked) = self.asked(&parcel).await? else { return Ok(()) };
+        let Parcel { requests, tries } = &parcel;
         if asked.iter().any(|(_, ask)| matches!(ask.what, What::Signed(_))) {
             return Ok(());
         }
@@ -94,7 +89,7 @@ impl Runner {
             return Ok(());
         }
         // What a test run says now may come from one of its own tries, in a block that is not read yet.
-        let earlier = self.earlier(&Parcel { requests: requests.clone(), tries: tries.clone() });
+        let earlier = self.earlier(&parcel);
         let Ok(Load::Loaded(made)) = bench.load(&asked, &earlier).await? else { return Ok(()) };
         let part = part(made.fee, asked.len());
         if asked.iter().any(|(wanted, _)| over(wanted, part).is_some()) {
@@ -102,7 +97,7 @@ impl Runner {
         }
         self.too_cheap.remove(&number);
         let paid: Vec<u128> = asked.iter().map(|(wanted, _)| wanted.paid).collect();
-        let costs = shares(&requests, &paid, made.fee, false);
+        let costs = shares(requests, &paid, made.fee, false);
         self.add(number, made, costs).await
     }
 
@@ -138,11 +133,44 @@ impl Runner {
         let terms = Terms { valid_until: parcel.tries.last(), conflicts, more_than: offered };
         let rules = self.node.desk.rules().await?;
         let transaction = unsigned(&tried, &signers, &terms, &rules)?;
+        let fee = transaction.system_fee + transaction.network_fee;
+        if fee > self.set_aside(&parcel) && !self.pays_more(&parcel, fee, payer.is_some()).await? {
+            return Ok(());
+        }
         let mut made = signed(transaction, &signers, self.node.desk.chain.magic()).await?;
         made.one.is_void = true;
         let paid = self.paid_before(&parcel.requests).await?;
         let costs = shares(&parcel.requests, &paid, made.fee, true);
         self.add(number, made, costs).await
+    }
+
+    /// What was set aside for a parcel: the fee of the dearest of its tries. One of them at most is ever paid.
+    fn set_aside(&self, parcel: &Parcel) -> i64 {
+        let tries = parcel.tries.0.iter().filter_map(|one| self.raws.get(&one.hash));
+        let fees = tries.filter_map(|raw| Transaction::from_bytes(raw).ok()).map(|tx| tx.system_fee + tx.network_fee);
+        fees.max().unwrap_or_default()
+    }
+
+    /// Whether whoever pays for a parcel pays so much for keeping it out. Otherwise it ends with the tries that it has.
+    async fn pays_more(&self, parcel: &Parcel, fee: i64, is_sponsored: bool) -> Result<bool> {
+        let Some(asked) = self.asked(parcel).await? else { return Ok(false) };
+        // What a user outside signed has one fee, and its sponsor agreed to no other.
+        if asked.iter().any(|(_, ask)| matches!(ask.what, What::Signed(_))) {
+            return Ok(false);
+        }
+        Ok(!is_sponsored || self.bench().await?.reserve(&asked, fee).await?.is_ok())
+    }
+
+    /// What the requests of a parcel ask for; none where one of them has come to its end.
+    async fn asked(&self, parcel: &Parcel) -> Result<Option<Vec<Asked>>> {
+        let mut found = wanted(&self.db, &self.key.tenant, &parcel.requests).await?;
+        let mut asked = Vec::with_capacity(parcel.requests.len());
+        for id in &parcel.requests {
+            let Some(wanted) = found.remove(id) else { return Ok(None) };
+            let ask = Ask::read(&wanted.intent)?;
+            asked.push((wanted, ask));
+        }
+        Ok(Some(asked))
     }
 
     fn earlier(&self, parcel: &Parcel) -> Earlier {

@@ -71,9 +71,7 @@ pub(crate) struct Bill<'a> {
     pub(crate) sponsor: String,
     pub(crate) user: String,
     pub(crate) entry: Entry,
-    /// Of the transaction that is to be signed.
-    pub(crate) fee: i64,
-    /// With what the chain took for the request before.
+    /// Of the transaction that is to be signed, with what the chain took for the request before.
     pub(crate) in_all: i64,
 }
 
@@ -87,7 +85,7 @@ pub(crate) async fn reserve(db: &Db, tenant: &TenantId, bill: Bill<'_>, clock: &
         account: bill.sponsor,
         payee: bill.user,
         entry: bill.entry,
-        fee: bill.fee,
+        fee: bill.in_all,
         amount: bill.in_all,
         now: clock.now(),
         prepared: None,
