@@ -164,6 +164,11 @@ impl Lane {
         over.into_iter().filter_map(|number| Some((number, self.parcels.remove(&number)?))).collect()
     }
 
+    /// Whether this try carries no request.
+    pub fn is_void(&self, hash: &Hash) -> bool {
+        self.parcels.values().flat_map(|parcel| &parcel.tries.0).any(|one| one.hash == *hash && one.is_void)
+    }
+
     pub fn parcel_of(&self, hash: &Hash) -> Option<u64> {
         let has = |parcel: &Parcel| parcel.tries.0.iter().any(|one| one.hash == *hash);
         self.parcels.iter().find(|(_, parcel)| has(parcel)).map(|(number, _)| *number)

@@ -11,7 +11,6 @@ use nsl_core::{Error, Result};
 use super::{
     as_shown,
     ask::Ask,
-    look::ALONE,
     prepare::{Asked, Loaded, Prepared, TOO_LATE},
     runner::{News, Runner},
 };
@@ -142,8 +141,7 @@ impl Runner {
                     continue;
                 }
             };
-            let goes_alone =
-                self.alone.contains(&id) || wanted.reason.as_deref().is_some_and(|why| why.starts_with(ALONE));
+            let goes_alone = wanted.goes_alone || self.alone.contains(&id);
             let kind = (ask.may_share && !goes_alone).then_some((ask.sponsor, ask.scope));
             let has_room = groups.len() < room;
             let open = groups
@@ -176,7 +174,6 @@ impl Runner {
         }
         let over = self.write(lane, self.looked, News { tries, became, costs, ..News::default() }).await?;
         if over.is_empty() {
-            self.unseen.extend(&numbers);
             return self.send(&numbers).await;
         }
         // What was signed here was stored and sent nowhere: the others get another turn.

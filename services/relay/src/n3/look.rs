@@ -20,9 +20,9 @@ use super::{
     scope::why,
 };
 use crate::{
-    nonces::Id,
+    nonces::{Hash, Id},
     runner::told,
-    store::{Became, Revoked, wanted},
+    store::{ALONE, Became, Revoked, wanted},
     validity::{Fate, Lane, Outcome, Parcel},
 };
 
@@ -30,10 +30,13 @@ use crate::{
 const BLOCKS: u32 = 64;
 /// Who is so many blocks behind what was read was lied to, or is lying.
 const FAR: u32 = 100;
+/// How often it is asked what became of those in one transaction, where the answer can't be read.
+const MOST_UNREAD: usize = 20;
+const UNREADABLE: &str =
+    "it is in a block, its outcome cannot be read: look at its transaction before it is sent again";
+const UNSHOWN: &str = "it ran, and what it returned cannot be read";
 /// How often a request is tried again that took more GAS on the chain than when it was tried out.
 const MOST_STARVED: u128 = 3;
-/// How the reason begins for which a request that waits is to go alone. It is stored with the request.
-pub(super) const ALONE: &str = "it goes alone: ";
 
 impl Runner {
     pub(super) async fn look(&mut self) -> Result<()> {
@@ -59,7 +62,9 @@ impl Runner {
                     return Err(error);
                 }
             };
-            self.settle(ran, to, last).await?;
+            if !self.settle(ran, to, last).await? {
+                break;
+            }
         }
         Ok(())
     }
@@ -84,7 +89,8 @@ impl Runner {
         self.write(self.lane.clone(), self.looked, News::default()).await.map(drop)
     }
 
-    async fn settle(&mut self, ran: Vec<Ran>, to: u32, last: Hash256) -> Result<()> {
+    /// Whether all was read; otherwise nothing is changed, and the same blocks are read again in the next round.
+    async fn settle(&mut self, ran: Vec<Ran>, to: u32, last: Hash256) -> Result<bool> {
         let mut lane = self.lane.clone();
         let (mut became, mut gone) = (Vec::new(), Vec::new());
         let held = ran.iter().filter_map(|one| lane.parcels.get(&lane.parcel_of(one.sent.hash.as_le())?));
@@ -95,6 +101,9 @@ impl Runner {
             let Some(count) = lane.parcel_of(&hash).map(|number| lane.parcels[&number].requests.len()) else {
                 continue;
             };
+            if is_unreadable(&one, count) && !lane.is_void(&hash) && self.asks_again(&hash) {
+                return Ok(false);
+            }
             let script = self.raws.get(&hash).and_then(|raw| Transaction::from_bytes(raw).ok());
             let ids = lane.parcel_of(&hash).map(|number| lane.parcels[&number].requests.clone()).unwrap_or_default();
             let paid: Vec<u128> = ids.iter().map(|id| self.paid.get(id).copied().unwrap_or_default()).collect();
@@ -130,7 +139,8 @@ impl Runner {
             gone.push(number);
             became.extend(self.passed_over(number, parcel, &mut lane));
         }
-        self.write_at(lane, to, Some(last), News { gone, became, ..News::default() }).await.map(drop)
+        self.write_at(lane, to, Some(last), News { gone, became, ..News::default() }).await?;
+        Ok(true)
     }
 
     /// What keeps its parcel out is in a block. Those that shared with one that was taken back go on.
@@ -171,6 +181,13 @@ impl Runner {
         became
     }
 
+    /// Another endpoint may know better, or the same one later.
+    fn asks_again(&mut self, hash: &Hash) -> bool {
+        let unread = self.unread.entry(*hash).or_default();
+        *unread += 1;
+        *unread <= MOST_UNREAD
+    }
+
     /// What the chain took already for transactions that came to nothing.
     pub(super) async fn paid_before(&mut self, ids: &[Id]) -> Result<Vec<u128>> {
         let wanted = wanted(&self.db, &self.key.tenant, ids).await?;
@@ -191,7 +208,11 @@ fn read(ran: &Ran, count: usize, script: &[u8]) -> (Outcome, Vec<Option<String>>
             _ => (Outcome::Faulted(text), Vec::new()),
         };
     }
-    let Shown::Known(stack) = &run.stack else { return (Outcome::Halted(vec![None; count]), Vec::new()) };
+    let unknown = || (Outcome::Halted(vec![Some(UNREADABLE.to_owned()); count]), Vec::new());
+    let Shown::Known(stack) = &run.stack else {
+        // Alone, it did all that it does.
+        return if count == 1 { (Outcome::Halted(vec![None]), vec![Some(UNSHOWN.to_owned())]) } else { unknown() };
+    };
     if count == 1 {
         let note = stack.last().filter(|_| stack.len() == 1).and_then(refused);
         return (Outcome::Halted(vec![None]), vec![note]);
@@ -204,8 +225,14 @@ fn read(ran: &Ran, count: usize, script: &[u8]) -> (Outcome, Vec<Option<String>>
             };
             (Outcome::Halted(ended.iter().map(threw).collect()), ended.iter().map(note).collect())
         }
-        Err(_) => (Outcome::Halted(vec![None; count]), Vec::new()),
+        Err(_) => unknown(),
     }
+}
+
+/// Whether it can't be said which of those in one transaction were undone.
+fn is_unreadable(Ran { run, .. }: &Ran, count: usize) -> bool {
+    let is_known = |stack: &Shown<Vec<StackItem>>| stack.known().is_some_and(|it| read_outcomes(it, count).is_ok());
+    run.state == VmState::Halt && count > 1 && !is_known(&run.stack)
 }
 
 /// Contracts may refuse without undoing: tokens do.

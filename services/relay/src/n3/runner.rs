@@ -45,12 +45,12 @@ pub(crate) struct Runner {
     pub(super) raws: HashMap<Hash, Vec<u8>>,
     /// When each parcel was last sent.
     pub(super) sent: HashMap<u64, Timestamp>,
-    /// Parcels that no node can have: they were refused, or not sent yet.
-    pub(super) unseen: HashSet<u64>,
     /// Parcels that no node takes as they are, and why.
     pub(super) doomed: HashMap<u64, String>,
     /// Parcels that offer too little by now.
     pub(super) too_cheap: HashSet<u64>,
+    /// How often it was asked for outcomes that could not be read.
+    pub(super) unread: HashMap<Hash, usize>,
     /// At which height a further try of a parcel was thought of last.
     pub(super) thought: HashMap<u64, u32>,
     pub(super) alone: HashSet<Id>,
@@ -103,7 +103,7 @@ impl Runner {
         };
         let left = last_states(&db, &key).await?;
         let known = left.into_iter().filter_map(|(id, state, reason)| Some((id, (one_of(&state)?, reason)))).collect();
-        let (sent, unseen, doomed, too_cheap, thought, alone, paid, later, slow, revoked, became) = Default::default();
+        let (sent, doomed, too_cheap, unread, thought, alone, paid, later, slow, revoked, became) = Default::default();
         Ok(Self {
             db,
             clock,
@@ -119,9 +119,9 @@ impl Runner {
             together,
             raws,
             sent,
-            unseen,
             doomed,
             too_cheap,
+            unread,
             thought,
             alone,
             paid,
@@ -267,10 +267,12 @@ impl Runner {
 
     fn forget(&mut self, number: u64) {
         if let Some(parcel) = self.lane.parcels.get(&number) {
-            parcel.tries.0.iter().for_each(|one| drop(self.raws.remove(&one.hash)));
+            for one in &parcel.tries.0 {
+                self.raws.remove(&one.hash);
+                self.unread.remove(&one.hash);
+            }
         }
         self.sent.remove(&number);
-        self.unseen.remove(&number);
         self.doomed.remove(&number);
         self.too_cheap.remove(&number);
         self.thought.remove(&number);

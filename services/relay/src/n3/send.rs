@@ -2,15 +2,10 @@
 
 use std::time::Duration;
 
-use nsl_chain::Chain;
 use nsl_core::{Error, Result};
 use tokio::time::timeout;
 
-use super::{
-    as_shown,
-    look::ALONE,
-    runner::{News, Runner},
-};
+use super::{as_shown, runner::Runner};
 use crate::{
     nonces::{Hash, Id},
     runner::told,
@@ -65,23 +60,21 @@ impl Runner {
             };
             let sent: Vec<(u64, Hash)> = latest.iter().map(|(number, hash, _)| (*number, *hash)).collect();
             let now = self.clock.now();
-            let mut refused = Vec::new();
             for ((number, hash), said) in sent.into_iter().zip(verdicts) {
                 self.sent.insert(number, now);
-                self.heard(number, hash, said, &mut refused);
+                self.heard(number, hash, said);
             }
-            self.refuse(refused).await?;
         }
         Ok(())
     }
 
-    fn heard(&mut self, number: u64, hash: Hash, verdict: Verdict, refused: &mut Vec<(u64, String)>) {
+    fn heard(&mut self, number: u64, hash: Hash, verdict: Verdict) {
         let Some(parcel) = self.lane.parcels.get(&number) else { return };
         let (tries, is_void) = (parcel.tries.0.len(), parcel.tries.is_void());
         let requests: Vec<Id> = if is_void { Vec::new() } else { parcel.requests.clone() };
         match verdict {
             Verdict::Taken => {
-                self.unseen.remove(&number);
+                self.doomed.remove(&number);
                 requests.into_iter().for_each(|id| self.tell(told(id, "sent", None).hashed(&as_shown(&hash))));
             }
             Verdict::NotNow(why) => {
@@ -89,7 +82,7 @@ impl Runner {
                     .into_iter()
                     .for_each(|id| self.tell(told(id, "signed", Some(why.clone())).hashed(&as_shown(&hash))));
             }
-            Verdict::Look | Verdict::Unknown => drop(self.unseen.remove(&number)),
+            Verdict::Look | Verdict::Unknown => {}
             Verdict::TooCheap(why) => {
                 self.node.desk.forget_rules();
                 if tries < MOST_RAISES {
@@ -98,32 +91,13 @@ impl Runner {
                     self.doomed.insert(number, why);
                 }
             }
-            // Where there are several endpoints, another one may have been given it before.
-            Verdict::Never(why) if self.unseen.contains(&number) && self.node.desk.chain.endpoints().len() == 1 => {
-                refused.push((number, why));
+            // A node that refuses it says nothing of where it was before: it ends when no block can have it any more.
+            Verdict::Never(why) => {
+                let waits = format!("a node refuses it, and it ends when its last block has passed: {why}");
+                let waits = |id| told(id, "signed", Some(waits.clone())).hashed(&as_shown(&hash));
+                requests.into_iter().for_each(|id| self.tell(waits(id)));
+                self.doomed.insert(number, why);
             }
-            Verdict::Never(why) => drop(self.doomed.insert(number, why)),
         }
-    }
-
-    /// Ends parcels that no node has and none will take.
-    async fn refuse(&mut self, refused: Vec<(u64, String)>) -> Result<()> {
-        if refused.is_empty() {
-            return Ok(());
-        }
-        let mut lane = self.lane.clone();
-        let (mut gone, mut became) = (Vec::new(), Vec::new());
-        for (number, why) in refused {
-            let Some(parcel) = lane.parcels.remove(&number) else { continue };
-            gone.push(number);
-            if let [id] = &parcel.requests[..] {
-                became.push(told(id.clone(), "failed", Some(why)));
-                continue;
-            }
-            let alone = format!("{ALONE}shared with others it was refused: {why}");
-            became.extend(parcel.requests.iter().map(|id| told(id.clone(), "accepted", Some(alone.clone()))));
-            lane.take_back(parcel.requests.into_iter());
-        }
-        self.write(lane, self.looked, News { gone, became, ..News::default() }).await.map(drop)
     }
 }

@@ -19,7 +19,7 @@ pub(crate) use budgets::{Allow, Cost, Over, Purse, budget, day};
 pub use lanes::LaneKey;
 pub(crate) use lanes::{Held, Take, load, open_lanes, raws, waiting};
 pub(crate) use moves::{NewTry, Step, step};
-pub(crate) use parcels::{NewParcelTry, Parcels, Wanted, load_parcels, wanted};
+pub(crate) use parcels::{ALONE, NewParcelTry, Parcels, Wanted, load_parcels, wanted};
 pub(crate) use recall::recall;
 pub(crate) use requests::{Accept, Kept, Passed, find, list, news, steps};
 pub(crate) use revoke::{Cancel, Order, Revoked, end_revoked, last_states, orders, revoked};
@@ -51,6 +51,9 @@ pub(crate) fn lane_lost() -> Error {
     Error::new(Code::Unavailable, LANE_LOST, "another process sends for this account now")
 }
 
+/// Characters of a reason that are kept.
+const LONGEST_REASON: usize = 400;
+
 /// A change of a request's state.
 #[derive(Clone, Debug)]
 pub(crate) struct Became {
@@ -67,6 +70,7 @@ pub(crate) struct Became {
 
 impl Became {
     pub(crate) fn told(request: std::sync::Arc<str>, state: &'static str, reason: Option<String>) -> Self {
+        let reason = reason.as_deref().map(plain);
         Self { request, state, reason, hash: None, height: None, fee: None, trouble: None }
     }
 
@@ -87,6 +91,17 @@ impl Became {
     pub(crate) fn is_in_block(&self) -> bool {
         self.height.is_some()
     }
+}
+
+/// A reason as it is kept: contracts and nodes choose its words, and not every engine takes all characters.
+fn plain(reason: &str) -> String {
+    let mut plain: String =
+        reason.chars().map(|one| if one.is_control() { ' ' } else { one }).take(LONGEST_REASON).collect();
+    if reason.chars().nth(LONGEST_REASON).is_some() {
+        plain.pop();
+        plain.push('…');
+    }
+    plain
 }
 
 pub(crate) fn is_end(state: &str) -> bool {
@@ -179,4 +194,19 @@ fn mark(tenant: &TenantId, became: &[Became], now: Timestamp, tx: &mut Tx<'_>) -
         .iter()
         .map(|one| args![tenant, one.request.as_ref(), one.state, one.reason.clone(), one.hash.clone(), now]);
     tx.ask(&STEP, rows.collect()).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_plain_and_bounded() {
+        let of = |reason: &str| Became::told("one".into(), "failed", Some(reason.to_owned())).reason.unwrap();
+        assert_eq!(of("odd\0 \u{1b}[2J\r\n \u{85} é"), "odd   [2J     é");
+        let most = "é".repeat(LONGEST_REASON);
+        assert_eq!(of(&most), most);
+        let cut = of(&format!("{most}é"));
+        assert!(cut.chars().count() == LONGEST_REASON && cut.ends_with("é…"), "{cut}");
+    }
 }

@@ -23,9 +23,12 @@ pub(crate) struct Wanted {
     pub(crate) is_cancelled: bool,
     /// What the chain took already, for transactions that came to nothing.
     pub(crate) paid: u128,
-    /// The reason of the state in which it is.
-    pub(crate) reason: Option<String>,
+    /// It was told before that it shares its transaction with no other.
+    pub(crate) goes_alone: bool,
 }
+
+/// How the reason of a step begins from which on a request goes alone. Steps are never written anew, so it is not forgotten.
+pub(crate) const ALONE: &str = "it goes alone: ";
 
 /// A signed transaction that is about to be sent.
 #[derive(Clone, Debug)]
@@ -130,8 +133,10 @@ pub(crate) async fn wanted(db: &Db, tenant: &TenantId, ids: &[Id]) -> Result<Has
     macro_rules! text {
         ($among:literal) => {
             concat!(
-                "SELECT id, intent, max_fee, expires_at, cancelled_at, fee, reason FROM relay_requests
-                 WHERE tenant_id = $1 AND settled_at IS NULL AND id IN (",
+                "SELECT id, intent, max_fee, expires_at, cancelled_at, fee,
+                   EXISTS (SELECT 1 FROM relay_steps s WHERE s.tenant_id = relay_requests.tenant_id
+                     AND s.request_id = relay_requests.id AND s.reason LIKE $3)
+                 FROM relay_requests WHERE tenant_id = $1 AND settled_at IS NULL AND id IN (",
                 $among,
                 ")"
             )
@@ -146,7 +151,7 @@ pub(crate) async fn wanted(db: &Db, tenant: &TenantId, ids: &[Id]) -> Result<Has
     };
     let ids: Vec<&str> = ids.iter().map(AsRef::as_ref).collect();
     let ids = Value::json(serde_json::json!(ids).to_string());
-    let rows = db.query(Scope::Tenant(tenant), text, args![tenant, ids]).await?;
+    let rows = db.query(Scope::Tenant(tenant), text, args![tenant, ids, format!("{ALONE}%")]).await?;
     rows.into_iter().map(|row| read(row).map(|one| (one.id.clone(), one))).collect()
 }
 
@@ -160,6 +165,6 @@ fn read(mut row: Row) -> Result<Wanted> {
         expires_at: row.take(3)?,
         is_cancelled: row.take::<Option<Timestamp>>(4)?.is_some(),
         paid: row.take::<Option<String>>(5)?.map_or(Ok(0), |fee| fee.parse().map_err(Error::internal))?,
-        reason: row.take(6)?,
+        goes_alone: row.take(6)?,
     })
 }
