@@ -10,7 +10,7 @@ use nsl_sql::{BASE, Config, Statement};
 use super::*;
 use crate::{
     MIGRATIONS,
-    store::{Cost, Held, Revoked, Step, Take, budget, day, end_revoked, revoked, step, waiting},
+    store::{ALONE, Cost, Held, Revoked, Step, Take, budget, day, end_revoked, revoked, step, waiting, wanted},
 };
 
 struct Ground {
@@ -145,5 +145,34 @@ async fn what_a_block_took_and_nobody_tells_stays_reserved() {
         assert_eq!(spent().await, 230);
         ground.step(&held, vec![end("rel_3", "expired")], vec![]).await;
         assert_eq!(spent().await, 130, "in no block");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_to_go_alone_stays_so_whatever_is_told_later() {
+    for ground in Ground::both().await {
+        let ids: [Arc<str>; 2] = ["rel_1".into(), "rel_2".into()];
+        for id in &ids {
+            ground.accept(id, None).await;
+        }
+        let held = ground.hold().await;
+        let told = |place: usize, state, reason: &str| Became::told(ids[place].clone(), state, Some(reason.to_owned()));
+        ground.step(&held, vec![told(0, "accepted", &format!("{ALONE}its transaction was undone"))], vec![]).await;
+        for state in ["accepted", "signed"] {
+            ground.step(&held, vec![told(0, state, "no endpoint answers"), told(1, state, "it goes")], vec![]).await;
+        }
+        let found = wanted(&ground.db, &ground.cx.tenant, &ids).await.unwrap();
+        assert_eq!((found[&ids[0]].goes_alone, found[&ids[1]].goes_alone), (true, false));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reason_of_any_bytes_is_kept() {
+    for ground in Ground::both().await {
+        ground.accept("rel_1", None).await;
+        let held = ground.hold().await;
+        ground.step(&held, vec![Became::told("rel_1".into(), "failed", Some("it \0 threw".into()))], vec![]).await;
+        let found = find(&ground.db, &ground.cx.tenant, "rel_1").await.unwrap();
+        assert_eq!((found.state.as_str(), found.reason.as_deref()), ("failed", Some("it   threw")));
     }
 }
