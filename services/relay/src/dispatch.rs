@@ -248,3 +248,65 @@ impl Drop for Place {
         self.0.lanes.lock().remove(&self.1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nsl_core::{ManualClock, TenantId};
+    use nsl_sql::{BASE, Config, Scope, args};
+
+    use super::*;
+    use crate::MIGRATIONS;
+
+    /// Whoever asks for a node waits for ever.
+    struct Stuck;
+
+    #[async_trait::async_trait]
+    impl Nodes for Stuck {
+        fn chains(&self) -> Vec<&'static str> {
+            vec!["neo-x"]
+        }
+
+        async fn node(&self, _: &LaneKey) -> Result<View> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_is_kept_however_long_its_work_takes_and_left_when_it_is_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
+        let config = Config::embedded();
+        config.migrate(dir.path(), &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
+        let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
+        let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
+        let (nodes, pace) = (Arc::new(Stuck), crate::Config::default().pace());
+        let tasks = Tasks::new();
+        let dispatcher =
+            Dispatcher::new(db.clone(), clock.clone(), nodes, "process 1".into(), pace, Arc::default(), tasks);
+        let until = async || {
+            let sql = "SELECT held_until FROM relay_lanes WHERE account = $1";
+            let row = db.query(Scope::Tenant(&key.tenant), sql, args!["0xabc"]).await.unwrap().pop();
+            row.map(|mut row| row.take::<Timestamp>(0).unwrap())
+        };
+        let (wake, stop) = (Notify::new(), CancellationToken::new());
+        let test = async {
+            for _ in 0..3 {
+                while until().await.is_none_or(|until| until < clock.now().plus(LEASE)) {
+                    sleep(Duration::from_millis(10)).await;
+                }
+                clock.advance(LEASE - Duration::from_secs(1));
+            }
+            // Another process takes it when its time has run out all the same.
+            let now = Timestamp(i64::MAX);
+            let take = Take { lane: key.clone(), holder: "process 2".into(), now, until: now };
+            assert!(db.write_platform(take).await.unwrap().is_some());
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            held = dispatcher.hold(&key, &wake, &stop) => held.unwrap(),
+            () = test => unreachable!("it never ends"),
+        }
+        assert_eq!(until().await, Some(Timestamp(i64::MAX)), "it was lost before it was left");
+        db.drain().await;
+    }
+}
