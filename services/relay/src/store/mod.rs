@@ -138,10 +138,24 @@ static MARK: Many = Many {
 macro_rules! is_worth_a_step {
     ($tenant:literal, $id:literal, $state:literal, $reason:literal) => {
         concat!(
-            "(", $state, " IN ('final', 'failed', 'replaced', 'expired') OR (
-               (SELECT count(*) FROM relay_steps o WHERE o.tenant_id = ", $tenant, " AND o.request_id = ", $id, ") < 1000
-               AND (SELECT count(*) FROM relay_steps o WHERE o.tenant_id = ", $tenant, " AND o.request_id = ", $id, "
-                 AND o.state = ", $state, " AND coalesce(o.reason, '') = coalesce(", $reason, ", '')) < 20))"
+            "(",
+            $state,
+            " IN ('final', 'failed', 'replaced', 'expired') OR (
+               (SELECT count(*) FROM relay_steps o WHERE o.tenant_id = ",
+            $tenant,
+            " AND o.request_id = ",
+            $id,
+            ") < 1000
+               AND (SELECT count(*) FROM relay_steps o WHERE o.tenant_id = ",
+            $tenant,
+            " AND o.request_id = ",
+            $id,
+            "
+                 AND o.state = ",
+            $state,
+            " AND coalesce(o.reason, '') = coalesce(",
+            $reason,
+            ", '')) < 20))"
         )
     };
 }

@@ -57,7 +57,8 @@ impl Process {
         let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
         let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), Some(Arc::clone(chain)), None);
         let tasks = Tasks::new();
-        let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused: Arc::default() };
+        let parts =
+            Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused: Arc::default() };
         let relay = nsl_relay::build(config, parts, &tasks);
         Self { relay, db, tasks, key }
     }
