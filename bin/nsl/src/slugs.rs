@@ -12,7 +12,8 @@ use crate::openapi;
 
 /// These end a start-up, a command or a worker's try, or are said between a queue and its consumer: never an answer
 /// to a request.
-const INNER: [&str; 10] = [
+const INNER: [&str; 11] = [
+    "relay.not_asked_before",
     "relay.lane_lost",
     "storage.request_taken",
     "peer.key_missing",
@@ -37,7 +38,9 @@ fn sources(dir: &Path, found: &mut Vec<(PathBuf, String)>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, found);
-        } else if path.extension().is_some_and(|kind| kind == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|kind| kind == "rs")
+            && !path.as_os_str().as_encoded_bytes().ends_with(b"tests.rs")
+        {
             let text = fs::read_to_string(&path).unwrap();
             // What tests make up is not sent, what comments tell of is not code.
             let code = text.split("#[cfg(test)]").next().unwrap_or_default().lines();

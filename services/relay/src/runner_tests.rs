@@ -377,5 +377,5 @@ async fn a_process_that_lost_its_lane_writes_nothing() {
     assert_eq!(find(&db, &key.tenant, &id).await.unwrap().state, "accepted");
 }
 
-#[path = "runner_troubles.rs"]
+#[path = "runner_trouble_tests.rs"]
 mod troubles;
