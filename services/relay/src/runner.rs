@@ -66,6 +66,8 @@ pub(crate) struct Runner<N> {
     tip: (u64, Timestamp),
     seen: HashMap<Id, (Hash, u64)>,
     passing: HashSet<u64>,
+    /// Nonces whose transaction no node takes for now.
+    refused: HashSet<u64>,
     /// States to write with the next step.
     became: Vec<Became>,
     /// What was last written of each request: sending again and again is told once.
@@ -105,7 +107,7 @@ impl<N: Node> Runner<N> {
         }
         let left = last_states(&db, &key).await?;
         let known = left.into_iter().filter_map(|(id, state, reason)| Some((id, (one_of(&state)?, reason)))).collect();
-        let (ready, later, sent, doomed, became, revoked, seen, passing) = Default::default();
+        let (ready, later, sent, doomed, became, revoked, seen, passing, refused) = Default::default();
         let (heeded, tip) = (Timestamp(0), (0, Timestamp(0)));
         Ok(Self {
             db,
@@ -127,6 +129,7 @@ impl<N: Node> Runner<N> {
             tip,
             seen,
             passing,
+            refused,
             became,
             known,
         })

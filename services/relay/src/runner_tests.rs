@@ -26,6 +26,8 @@ struct FakeChain {
     chance: u64,
     /// Requests whose trial fails, and by what.
     troubles: HashMap<String, &'static str>,
+    /// Whether the account has no money, so that no node takes anything.
+    poor: bool,
 }
 
 impl FakeChain {
@@ -144,6 +146,9 @@ impl Node for FakeNode {
                 }
                 if nonce < chain.count {
                     return Verdict::Spent;
+                }
+                if chain.poor {
+                    return Verdict::NotNow("no money".to_owned());
                 }
                 match chain.pool.get(&nonce) {
                     Some((known, _)) if *known == hash => return Verdict::Taken,

@@ -112,6 +112,39 @@ async fn what_is_under_way_is_offered_again_as_it_was_after_a_restart() {
 }
 
 #[tokio::test]
+async fn an_account_without_money_offers_no_more_and_a_request_can_be_taken_back_at_any_price() {
+    let ground = Ground::new().await;
+    let (db, key, clock, chain) = (&ground.db, &ground.key, &ground.clock, &ground.node.0);
+    chain.lock().poor = true;
+    let id = ask(db, key, 1, false, clock.now()).await;
+    let mut runner = ground.runner(1).await;
+    // As high as it may be.
+    runner.pace.most_price = 40;
+    for _ in 0..20 {
+        runner.round().await.unwrap();
+        clock.advance(Duration::from_secs(4));
+        chain.lock().mine();
+    }
+    assert_eq!(chain.lock().signed.len(), 1, "a higher price brings no money");
+    assert_eq!(ground.end(&id).await, ("signed".to_owned(), Some("no money".to_owned())));
+    cancel(db, key, &id, clock.now()).await;
+    for _ in 0..20 {
+        runner.round().await.unwrap();
+        clock.advance(Duration::from_secs(4));
+    }
+    assert_eq!(chain.lock().signed.len(), 2, "what does nothing, once");
+    chain.lock().poor = false;
+    for _ in 0..3 {
+        runner.round().await.unwrap();
+        clock.advance(Duration::from_secs(4));
+        chain.lock().mine();
+    }
+    assert_eq!(ground.end(&id).await.0, "replaced");
+    assert!(runner.is_idle());
+    ground.close().await;
+}
+
+#[tokio::test]
 async fn a_lie_about_the_height_costs_a_second_look() {
     let ground = Ground::new().await;
     let (db, key, clock, chain) = (&ground.db, &ground.key, &ground.clock, &ground.node.0);

@@ -75,6 +75,7 @@ impl<N: Node> Runner<N> {
                 self.doomed.remove(&nonce);
                 self.sent.remove(&nonce);
                 self.passing.remove(&nonce);
+                self.refused.remove(&nonce);
                 self.raws.retain(|(place, _), _| *place != nonce);
             }
         }

@@ -29,8 +29,9 @@ impl<N: Node> Runner<N> {
             self.give_up(nonce, why).await?;
         }
         self.take_back().await?;
-        // Only the first can hold the others up.
-        let first = self.lane.slots.keys().next().copied().filter(|nonce| !self.passing.contains(nonce));
+        // Only the first can hold the others up; a higher price is of no use to what no node takes for want of money.
+        let first = self.lane.slots.keys().next().copied();
+        let first = first.filter(|nonce| !self.passing.contains(nonce) && !self.refused.contains(nonce));
         if let Some(nonce) = first.filter(|nonce| late(self.sent.get(nonce), true, self.pace.raise)) {
             self.raise(nonce).await?;
         }
@@ -67,7 +68,9 @@ impl<N: Node> Runner<N> {
     async fn raise(&mut self, nonce: u64) -> Result<()> {
         let price = self.lane.price_of_next(nonce).unwrap_or_default();
         let Some(slot) = self.lane.slots.get(&nonce) else { return Ok(()) };
-        if price > self.pace.most_price.min(self.node.most_price()) {
+        // What gives a request up is offered once whatever the bound: else the request itself would be sent on.
+        let gives_up = slot.given_up.is_some() && slot.tries.iter().all(|one| one.request.is_some());
+        if price > self.pace.most_price.min(self.node.most_price()) && !gives_up {
             return Ok(());
         }
         let owner = Self::request_at(&self.lane, nonce);
@@ -155,6 +158,11 @@ impl<N: Node> Runner<N> {
             if verdict == Verdict::Underpriced {
                 // Outbid at the next round.
                 at.1 = Timestamp(0);
+            }
+            if matches!(verdict, Verdict::NotNow(_)) {
+                self.refused.insert(nonce);
+            } else {
+                self.refused.remove(&nonce);
             }
             let Some(request) = Self::request_at(&self.lane, nonce) else { continue };
             match verdict {
