@@ -2,7 +2,12 @@ use nsl_edge::Entry;
 
 /// The slugs of the service's own.
 pub(super) const PROBLEMS: &[Entry] = &[
-    Entry::new("contracts.chain_missing", 404, "the chain is not set up here", "ask an operator to set its endpoints"),
+    Entry::new(
+        "contracts.chain_missing",
+        404,
+        "the chain is not set up here",
+        "ask an operator to set its endpoints; at a desk, nsl devnet up starts nodes",
+    ),
     Entry::new(
         "contracts.hash_malformed",
         400,

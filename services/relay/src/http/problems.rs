@@ -33,7 +33,12 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "make the call smaller, or name fewer accounts and contracts",
     ),
     Entry::new("relay.label_too_long", 400, "the label is too long", "use at most 100 characters"),
-    Entry::new("relay.chain_missing", 404, "the chain is not set up here", "ask an operator to set its endpoints"),
+    Entry::new(
+        "relay.chain_missing",
+        404,
+        "the chain is not set up here",
+        "ask an operator to set its endpoints; at a desk, nsl devnet up starts nodes",
+    ),
     Entry::new(
         "relay.call_unfit",
         400,
