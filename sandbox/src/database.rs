@@ -4,10 +4,10 @@ use std::{
 };
 
 use anyhow::Result;
+use nsl_devnet::free_port;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    home::free_port,
     postgres::{BIN, OWNER, Postgres, PostgresOptions, answers, create_owner, prepare, psql},
     process::user_id,
     shared::{Recipe, shared},

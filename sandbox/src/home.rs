@@ -1,11 +1,10 @@
 use std::{
-    fs::{self, File},
+    fs,
     io::Write,
-    net::{Ipv4Addr, TcpListener},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
-    sync::{Mutex, OnceLock},
+    sync::OnceLock,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -30,7 +29,7 @@ pub(crate) fn home() -> Result<&'static Path> {
     let found = fs::symlink_metadata(&home)?;
     ensure!(found.is_dir() && found.uid() == me, "{} is not a directory of ours", home.display());
     fs::set_permissions(&home, fs::Permissions::from_mode(0o711))?;
-    for part in ["ports", "shared", "own"] {
+    for part in ["shared", "own"] {
         fs::create_dir_all(home.join(part))?;
     }
     let home = HOME.get_or_init(|| home);
@@ -75,26 +74,6 @@ fn sweep(own: &Path) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-}
-
-/// A TCP port that nothing on this machine uses and that no other sandbox process gets while this one lives.
-pub fn free_port() -> Result<u16> {
-    static HELD: Mutex<Vec<File>> = Mutex::new(Vec::new());
-    let ports = home()?.join("ports");
-    let seed = fs::read("/proc/sys/kernel/random/uuid")?
-        .iter()
-        .fold(0u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(*byte)));
-    // Below 32768: the kernel gives those to outgoing connections, and one of them could sit on the port of
-    // a server that a test has stopped.
-    for step in 0..8_000 {
-        let port = 21_000 + ((seed + step) % 11_000) as u16;
-        let claim = File::create(ports.join(port.to_string()))?;
-        if claim.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            HELD.lock().expect("no holder panics").push(claim);
-            return Ok(port);
-        }
-    }
-    bail!("finding a free port between 21000 and 32000")
 }
 
 /// Hands `path` and all in it to `user`; does nothing when this process is not root.

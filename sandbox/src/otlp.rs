@@ -9,9 +9,10 @@ use std::{
 
 use anyhow::{Context, Result};
 use flate2::read::MultiGzDecoder;
+use nsl_devnet::free_port;
 
 use crate::{
-    home::{Room, free_port, tool},
+    home::{Room, tool},
     process::{Process, eventually},
 };
 

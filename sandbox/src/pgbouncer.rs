@@ -1,10 +1,11 @@
 use std::{fs, process::Command};
 
 use anyhow::Result;
+use nsl_devnet::free_port;
 
 use crate::{
     database::Database,
-    home::{Room, free_port, give},
+    home::{Room, give},
     postgres::answers_as,
     process::{Process, Signal},
 };

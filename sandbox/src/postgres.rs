@@ -6,10 +6,11 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use nsl_devnet::free_port;
 
 use crate::{
     database::Database,
-    home::{Room, free_port, give, home, run, run_with_input},
+    home::{Room, give, home, run, run_with_input},
     process::{Process, Signal, user_id},
 };
 

@@ -6,11 +6,12 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
+use nsl_devnet::free_port;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    home::{Room, free_port, run},
+    home::{Room, run},
     http::{Reply, http},
     process::{Process, Signal, eventually},
     shared::{Recipe, shared},

@@ -1,9 +1,10 @@
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result};
+use nsl_devnet::free_port;
 
 use crate::{
-    home::{Room, free_port, run},
+    home::{Room, run},
     process::{Process, Signal, eventually},
 };
 

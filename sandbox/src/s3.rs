@@ -1,9 +1,10 @@
 use std::{fs, process::Command};
 
 use anyhow::{Context, Result};
+use nsl_devnet::free_port;
 
 use crate::{
-    home::{Room, free_port, tool},
+    home::{Room, tool},
     process::{Process, Signal},
 };
 

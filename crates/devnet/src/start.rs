@@ -2,8 +2,6 @@
 
 use std::{
     fs,
-    net::TcpListener,
-    ops::Range,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Command,
@@ -16,12 +14,12 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     cache::{Cache, Program, write_whole},
+    port::{claim, free_port},
     process::{Identity, Life, Running, tail},
 };
 
 pub(crate) const LOG: &str = "node.log";
 const RECORD: &str = "process.json";
-const PORTS: Range<u16> = 20_000..32_000;
 
 const TRIES: u32 = 5;
 const MOST_BUSY: u32 = 100;
@@ -65,11 +63,14 @@ impl Start<'_> {
         Ready: Future<Output = Result<()>>,
     {
         let log = self.dir.join(LOG);
-        let mut last = Record::read(self.dir).map(|record| record.port).filter(|port| is_free(*port));
+        let mut last = match Record::read(self.dir).map(|record| record.port) {
+            Some(port) if claim(port)? => Some(port),
+            _ => None,
+        };
         let (mut ports_left, mut busy_left) = (TRIES, MOST_BUSY);
         while ports_left > 0 {
             let port = match self.port.or(last) {
-                Some(port) if !is_free(port) => bail!("port {port} is taken by another program"),
+                Some(port) if !claim(port)? => bail!("port {port} is taken by another program"),
                 Some(port) => port,
                 None => free_port()?,
             };
@@ -114,21 +115,6 @@ async fn wait<Ready: Future<Output = Result<()>>>(
             Err(_) => sleep(TICK).await,
         }
     }
-}
-
-fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
-}
-
-// Below the range that the kernel takes the ports of outgoing connections from, so that none of those sits on it when
-// the node is started again.
-fn free_port() -> Result<u16> {
-    let mut bytes = [0; 2];
-    aws_lc_rs::rand::fill(&mut bytes).context("this machine gives no random bytes")?;
-    let span = PORTS.end - PORTS.start;
-    let first = u16::from_le_bytes(bytes) % span;
-    let port = (0..span).map(|step| PORTS.start + (first + step) % span).find(|port| is_free(*port));
-    port.context("no port of loopback is free")
 }
 
 /// The program to run: the one that was named, or the pinned one.
