@@ -8,6 +8,7 @@
 //! - No URL, key or credential is in a log, an error or a metric.
 //! - Only this crate knows the libraries of Ethereum.
 
+mod argument;
 mod chain;
 mod config;
 mod error;

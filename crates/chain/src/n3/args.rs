@@ -1,13 +1,16 @@
 //! JSON to contract parameters, by the types of a manifest.
 
 use neo::{
-    manifest::{Manifest, Method},
+    manifest::{Manifest, Method, Parameter},
     stack::Param,
 };
 use nsl_core::{Error, Result};
 use serde_json::Value;
 
-use crate::error::shown;
+use crate::{
+    argument::{listed, miscounted, misfit},
+    error::shown,
+};
 
 /// The method of a manifest that takes so many arguments.
 pub fn method<'a>(manifest: &'a Manifest, name: &str, count: usize) -> Result<&'a Method> {
@@ -18,36 +21,36 @@ pub fn method<'a>(manifest: &'a Manifest, name: &str, count: usize) -> Result<&'
             .detail("methods", known));
     }
     named.iter().find(|method| method.parameters.len() == count).copied().ok_or_else(|| {
-        let takes: Vec<String> = named.iter().map(|method| method.parameters.len().to_string()).collect();
-        Error::invalid(
-            "chain.argument_count",
-            format!("{count} arguments were given, and {} takes {}", shown(name), takes.join(" or ")),
-        )
+        let takes: Vec<String> = named.iter().map(|method| parameters(&method.parameters)).collect();
+        miscounted(count, name, &takes.join(" or "))
     })
+}
+
+fn parameters(all: &[Parameter]) -> String {
+    listed(all.iter().map(|one| (&one.name, format!("{:?}", one.kind))))
 }
 
 /// The arguments of a method. A text is read as its type says: `0x` and hex as bytes, other text for bytes as UTF-8,
 /// addresses for accounts, JSON for arrays and maps. Other JSON is read like its text.
 pub fn arguments(method: &Method, args: &[Value]) -> Result<Vec<Param>> {
     if method.parameters.len() != args.len() {
-        return Err(Error::invalid(
-            "chain.argument_count",
-            format!("{} arguments were given, and {} takes {}", args.len(), method.name, method.parameters.len()),
-        ));
+        return Err(miscounted(args.len(), &method.name, &parameters(&method.parameters)));
     }
-    let each = method.parameters.iter().zip(args).map(|(parameter, arg)| {
+    let each = (1..).zip(method.parameters.iter().zip(args)).map(|(number, (parameter, arg))| {
         let text = match arg {
             // As the VM has it: nothing, whatever the type.
             Value::Null => return Ok(Param::Null),
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
+        let kind = format!("{:?}", parameter.kind);
         Param::parse(parameter.kind, &text).map_err(|error| {
-            Error::invalid(
-                "chain.argument_invalid",
-                format!("argument {} of type {:?}: {}", parameter.name, parameter.kind, shown(&error.to_string())),
-            )
-            .detail("argument", parameter.name.clone())
+            let why = error.to_string();
+            // The type is told already.
+            let why = why.strip_prefix("argument: ").unwrap_or(&why);
+            let why = why.strip_prefix(&format!("of type {kind}: ")).unwrap_or(why);
+            let name = if parameter.name.is_empty() { number.to_string() } else { parameter.name.clone() };
+            misfit(number, &name, &kind, arg, why)
         })
     });
     each.collect()
@@ -96,6 +99,22 @@ mod tests {
             ("chain.method_unknown", method(&manifest, "get", 1).unwrap_err()),
         ] {
             assert_eq!(found.slug, slug);
+        }
+        for (said, found) in [
+            (
+                "argument 2 (n, type Integer) is given as \"1.5\": ",
+                arguments(put, &[json!("x"), json!("1.5")]).unwrap_err(),
+            ),
+            (
+                "argument 3 (yes, type Boolean) is given as \"yes\": neither true nor false",
+                arguments(all, &[json!(null), json!([]), json!("yes")]).unwrap_err(),
+            ),
+            (
+                "3 arguments were given, and put takes 2 (key: ByteArray, n: Integer) or 1 (key: ByteArray)",
+                method(&manifest, "put", 3).unwrap_err(),
+            ),
+        ] {
+            assert!(found.message.starts_with(said), "{}", found.message);
         }
     }
 }

@@ -12,6 +12,8 @@ use crate::{
     error::shown,
 };
 
+const CONSTRUCTOR: &str = "the constructor";
+
 /// What can be asked of a contract.
 #[derive(Clone, Debug)]
 pub struct Abi(JsonAbi);
@@ -74,10 +76,10 @@ impl Artefact {
             .ok_or_else(|| Error::invalid("chain.artefact_invalid", "the artefact has no bytecode to deploy"))?;
         match &self.abi.0.constructor {
             Some(constructor) => {
-                let values = arguments(&constructor.inputs, args)?;
+                let values = arguments(CONSTRUCTOR, &constructor.inputs, args)?;
                 code.extend(constructor.abi_encode_input_raw(&values).map_err(unfit)?);
             }
-            None => drop(arguments(&[], args)?),
+            None => drop(arguments(CONSTRUCTOR, &[], args)?),
         }
         Ok(code)
     }
@@ -95,7 +97,7 @@ impl Abi {
     /// The data of a call. `method` is a name, or a signature such as `f(uint256)` where names are shared.
     pub fn call(&self, method: &str, args: &[Value]) -> Result<Vec<u8>> {
         let function = self.function(method, args.len())?;
-        let values = arguments(&function.inputs, args)?;
+        let values = arguments(method, &function.inputs, args)?;
         function.abi_encode_input(&values).map_err(unfit)
     }
 
@@ -315,7 +317,19 @@ mod tests {
             assert_eq!(error.slug, "chain.argument_invalid", "{wrong}");
             assert_eq!(error.details["argument"], path, "{wrong}");
         }
-        assert_eq!(abi().call("mixed", &mixed()[..5]).unwrap_err().slug, "chain.argument_count");
+        let error = abi().call("mixed", &mixed()[..5]).unwrap_err();
+        assert_eq!(error.slug, "chain.argument_count");
+        assert!(
+            error.message.starts_with("5 arguments were given, and mixed takes 6 (p: (address,int64)[], "),
+            "{}",
+            error.message
+        );
+        let mut args = mixed();
+        args[3] = json!("yes");
+        assert_eq!(
+            abi().call("mixed", &args).unwrap_err().message,
+            "argument 4 (flag, type bool) is given as \"yes\": write true or false"
+        );
     }
 
     #[test]

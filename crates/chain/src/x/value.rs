@@ -9,24 +9,37 @@ use alloy_primitives::{Address, B256, Function, I256, U256, hex};
 use nsl_core::{Error, Result};
 use serde_json::{Map, Value};
 
-/// One argument for each parameter.
-pub(super) fn arguments(params: &[Param], args: &[Value]) -> Result<Vec<DynSolValue>> {
+use crate::argument::{listed, miscounted, misfit};
+
+/// One argument for each parameter of what takes them.
+pub(super) fn arguments(taker: &str, params: &[Param], args: &[Value]) -> Result<Vec<DynSolValue>> {
     if params.len() != args.len() {
-        return Err(Error::invalid(
-            "chain.argument_count",
-            format!("{} arguments were given, and {} are taken", args.len(), params.len()),
-        ));
+        let takes = listed(params.iter().map(|param| (&param.name, param.selector_type())));
+        return Err(miscounted(args.len(), taker, &takes));
     }
-    params
-        .iter()
-        .zip(args)
-        .enumerate()
-        .map(|(place, (param, arg))| {
+    (1..)
+        .zip(params.iter().zip(args))
+        .map(|(number, (param, arg))| {
             let kind = type_of(param)?;
-            let path = if param.name.is_empty() { (place + 1).to_string() } else { param.name.clone() };
+            let path = if param.name.is_empty() { number.to_string() } else { param.name.clone() };
             to_abi(&kind, &param.components, arg, &path)
+                .map_err(|wrong| misfit(number, &wrong.path, &wrong.kind, &wrong.given, &wrong.why))
         })
         .collect()
+}
+
+/// What does not fit, and where in an argument.
+struct Misfit {
+    path: String,
+    kind: String,
+    given: Value,
+    why: String,
+}
+
+impl Misfit {
+    fn new(path: &str, kind: &DynSolType, given: &Value, why: &str) -> Self {
+        Self { path: path.to_owned(), kind: kind.to_string(), given: given.clone(), why: why.to_owned() }
+    }
 }
 
 pub(super) fn type_of(param: &Param) -> Result<DynSolType> {
@@ -35,8 +48,8 @@ pub(super) fn type_of(param: &Param) -> Result<DynSolType> {
         .map_err(|_| Error::invalid("chain.abi_invalid", format!("the ABI has an unknown type {:?}", param.ty)))
 }
 
-fn to_abi(kind: &DynSolType, fields: &[Param], json: &Value, path: &str) -> Result<DynSolValue> {
-    let bad = |why: &str| misfit(path, kind, why);
+fn to_abi(kind: &DynSolType, fields: &[Param], json: &Value, path: &str) -> Result<DynSolValue, Misfit> {
+    let bad = |why: &str| Misfit::new(path, kind, json, why);
     Ok(match kind {
         DynSolType::Bool => DynSolValue::Bool(match json {
             Value::Bool(flag) => *flag,
@@ -84,8 +97,8 @@ fn to_abi(kind: &DynSolType, fields: &[Param], json: &Value, path: &str) -> Resu
         DynSolType::Array(inner) => DynSolValue::Array(items(inner, fields, json, path, None)?),
         DynSolType::FixedArray(inner, size) => DynSolValue::FixedArray(items(inner, fields, json, path, Some(*size))?),
         DynSolType::Tuple(kinds) => {
-            let json = structured(json).ok_or_else(|| bad("write an object or an array"))?;
-            let parts: Vec<&Value> = match json.as_ref() {
+            let whole = structured(json).ok_or_else(|| bad("write an object or an array"))?;
+            let parts: Vec<&Value> = match whole.as_ref() {
                 Value::Array(items) if items.len() == kinds.len() => items.iter().collect(),
                 Value::Object(given) if given.len() == kinds.len() => {
                     let named = fields.iter().map(|field| given.get(&field.name));
@@ -98,7 +111,7 @@ fn to_abi(kind: &DynSolType, fields: &[Param], json: &Value, path: &str) -> Resu
                 let name = field.map_or_else(|| place.to_string(), |field| field.name.clone());
                 to_abi(kind, field.map_or(&[], |field| &field.components), part, &format!("{path}.{name}"))
             });
-            DynSolValue::Tuple(values.collect::<Result<_>>()?)
+            DynSolValue::Tuple(values.collect::<Result<_, Misfit>>()?)
         }
     })
 }
@@ -111,19 +124,15 @@ fn items(
     json: &Value,
     path: &str,
     size: Option<usize>,
-) -> Result<Vec<DynSolValue>> {
-    let json = structured(json);
-    let Some(Value::Array(items)) = json.as_deref() else {
-        return Err(misfit(path, inner, "write an array of it"));
+) -> Result<Vec<DynSolValue>, Misfit> {
+    let parts = structured(json);
+    let Some(Value::Array(items)) = parts.as_deref() else {
+        return Err(Misfit::new(path, inner, json, "write an array of it"));
     };
     if let Some(size) = size.filter(|size| *size != items.len()) {
-        return Err(misfit(path, inner, &format!("{size} of it are needed, not {}", items.len())));
+        return Err(Misfit::new(path, inner, json, &format!("{size} of it are needed, not {}", items.len())));
     }
     items.iter().enumerate().map(|(place, item)| to_abi(inner, fields, item, &format!("{path}[{place}]"))).collect()
-}
-
-fn misfit(path: &str, kind: &DynSolType, why: &str) -> Error {
-    Error::invalid("chain.argument_invalid", format!("argument {path} of type {kind}: {why}")).detail("argument", path)
 }
 
 // Arrays and objects may come as text that holds JSON, as from a command line.
