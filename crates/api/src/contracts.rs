@@ -397,6 +397,21 @@ pub struct AskEvents {
     pub after: Option<String>,
 }
 
+/// Part of what a contract told, and of which blocks. `next` goes back as `after` to get what follows; it is absent on
+/// the last page.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Events {
+    pub items: Vec<Event>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The first block that was read for this page; absent where there was none to read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// The last block that was read for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
+}
+
 nsl_rpc::service! {
     /// Deploys, updates, calls and reads contracts.
     Contracts, ContractsClient, "contracts" {
@@ -423,6 +438,6 @@ nsl_rpc::service! {
         /// Needs `contracts:write` and `relay:write`.
         fn invoke(Invoke) -> Transaction;
         /// Needs `contracts:read`; oldest first. A page may be short, or empty, where many blocks had to be read.
-        read fn events(AskEvents) -> Page<Event>;
+        read fn events(AskEvents) -> Events;
     }
 }

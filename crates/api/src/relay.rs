@@ -348,6 +348,27 @@ pub struct ListAccounts {
     pub chain: Chain,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AskBalance {
+    pub chain: Chain,
+    /// Any account of the chain: what it holds is no secret.
+    pub account: String,
+}
+
+/// What an account holds after the last block.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Balance {
+    pub chain: Chain,
+    /// `0x` and 40 hex digits.
+    pub account: String,
+    pub address: String,
+    /// In 10^-8 GAS on Neo N3, in wei on Neo X.
+    pub gas: String,
+    /// Neo N3: whole NEO.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neo: Option<String>,
+}
+
 nsl_rpc::service! {
     /// Sends transactions until the chain has decided.
     Relay, RelayClient, "relay" {
@@ -357,6 +378,8 @@ nsl_rpc::service! {
         fn import_account(ImportAccount) -> Account;
         /// Needs `relay:read`; by account.
         read fn list_accounts(ListAccounts) -> Page<Account>;
+        /// Needs `relay:read`.
+        read fn balance(AskBalance) -> Balance;
         /// Needs `relay:write`.
         fn submit(Submit) -> Transaction;
         /// Needs `relay:read`.

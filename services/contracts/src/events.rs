@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use nsl_api::{
-    Page,
-    contracts::{AskEvents, Event},
-};
+use nsl_api::contracts::{AskEvents, Event, Events};
 use nsl_chain::{self as chain, Filter, Position};
 use nsl_core::{Cx, Error, Result};
 use tokio::time::Instant;
@@ -21,7 +18,7 @@ const BACK: u64 = 999;
 const SLICE: Duration = Duration::from_secs(4);
 
 impl Service {
-    pub(crate) async fn told(&self, cx: &Cx, ask: AskEvents) -> Result<Page<Event>> {
+    pub(crate) async fn told(&self, cx: &Cx, ask: AskEvents) -> Result<Events> {
         let place = Place::read(ask.chain, &ask.hash)?;
         let after = ask.after.as_deref().map(position).transpose()?;
         let (node, state, faces, names): (&dyn chain::Chain, _, _, Vec<String>) = match place {
@@ -51,6 +48,7 @@ impl Service {
         let until = Instant::now() + SLICE.min(cx.deadline.remaining() / 2);
         let limit = ask.limit.clamp(1, LONGEST_PAGE) as usize;
         let mut items = Vec::new();
+        let first = from;
         let mut from = from;
         while from <= to {
             let most = u32::try_from(to - from + 1).unwrap_or(PIECE).min(PIECE);
@@ -60,21 +58,29 @@ impl Service {
             for event in stretch.events.iter().filter(fresh) {
                 items.push(shown(event, told(event, state.as_ref(), &faces)));
                 if items.len() == limit {
-                    return Ok(Page { items, next: Some(cursor(event.at)) });
+                    return Ok(read(items, Some(event.at), first, event.at.height));
                 }
             }
             from = end + 1;
             if from <= to && Instant::now() >= until {
-                return Ok(Page { items, next: Some(cursor(Position::end_of(end))) });
+                return Ok(read(items, Some(Position::end_of(end)), first, end));
             }
         }
-        Ok(Page { items, next: None })
+        // A block that this process saw and its endpoint has not yet ends it early.
+        Ok(match from.checked_sub(1).filter(|last| *last >= first) {
+            Some(last) => read(items, None, first, last),
+            None => Events { items, next: None, from: None, to: None },
+        })
     }
 
     async fn since(&self, cx: &Cx, place: Place) -> Result<Option<u64>> {
         let known = self.recorded(cx, place).await?;
         Ok(known.and_then(|known| known.height).and_then(|height| u64::try_from(height).ok()))
     }
+}
+
+fn read(items: Vec<Event>, after: Option<Position>, from: u64, to: u64) -> Events {
+    Events { items, next: after.map(cursor), from: Some(from), to: Some(to) }
 }
 
 fn shown(event: &chain::Event, told: nsl_api::contracts::Told) -> Event {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use nsl_api::{
     Chain, Page,
     contracts::{
-        Answer, Ask, AskEvents, Compare, Contract, Contracts, Deploy, Deployed, Describe, Differences, Event,
+        Answer, Ask, AskEvents, Compare, Contract, Contracts, Deploy, Deployed, Describe, Differences, Events,
         FindContract, FindDeployment, Invoke, ListContracts, Trial, Update, Updating,
     },
     relay::{Estimate, RelayClient, Transaction},
@@ -123,7 +123,7 @@ impl Contracts for Service {
         self.relay.submit(cx, submit).await
     }
 
-    async fn events(&self, cx: &Cx, ask: AskEvents) -> Result<Page<Event>> {
+    async fn events(&self, cx: &Cx, ask: AskEvents) -> Result<Events> {
         cx.permit("contracts:read")?;
         self.told(cx, ask).await
     }

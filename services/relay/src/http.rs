@@ -38,6 +38,7 @@ pub fn routes(relay: RelayClient) -> Router {
     paths(
         accounts::add_account,
         accounts::list_accounts,
+        accounts::find_balance,
         budgets::get_budget,
         budgets::put_budget,
         events::follow_transaction,

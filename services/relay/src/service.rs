@@ -8,9 +8,9 @@ use async_trait::async_trait;
 use nsl_api::{
     Chain, Page,
     relay::{
-        Account, AddAccount, AskBudget, AskPassed, Budget, Cancel, Estimate, Explain, Explanation, FindTransaction,
-        ImportAccount, ListAccounts, ListTransactions, Passed, Relay, SetBudget, State, Submit, Transaction,
-        WatchPassed,
+        Account, AddAccount, AskBalance, AskBudget, AskPassed, Balance, Budget, Cancel, Estimate, Explain, Explanation,
+        FindTransaction, ImportAccount, ListAccounts, ListTransactions, Passed, Relay, SetBudget, State, Submit,
+        Transaction, WatchPassed,
     },
     sponsor::{Complete, NameSponsor, Prepare, Prepared, PutSponsor, SponsorInfo},
 };
@@ -46,6 +46,11 @@ impl Relay for Service {
     async fn list_accounts(&self, cx: &Cx, wanted: ListAccounts) -> Result<Page<Account>> {
         cx.permit("relay:read")?;
         Ok(Page { items: self.accounts.list(cx, wanted.chain).await?, next: None })
+    }
+
+    async fn balance(&self, cx: &Cx, asked: AskBalance) -> Result<Balance> {
+        cx.permit("relay:read")?;
+        self.accounts.balance(asked).await
     }
 
     async fn submit(&self, cx: &Cx, submit: Submit) -> Result<Transaction> {

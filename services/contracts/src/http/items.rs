@@ -3,7 +3,7 @@ use nsl_api::{
     Chain, Page,
     contracts::{
         Answer, Artefact, Ask, AskEvents, Compare, Contract, ContractsClient, Deploy, Deployed, Describe, Differences,
-        Event, FindContract, FindDeployment, ListContracts, Trial, Update, Updating,
+        Events, FindContract, FindDeployment, ListContracts, Trial, Update, Updating,
     },
     relay::{Estimate, Transaction},
 };
@@ -195,13 +195,13 @@ pub(super) async fn invoke(
 /// had to be read: it is the last one when it has no `next`.
 #[utoipa::path(get, path = "/v1/contracts/{chain}/{hash}/events", tag = "contracts",
     operation_id = "list_contract_events", params(("chain" = Chain, Path), ("hash" = String, Path), Listening),
-    responses((status = 200, description = "A page", body = Page<Event>)))]
+    responses((status = 200, description = "A page", body = Events)))]
 pub(super) async fn events(
     State(contracts): Contracts,
     Caller(cx): Caller,
     Path((chain, hash)): At,
     Query(asked): Query<Listening>,
-) -> Result<Json<Page<Event>>, Problem> {
+) -> Result<Json<Events>, Problem> {
     let Listening { from, to, name, limit, after } = asked;
     let ask = AskEvents { chain, hash, from, to, name, limit: Limit::or(limit, 100), after };
     Ok(Json(contracts.events(&cx, ask).await?))

@@ -126,6 +126,15 @@ async fn life(ground: Ground) {
     assert_eq!(ground.events(AskEvents { limit: 2, ..listening.clone() }).await, events);
     let deletes = AskEvents { name: Some("Delete".into()), ..listening.clone() };
     assert_eq!(ground.events(deletes).await, events[4..]);
+    for (from, to, read) in [(height, Some(height), Some(height)), (height + 1_000_000, None, None)] {
+        let ask = AskEvents { from: Some(from), to, name: Some("Nothing".into()), ..listening.clone() };
+        let page = ground.contracts.events(&ground.cx, ask).await.unwrap();
+        assert_eq!(
+            (page.items.len(), page.from, page.to, page.next),
+            (0, read, read, None),
+            "an empty page says of what"
+        );
+    }
     let rest = AskEvents { after: Some(events[2].cursor.clone()), ..listening.clone() };
     assert_eq!(ground.events(rest).await, events[3..]);
     assert!(ground.events(AskEvents { to: Some(height - 1), ..listening }).await.is_empty());

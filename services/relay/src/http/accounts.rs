@@ -1,7 +1,7 @@
 use axum::{Json, Router, extract::State, http::StatusCode, routing::get};
 use nsl_api::{
     Chain, Page, Revealed,
-    relay::{Account, AddAccount, ImportAccount, ListAccounts, RelayClient},
+    relay::{Account, AddAccount, AskBalance, Balance, ImportAccount, ListAccounts, RelayClient},
 };
 use nsl_core::Error;
 use nsl_edge::{Caller, Path, Problem, Strict};
@@ -9,7 +9,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 pub(super) fn router() -> Router<RelayClient> {
-    Router::new().route("/v1/accounts/{chain}", get(list_accounts).post(add_account))
+    Router::new()
+        .route("/v1/accounts/{chain}", get(list_accounts).post(add_account))
+        .route("/v1/accounts/{chain}/{account}/balance", get(find_balance))
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -67,4 +69,18 @@ pub(super) async fn list_accounts(
     Path(chain): Path<Chain>,
 ) -> Result<Json<Page<Account>>, Problem> {
     Ok(Json(relay.list_accounts(&cx, ListAccounts { chain }).await?))
+}
+
+/// Get a balance
+///
+/// What an account holds after the last block, whosever it is; 503 when the chain does not answer.
+#[utoipa::path(get, path = "/v1/accounts/{chain}/{account}/balance", tag = "relay", operation_id = "find_balance",
+    params(("chain" = Chain, Path), ("account" = String, Path)),
+    responses((status = 200, description = "As the chain stands now", body = Balance)))]
+pub(super) async fn find_balance(
+    State(relay): State<RelayClient>,
+    Caller(cx): Caller,
+    Path((chain, account)): Path<(Chain, String)>,
+) -> Result<Json<Balance>, Problem> {
+    Ok(Json(relay.balance(&cx, AskBalance { chain, account }).await?))
 }

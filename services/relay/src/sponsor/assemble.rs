@@ -14,12 +14,15 @@ use neo::{
 use nsl_api::relay::{Call, Scope};
 use nsl_chain::{
     Chain,
-    n3::{self, NeoN3, Shown, VmState},
+    n3::{self, NeoN3, VmState},
 };
 use nsl_core::{Code, Error, Result};
 use serde::Deserialize;
 
-use crate::n3::{Desk, Trial};
+use crate::{
+    balance::held,
+    n3::{Desk, Trial},
+};
 
 /// Endpoints may be a few blocks apart in what they call too far ahead.
 const ROOM: u32 = 5;
@@ -103,16 +106,8 @@ pub(crate) async fn still_works(chain: &NeoN3, transaction: &Transaction) -> Res
 
 /// Refuses when the account can't pay so much.
 pub(crate) async fn can_pay(chain: &NeoN3, sponsor: Hash160, fee: i64) -> Result<()> {
-    let mut script = Builder::new();
-    script.call(&native::GAS, "balanceOf", CallFlags::READ_ONLY, &[Param::Hash160(sponsor)]);
-    let script = script.finish().map_err(Error::internal)?;
-    let run = chain.invoke(&n3::Call { script, signers: Vec::new() }, None).await?;
-    let has = match &run.stack {
-        Shown::Known(stack) => stack.first().and_then(|balance| balance.as_integer().ok()),
-        Shown::Unshown(_) => None,
-    };
-    match has {
-        Some(has) if has >= fee.into() => Ok(()),
+    match held(chain, native::GAS, sponsor).await? {
+        Some(has) if has >= fee => Ok(()),
         has => {
             let has = has.map_or_else(|| "an unknown amount".to_owned(), |has| has.to_string());
             let message = format!("the sponsor holds {has} of 10⁻⁸ GAS, and the fee is {fee}");

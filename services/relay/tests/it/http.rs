@@ -59,6 +59,15 @@ async fn each_route_takes_what_it_says_and_refuses_the_rest_by_name() {
         (409, &json!("relay.request_ended"), &json!("final"))
     );
     assert_eq!(ask(base, Method::DELETE, &format!("tx/neo-n3/{id}"), None).await.0, 404);
+    let (status, told) = ask(base, Method::GET, &format!("accounts/neo-x/{to}/balance"), None).await;
+    assert_eq!((status, &told["gas"], &told["account"]), (200, &json!("5"), &json!(to)), "{told}");
+    for (path, status, code) in [
+        ("accounts/neo-x/0x12/balance", 400, "relay.account_malformed"),
+        (&format!("accounts/neo-n3/{to}/balance"), 404, "relay.chain_missing"),
+    ] {
+        let (got, told) = ask(base, Method::GET, path, None).await;
+        assert_eq!((got, &told["code"]), (status, &json!(code)), "{path}");
+    }
     let (status, told) = ask(base, Method::GET, &format!("tx/neo-x/{id}/explain"), None).await;
     assert_eq!((status, &told["state"], told.get("fault")), (200, &json!("final"), None));
     for (path, status) in [
