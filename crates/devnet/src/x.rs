@@ -199,7 +199,12 @@ async fn run(dir: &Path, program: &Path, options: &XOptions, port: Option<u16>) 
         Ok(command)
     };
     let start = Start { dir, life: options.life, port };
-    start.run(command, |port| answers(port, options.chain_id)).await.context("starting anvil")
+    // It answers before its list of accounts is on disk.
+    let ready = async |port| {
+        answers(port, options.chain_id).await?;
+        accounts(&dir.join(ACCOUNTS)).map(drop)
+    };
+    start.run(command, ready).await.context("starting anvil")
 }
 
 // Anvil ends at once over a state that it was writing when it was killed; the chain then begins anew.
