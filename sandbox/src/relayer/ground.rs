@@ -4,6 +4,20 @@ use anyhow::{Context, Result, bail};
 use reqwest::Client;
 use serde_json::{Value, json};
 
+// What the first digits of a place say of who sends there.
+const OURS: &str = "57020000";
+const FOREIGN: &str = "57030000";
+
+/// Where the request of this number sends its coin, as the 40 hex digits of an account: nobody else's.
+pub(super) fn place(number: u64) -> String {
+    format!("{OURS}{number:032x}")
+}
+
+/// The same of the other client.
+pub(super) fn foreign_place(number: u64) -> String {
+    format!("{FOREIGN}{number:032x}")
+}
+
 /// What a chain says of the requests.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
@@ -11,6 +25,18 @@ pub(super) struct Seen {
     pub(super) requests: BTreeMap<u64, u64>,
     /// What the other client brought in.
     pub(super) foreign: u64,
+}
+
+impl Seen {
+    /// Counts a coin that went to this account.
+    pub(super) fn note(&mut self, to: &str) -> Result<()> {
+        if to.starts_with(FOREIGN) {
+            self.foreign += 1;
+        } else if let Some(digits) = to.strip_prefix(OURS) {
+            *self.requests.entry(u64::from_str_radix(digits, 16)?).or_default() += 1;
+        }
+        Ok(())
+    }
 }
 
 /// A real node under one account, and what can befall it.

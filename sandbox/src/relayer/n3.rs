@@ -18,12 +18,10 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    ground::{Direct, Ground, Seen},
+    ground::{Direct, Ground, Seen, foreign_place, place},
     luck::Luck,
 };
 
-const OURS: &str = "57020000";
-const FOREIGN: &str = "57030000";
 /// More than the node takes in one request is refused.
 const TOGETHER: usize = 50;
 
@@ -32,11 +30,6 @@ pub(super) struct NeoGo {
     node: Direct,
     key: PrivateKey,
     luck: Luck,
-}
-
-// Each number has an account of its own.
-fn place(kind: &str, number: u64) -> String {
-    format!("0x{kind}{number:032x}")
 }
 
 impl NeoGo {
@@ -67,7 +60,7 @@ impl NeoGo {
     async fn check_balances(&self, requests: u64, seen: &Seen) -> Result<()> {
         let gas = native::GAS.to_string();
         let calls = (0..requests).map(|number| {
-            let account = json!([{ "type": "Hash160", "value": place(OURS, number) }]);
+            let account = json!([{ "type": "Hash160", "value": format!("0x{}", place(number)) }]);
             ("invokefunction", json!([gas, "balanceOf", account]))
         });
         for (number, balance) in (0..requests).zip(self.all(calls.collect()).await?) {
@@ -98,7 +91,7 @@ impl Ground for NeoGo {
         let from = self.key.public().script_hash().to_string();
         let args = json!([
             { "type": "Hash160", "value": from },
-            { "type": "Hash160", "value": place(OURS, number) },
+            { "type": "Hash160", "value": format!("0x{}", place(number)) },
             { "type": "Integer", "value": "1" },
             { "type": "Any" },
         ]);
@@ -127,7 +120,7 @@ impl Ground for NeoGo {
 
     async fn foreign(&self, number: u64) -> Result<()> {
         let from = self.key.public().script_hash();
-        let to = Hash160::from_text(&place(FOREIGN, number))?;
+        let to = Hash160::from_text(&format!("0x{}", foreign_place(number)))?;
         let mut script = Builder::new();
         let arguments = [Param::Hash160(from), Param::Hash160(to), Param::Integer(1.into()), Param::Null];
         script.call(&native::GAS, "transfer", CallFlags::ALL, &arguments).op(Opcode::ASSERT);
@@ -161,11 +154,7 @@ impl Ground for NeoGo {
             }
             for told in execution["notifications"].as_array().into_iter().flatten() {
                 let Some(to) = receiver(told) else { continue };
-                if to.starts_with(FOREIGN) {
-                    seen.foreign += 1;
-                } else if let Some(digits) = to.strip_prefix(OURS) {
-                    *seen.requests.entry(u64::from_str_radix(digits, 16)?).or_default() += 1;
-                }
+                seen.note(&to)?;
             }
         }
         self.check_balances(requests, &seen).await?;

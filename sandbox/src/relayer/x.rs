@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    ground::{Direct, Ground, Seen},
+    ground::{Direct, Ground, Seen, foreign_place, place},
     luck::Luck,
 };
 
@@ -16,8 +16,6 @@ static TOKEN: &str = include_str!("../../../contracts/x/Token.json");
 /// transfer(address,uint256), and the event Transfer.
 const TRANSFER: &str = "a9059cbb";
 const TRANSFERRED: &str = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef";
-const OURS: &str = "57020000";
-const FOREIGN: &str = "57030000";
 /// What the other client offers for a unit of gas: more than the relay does at first.
 const PRICE: u64 = 100_000_000_000;
 const TIP: u64 = 50_000_000_000;
@@ -29,11 +27,6 @@ pub(super) struct Anvil {
     node: Direct,
     token: String,
     luck: Luck,
-}
-
-// Each number has an address of its own.
-fn place(kind: &str, number: u64) -> String {
-    format!("{kind}{number:032x}")
 }
 
 fn transfer(to: &str) -> String {
@@ -129,7 +122,7 @@ impl Ground for Anvil {
     }
 
     fn body(&self, number: u64) -> Value {
-        json!({ "account": self.address(), "to": self.token, "data": transfer(&place(OURS, number)) })
+        json!({ "account": self.address(), "to": self.token, "data": transfer(&place(number)) })
     }
 
     async fn upset(&mut self, turn: u64) -> Result<()> {
@@ -175,7 +168,7 @@ impl Ground for Anvil {
         let sent = json!({
             "from": self.address(),
             "to": self.token,
-            "data": transfer(&place(FOREIGN, number)),
+            "data": transfer(&foreign_place(number)),
             "gas": "0x30d40",
             "nonce": format!("{nonce:#x}"),
             "maxFeePerGas": format!("{PRICE:#x}"),
@@ -191,11 +184,7 @@ impl Ground for Anvil {
         let logs = self.ask("eth_getLogs", wanted).await?;
         for log in logs.as_array().context("a list of events")? {
             let to = log["topics"][2].as_str().and_then(|topic| topic.get(26..)).context("an event without a place")?;
-            if to.starts_with(FOREIGN) {
-                seen.foreign += 1;
-            } else if let Some(digits) = to.strip_prefix(OURS) {
-                *seen.requests.entry(u64::from_str_radix(digits, 16)?).or_default() += 1;
-            }
+            seen.note(to)?;
         }
         self.check_balances(requests, &seen).await?;
         Ok(seen)
@@ -212,7 +201,7 @@ impl Anvil {
         let numbers: Vec<u64> = (0..requests).collect();
         for part in numbers.chunks(500) {
             let calls = part.iter().map(|one| {
-                let data = format!("0x70a08231{:0>64}", place(OURS, *one));
+                let data = format!("0x70a08231{:0>64}", place(*one));
                 ("eth_call", json!([{ "to": self.token, "data": data }, "latest"]))
             });
             for (one, balance) in part.iter().zip(self.node.all(&self.x.rpc, calls.collect()).await?) {
