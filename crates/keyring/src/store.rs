@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use nsl_core::{Code, Cx, Entry, Error, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Kind, Many, Migrations, Pending, Step, Tx, args};
+use nsl_sql::{Change, Kind, Many, Migrations, Pending, Single, Step, Tx, args};
 use serde::{Deserialize, Serialize};
 
 pub static MIGRATIONS: Migrations = Migrations {
@@ -95,34 +95,30 @@ pub(crate) struct Moved {
     pub(crate) from: i64,
 }
 
-impl Change for Rewrap {
+impl Single for Rewrap {
     type Done = u64;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<u64>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for rewrap in group {
-            let mut moved = 0;
-            for Moved { tenant, subject, key, from } in &rewrap.keys {
-                let rows = tx
-                    .execute(
-                        "UPDATE data_keys SET wrapped = $1, root_version = $2
-                         WHERE tenant_id = $3 AND key_id = $4 AND root_version = $5",
-                        args![key.wrapped.clone(), key.root_version, tenant, key.id.clone(), *from],
-                    )
-                    .await?;
-                if rows > 0 {
-                    let cx = Cx::system(tenant.clone(), Duration::ZERO);
-                    let mut entry = Entry::new(&cx, "keyring.data_key_rewrapped", "keyring", "rewrap", rewrap.now)
-                        .request("key_id", key.id.clone())
-                        .response("root_version", key.root_version);
-                    entry.subject = Some(subject.clone());
-                    tx.note(entry);
-                }
-                moved += rows;
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<u64>> {
+        let mut moved = 0;
+        for Moved { tenant, subject, key, from } in &self.keys {
+            let rows = tx
+                .execute(
+                    "UPDATE data_keys SET wrapped = $1, root_version = $2
+                     WHERE tenant_id = $3 AND key_id = $4 AND root_version = $5",
+                    args![key.wrapped.clone(), key.root_version, tenant, key.id.clone(), *from],
+                )
+                .await?;
+            if rows > 0 {
+                let cx = Cx::system(tenant.clone(), Duration::ZERO);
+                let mut entry = Entry::new(&cx, "keyring.data_key_rewrapped", "keyring", "rewrap", self.now)
+                    .request("key_id", key.id.clone())
+                    .response("root_version", key.root_version);
+                entry.subject = Some(subject.clone());
+                tx.note(entry);
             }
-            done.push(Ok(moved));
+            moved += rows;
         }
-        Ok(done)
+        Ok(Ok(moved))
     }
 }
 

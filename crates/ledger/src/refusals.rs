@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use nsl_core::{Cx, Entry, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Kind, Many, Tx, Value, args};
+use nsl_sql::{Change, Kind, Many, Single, Tx, Value, args};
 
 /// Refusals of one kind to one caller, counted.
 #[derive(Clone, Debug)]
@@ -104,35 +104,32 @@ pub(crate) struct Close {
     pub(crate) before: Timestamp,
 }
 
-impl Change for Close {
+impl Single for Close {
     type Done = u64;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<u64>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for close in group {
-            let gone = tx
-                .query(
-                    "DELETE FROM audit_refusals WHERE minute < $1 RETURNING tenant_id, id, subject, service_name,
-                     method_name, status_code, reason, count, created_at, ip_address, key_id",
-                    args![close.before],
-                )
-                .await?;
-            done.push(Ok(gone.len() as u64));
-            for mut row in gone {
-                let cx = Cx::system(row.take(0)?, Duration::ZERO);
-                let mut entry = Entry::new(&cx, "access.refused", "", "", row.take(8)?);
-                entry.id = row.take(1)?;
-                entry.subject = row.take(2)?;
-                entry.service = row.take::<String>(3)?.into();
-                entry.method = row.take::<String>(4)?.into();
-                entry.status_code = u16::try_from(row.take::<i64>(5)?).ok();
-                entry.request_id = None;
-                entry.error_message = Some(row.take(6)?);
-                entry.ip_address = row.take(9)?;
-                entry.seal_key = row.take::<Option<String>>(10)?.map(Into::into);
-                tx.note(entry.response("count", row.take::<i64>(7)?));
-            }
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<u64>> {
+        let gone = tx
+            .query(
+                "DELETE FROM audit_refusals WHERE minute < $1 RETURNING tenant_id, id, subject, service_name,
+                 method_name, status_code, reason, count, created_at, ip_address, key_id",
+                args![self.before],
+            )
+            .await?;
+        let closed = gone.len() as u64;
+        for mut row in gone {
+            let cx = Cx::system(row.take(0)?, Duration::ZERO);
+            let mut entry = Entry::new(&cx, "access.refused", "", "", row.take(8)?);
+            entry.id = row.take(1)?;
+            entry.subject = row.take(2)?;
+            entry.service = row.take::<String>(3)?.into();
+            entry.method = row.take::<String>(4)?.into();
+            entry.status_code = u16::try_from(row.take::<i64>(5)?).ok();
+            entry.request_id = None;
+            entry.error_message = Some(row.take(6)?);
+            entry.ip_address = row.take(9)?;
+            entry.seal_key = row.take::<Option<String>>(10)?.map(Into::into);
+            tx.note(entry.response("count", row.take::<i64>(7)?));
         }
-        Ok(done)
+        Ok(Ok(closed))
     }
 }

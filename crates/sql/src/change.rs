@@ -27,6 +27,36 @@ pub trait Change: Send + Sync + 'static {
     }
 }
 
+/// A change that gains nothing from being applied together with its like: one after the other, each by itself.
+pub trait Single: Send + Sync + 'static {
+    /// As in [`Change`].
+    type Done: Serialize + DeserializeOwned + Send + Sync + 'static;
+
+    /// An inner error refuses it: then it must not have touched a row.
+    fn one<'a>(&'a self, tx: &'a mut Tx<'_>) -> impl Future<Output = Result<Result<Self::Done>>> + Send + 'a;
+
+    /// About how many bytes it carries; bounds a group.
+    fn weight(&self) -> usize {
+        1_024
+    }
+}
+
+impl<C: Single> Change for C {
+    type Done = C::Done;
+
+    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<C::Done>>> {
+        let mut done = Vec::with_capacity(group.len());
+        for change in group {
+            done.push(change.one(tx).await?);
+        }
+        Ok(done)
+    }
+
+    fn weight(&self) -> usize {
+        Single::weight(self)
+    }
+}
+
 /// Writes the evidence of a group as the last thing before its commit. Each writer has one of its own.
 pub trait Closer: Send {
     fn close<'a>(&'a mut self, notes: Vec<Entry>, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<()>>;
@@ -44,14 +74,10 @@ pub struct Statement {
     pub args: Vec<Value>,
 }
 
-impl Change for Statement {
+impl Single for Statement {
     type Done = u64;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<u64>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for statement in group {
-            done.push(Ok(tx.execute(statement.sql, statement.args.clone()).await?));
-        }
-        Ok(done)
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<u64>> {
+        tx.execute(self.sql, self.args.clone()).await.map(Ok)
     }
 }

@@ -28,7 +28,7 @@ mod value;
 mod wal;
 mod writer;
 
-pub use change::{Change, Closer, Statement};
+pub use change::{Change, Closer, Single, Statement};
 pub use config::{Config, EngineKind};
 pub use db::{Db, Scope};
 pub use migrate::{BASE, Migrations, Step};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use nsl_api::identity::{KeyInfo, TenantInfo};
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Db, EngineKind, Kind, Many, Row, Scope, Tx, Value, args};
+use nsl_sql::{Change, Db, EngineKind, Kind, Many, Row, Scope, Single, Tx, Value, args};
 use serde::{Deserialize, Serialize};
 
 static BY_DIGEST: &str =
@@ -192,27 +192,19 @@ pub(crate) struct Ended {
     pub(crate) digest: String,
 }
 
-impl Change for Revoke {
+impl Single for Revoke {
     type Done = Ended;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Ended>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for revoke in group {
-            let before = tx.query(FIND, args![&revoke.tenant, revoke.id.as_str()]).await?.into_iter().next();
-            let Some((key, digest)) = before.map(info).transpose()? else {
-                done.push(Err(key_missing()));
-                continue;
-            };
-            if key.revoked_at.is_some() {
-                done.push(Ok(Ended { key, digest }));
-                continue;
-            }
-            let after = tx.query(REVOKE, args![&revoke.tenant, revoke.id.as_str(), revoke.at]).await?;
-            let (key, digest) = after.into_iter().next().map(info).transpose()?.ok_or_else(key_missing)?;
-            tx.note(revoke.evidence.clone());
-            done.push(Ok(Ended { key, digest }));
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Ended>> {
+        let before = tx.query(FIND, args![&self.tenant, self.id.as_str()]).await?.into_iter().next();
+        let Some((key, digest)) = before.map(info).transpose()? else { return Ok(Err(key_missing())) };
+        if key.revoked_at.is_some() {
+            return Ok(Ok(Ended { key, digest }));
         }
-        Ok(done)
+        let after = tx.query(REVOKE, args![&self.tenant, self.id.as_str(), self.at]).await?;
+        let (key, digest) = after.into_iter().next().map(info).transpose()?.ok_or_else(key_missing)?;
+        tx.note(self.evidence.clone());
+        Ok(Ok(Ended { key, digest }))
     }
 }
 
@@ -225,14 +217,11 @@ pub(crate) struct Touch {
     pub(crate) used: Vec<(TenantId, String, Timestamp)>,
 }
 
-impl Change for Touch {
+impl Single for Touch {
     type Done = ();
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
-        for touch in group {
-            let rows = touch.used.iter().map(|(tenant, id, at)| args![tenant, id.as_str(), *at]).collect();
-            tx.many(&TOUCH, rows).await?;
-        }
-        Ok(group.iter().map(|_| Ok(())).collect())
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        let rows = self.used.iter().map(|(tenant, id, at)| args![tenant, id.as_str(), *at]).collect();
+        tx.many(&TOUCH, rows).await.map(|_| Ok(()))
     }
 }
