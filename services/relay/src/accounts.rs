@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use crate::{
     dispatch::{Nodes, View},
     n3::{self, Desk, N3Node},
-    store::{ACCOUNT_TAKEN, Add, KeptAccount, LaneKey, accounts},
+    store::{ACCOUNT_TAKEN, Add, KeptAccount, LaneKey, account, accounts},
     x::XNode,
 };
 
@@ -95,13 +95,13 @@ impl Accounts {
     }
 
     pub(crate) async fn list(&self, cx: &Cx, chain: Chain) -> Result<Vec<Account>> {
-        let kept = accounts(&self.db, &cx.tenant, chain.as_str(), "").await?;
+        let kept = accounts(&self.db, &cx.tenant, chain.as_str()).await?;
         kept.into_iter().map(|one| shown(chain, one)).collect()
     }
 
     async fn open(&self, lane: &LaneKey) -> Result<Zeroizing<Vec<u8>>> {
         let unknown = || Error::new(Code::NotFound, "relay.account_unknown", "the account is none of the tenant's");
-        let kept = accounts(&self.db, &lane.tenant, lane.chain, &lane.account).await?.pop().ok_or_else(unknown)?;
+        let kept = account(&self.db, &lane.tenant, lane.chain, &lane.account).await?.ok_or_else(unknown)?;
         let lost = || Error::internal(anyhow::anyhow!("the data key of an account is gone"));
         let key = self.keyring.find(&lane.tenant, &kept.key_id).await?.ok_or_else(lost)?;
         let place = bind(&[lane.tenant.as_str().as_bytes(), lane.chain.as_bytes(), kept.account.as_bytes()]);

@@ -326,9 +326,9 @@ impl Sponsoring {
 
     // An account that is not the tenant's pays for nobody.
     async fn kept(&self, cx: &Cx, account: &str) -> Result<()> {
-        let found = store::accounts(&self.db, &cx.tenant, Chain::NeoN3.as_str(), account).await?;
+        let found = store::account(&self.db, &cx.tenant, Chain::NeoN3.as_str(), account).await?;
         let unknown = || Error::new(Code::NotFound, "relay.account_unknown", "the account is none of the tenant's");
-        if found.is_empty() { Err(unknown()) } else { Ok(()) }
+        found.map(drop).ok_or_else(unknown)
     }
 
     async fn shown(&self, cx: &Cx, account: String) -> Result<SponsorInfo> {

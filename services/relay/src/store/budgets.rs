@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use nsl_api::relay::Limits;
 use nsl_core::{Entry, Error, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Db, Kind, Many, Row, Scope, Tx, args};
+use nsl_sql::{Db, Kind, Many, Row, Scope, Single, Tx, args};
 
 use super::moves::Step;
 
@@ -257,28 +257,20 @@ pub(crate) struct Allow {
     pub(crate) entry: Entry,
 }
 
-impl Change for Allow {
+impl Single for Allow {
     type Done = ();
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
-        for allow in group {
-            tx.execute(
-                "INSERT INTO relay_budgets (tenant_id, chain, per_transaction, per_day, updated_by, updated_at)
-                 VALUES ($1, $2, $3, $4, $5, $6)
-                 ON CONFLICT (tenant_id, chain) DO UPDATE SET per_transaction = excluded.per_transaction,
-                   per_day = excluded.per_day, updated_by = excluded.updated_by, updated_at = excluded.updated_at",
-                args![
-                    &allow.tenant,
-                    allow.chain,
-                    allow.limits.per_transaction.clone(),
-                    allow.limits.per_day.clone(),
-                    &allow.by,
-                    allow.now
-                ],
-            )
-            .await?;
-            tx.note(allow.entry.clone());
-        }
-        Ok(group.iter().map(|_| Ok(())).collect())
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        let Limits { per_transaction, per_day } = self.limits.clone();
+        tx.execute(
+            "INSERT INTO relay_budgets (tenant_id, chain, per_transaction, per_day, updated_by, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6)
+             ON CONFLICT (tenant_id, chain) DO UPDATE SET per_transaction = excluded.per_transaction,
+               per_day = excluded.per_day, updated_by = excluded.updated_by, updated_at = excluded.updated_at",
+            args![&self.tenant, self.chain, per_transaction, per_day, &self.by, self.now],
+        )
+        .await?;
+        tx.note(self.entry.clone());
+        Ok(Ok(()))
     }
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use nsl_core::{Error, Result, TenantId, Timestamp};
-use nsl_sql::{Change, Db, Scope, Tx, args};
+use nsl_sql::{Db, Scope, Single, Tx, Value, args};
 use serde::{Deserialize, Serialize};
 
 use crate::nonces::{Hash, Id, Lane, Try};
@@ -15,6 +15,13 @@ pub struct LaneKey {
     pub chain: &'static str,
     /// `0x` and 40 small hex digits.
     pub account: Arc<str>,
+}
+
+impl LaneKey {
+    /// `$1`, `$2` and `$3` of what asks for the rows of a lane: its tenant, chain and account.
+    pub(super) fn args(&self) -> Vec<Value> {
+        args![&self.tenant, self.chain, self.account.as_ref()]
+    }
 }
 
 /// A lane that this process holds.
@@ -37,36 +44,27 @@ pub(crate) struct Take {
     pub(crate) until: Timestamp,
 }
 
-impl Change for Take {
+impl Single for Take {
     type Done = Option<Held>;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Option<Held>>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for take in group {
-            let lane = &take.lane;
-            let holder = &*take.holder;
-            let mut rows = tx
-                .query(
-                    "INSERT INTO relay_lanes (tenant_id, chain, account, next, looked, holder, fence, held_until)
-                     VALUES ($1, $2, $3, 0, 0, $4, 1, $5)
-                     ON CONFLICT (chain, account) DO UPDATE SET
-                       fence = relay_lanes.fence + CASE WHEN relay_lanes.holder = excluded.holder THEN 0 ELSE 1 END,
-                       holder = excluded.holder, held_until = excluded.held_until
-                     WHERE relay_lanes.tenant_id = excluded.tenant_id
-                       AND (relay_lanes.held_until <= $6 OR relay_lanes.holder = excluded.holder)
-                     RETURNING fence, next, looked, looked_hash",
-                    args![&lane.tenant, lane.chain, lane.account.as_ref(), holder, take.until, take.now],
-                )
-                .await?;
-            done.push(match rows.first_mut() {
-                Some(row) => {
-                    let at = row.take::<Option<Vec<u8>>>(3)?.and_then(|at| at.try_into().ok());
-                    Ok(Some(Held { fence: row.take(0)?, next: row.take(1)?, looked: row.take(2)?, at }))
-                }
-                None => Ok(None),
-            });
-        }
-        Ok(done)
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Option<Held>>> {
+        let LaneKey { tenant, chain, account } = &self.lane;
+        let mut rows = tx
+            .query(
+                "INSERT INTO relay_lanes (tenant_id, chain, account, next, looked, holder, fence, held_until)
+                 VALUES ($1, $2, $3, 0, 0, $4, 1, $5)
+                 ON CONFLICT (chain, account) DO UPDATE SET
+                   fence = relay_lanes.fence + CASE WHEN relay_lanes.holder = excluded.holder THEN 0 ELSE 1 END,
+                   holder = excluded.holder, held_until = excluded.held_until
+                 WHERE relay_lanes.tenant_id = excluded.tenant_id
+                   AND (relay_lanes.held_until <= $6 OR relay_lanes.holder = excluded.holder)
+                 RETURNING fence, next, looked, looked_hash",
+                args![tenant, *chain, account.as_ref(), self.holder.as_ref(), self.until, self.now],
+            )
+            .await?;
+        let Some(row) = rows.first_mut() else { return Ok(Ok(None)) };
+        let at = row.take::<Option<Vec<u8>>>(3)?.and_then(|at| at.try_into().ok());
+        Ok(Ok(Some(Held { fence: row.take(0)?, next: row.take(1)?, looked: row.take(2)?, at })))
     }
 }
 
@@ -74,9 +72,8 @@ impl Change for Take {
 pub(crate) async fn load(db: &Db, key: &LaneKey, held: &Held) -> Result<Lane> {
     let mut lane = Lane { next: held.next as u64, ..Lane::default() };
     let tries = "SELECT place, hash, request_id, given_up, price FROM relay_tries
-        WHERE chain = $1 AND account = $2 ORDER BY place, number";
-    let at = || args![key.chain, key.account.as_ref()];
-    for mut row in db.scan(Scope::Tenant(&key.tenant), tries, at()).await? {
+        WHERE tenant_id = $1 AND chain = $2 AND account = $3 ORDER BY place, number";
+    for mut row in db.scan(Scope::Tenant(&key.tenant), tries, key.args()).await? {
         let slot = lane.slots.entry(row.take::<i64>(0)? as u64).or_default();
         let (hash, request): (Vec<u8>, Option<String>) = (row.take(1)?, row.take(2)?);
         let given_up: Option<String> = row.take(3)?;
@@ -92,28 +89,51 @@ pub(crate) async fn load(db: &Db, key: &LaneKey, held: &Held) -> Result<Lane> {
 /// The oldest requests of a lane that have no place, oldest first: more than any lane looks at in one turn. What is taken
 /// back is among them wherever it stands.
 pub(crate) async fn waiting(db: &Db, key: &LaneKey) -> Result<Vec<Id>> {
-    let waiting = "SELECT id FROM (SELECT id FROM relay_requests WHERE chain = $1 AND account = $2
-          AND settled_at IS NULL AND state = 'accepted' ORDER BY id LIMIT 2048) AS oldest
-        UNION SELECT id FROM (SELECT id FROM relay_requests WHERE chain = $1 AND account = $2
-          AND settled_at IS NULL AND state = 'accepted' AND cancelled_at IS NOT NULL LIMIT 2048) AS taken_back
-        ORDER BY id";
-    let rows = db.query(Scope::Tenant(&key.tenant), waiting, args![key.chain, key.account.as_ref()]).await?;
+    let rows = db.scan(Scope::Tenant(&key.tenant), WAITING, key.args()).await?;
     rows.into_iter().map(|mut row| Ok(row.take::<String>(0)?.into())).collect()
 }
 
+/// The open requests of a lane, by [`LaneKey::args`]. SQLite takes a tenant for few rows: named plainly, it would lead
+/// through all that the tenant ever asked for, past the index of what is open.
+macro_rules! open_of_lane {
+    () => {
+        "FROM relay_requests WHERE coalesce(tenant_id, '') = $1 AND chain = $2 AND account = $3 AND settled_at IS NULL"
+    };
+}
+pub(super) use open_of_lane;
+
+pub(super) static WAITING: &str = concat!(
+    "SELECT id FROM (SELECT id ",
+    open_of_lane!(),
+    " AND state = 'accepted' ORDER BY id LIMIT 2048) AS oldest
+    UNION SELECT id FROM (SELECT id ",
+    open_of_lane!(),
+    " AND cancelled_at IS NOT NULL AND state = 'accepted' LIMIT 2048) AS taken_back ORDER BY id"
+);
+
 /// Accounts of a chain with requests that have not come to their end.
 pub(crate) async fn open_lanes(db: &Db, chain: &'static str) -> Result<Vec<LaneKey>> {
-    let open = "SELECT DISTINCT tenant_id, account FROM relay_requests WHERE chain = $1 AND settled_at IS NULL";
-    let rows = db.scan(Scope::Platform, open, args![chain]).await?;
+    let rows = db.scan(Scope::Platform, OPEN_LANES, args![chain]).await?;
     rows.into_iter()
-        .map(|mut row| Ok(LaneKey { tenant: row.take(0)?, chain, account: row.take::<String>(1)?.into() }))
+        .map(|mut row| Ok(LaneKey { account: row.take::<String>(0)?.into(), chain, tenant: row.take(1)? }))
         .collect()
 }
 
+// From one account to the next, so that it costs as much as there are lanes, however many requests wait in each. An
+// account is one tenant's.
+pub(super) static OPEN_LANES: &str = "WITH RECURSIVE lanes (account) AS (
+      SELECT min(account) FROM relay_requests WHERE chain = $1 AND settled_at IS NULL
+      UNION ALL SELECT (SELECT min(r.account) FROM relay_requests r
+          WHERE r.chain = $1 AND r.settled_at IS NULL AND r.account > lanes.account)
+        FROM lanes WHERE lanes.account IS NOT NULL)
+    SELECT account, (SELECT r.tenant_id FROM relay_requests r
+        WHERE r.chain = $1 AND r.settled_at IS NULL AND r.account = lanes.account ORDER BY r.id LIMIT 1)
+    FROM lanes WHERE account IS NOT NULL";
+
 /// The signed transactions of a lane, by place and number.
 pub(crate) async fn raws(db: &Db, key: &LaneKey) -> Result<BTreeMap<(u64, usize), Vec<u8>>> {
-    let raws = "SELECT place, number, raw FROM relay_tries WHERE chain = $1 AND account = $2";
-    let rows = db.scan(Scope::Tenant(&key.tenant), raws, args![key.chain, key.account.as_ref()]).await?;
+    let raws = "SELECT place, number, raw FROM relay_tries WHERE tenant_id = $1 AND chain = $2 AND account = $3";
+    let rows = db.scan(Scope::Tenant(&key.tenant), raws, key.args()).await?;
     rows.into_iter()
         .map(|mut row| Ok(((row.take::<i64>(0)? as u64, row.take::<i64>(1)? as usize), row.take(2)?)))
         .collect()

@@ -11,10 +11,12 @@ mod revoke;
 pub(crate) mod sponsored;
 pub(crate) mod sponsors;
 
+use std::collections::HashMap;
+
 use nsl_core::{Code, Cx, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Kind, Many, Migrations, Step as Migration, Tx, args};
 
-pub(crate) use accounts::{ACCOUNT_TAKEN, Add, KeptAccount, accounts};
+pub(crate) use accounts::{ACCOUNT_TAKEN, Add, KeptAccount, account, accounts};
 pub(crate) use budgets::{Allow, Cost, Over, Purse, budget, day};
 pub use lanes::LaneKey;
 pub(crate) use lanes::{Held, Take, load, open_lanes, raws, waiting};
@@ -40,6 +42,13 @@ pub static MIGRATIONS: Migrations = Migrations {
             breaking: false,
             sqlite: include_str!("../../migrations/sqlite/2_sponsor.sql"),
             postgres: include_str!("../../migrations/postgres/2_sponsor.sql"),
+        },
+        Migration {
+            version: 3,
+            name: "indexes",
+            breaking: false,
+            sqlite: include_str!("../../migrations/sqlite/3_indexes.sql"),
+            postgres: include_str!("../../migrations/postgres/3_indexes.sql"),
         },
     ],
 };
@@ -184,11 +193,9 @@ static STEP: Many = Many {
 /// Writes new states and their steps. A request that came to its end stays there.
 fn mark(tenant: &TenantId, became: &[Became], now: Timestamp, tx: &mut Tx<'_>) -> Result<()> {
     // Of several states of one request the last holds; each is a step.
-    let lasts = became.iter().enumerate().filter(|(place, one)| {
-        let later = &became[place + 1..];
-        !later.iter().any(|other| other.request == one.request)
-    });
-    let rows = lasts.map(|(_, one)| {
+    let lasts: HashMap<&str, &Became> = became.iter().map(|one| (&*one.request, one)).collect();
+    let lasts = became.iter().filter(|one| std::ptr::eq(lasts[&*one.request], *one));
+    let rows = lasts.map(|one| {
         let settled = one.is_end().then_some(now);
         args![
             tenant,
@@ -209,6 +216,12 @@ fn mark(tenant: &TenantId, became: &[Became], now: Timestamp, tx: &mut Tx<'_>) -
         .map(|one| args![tenant, one.request.as_ref(), one.state, one.reason.clone(), one.hash.clone(), now]);
     tx.ask(&STEP, rows.collect()).map(drop)
 }
+
+#[cfg(test)]
+mod ground;
+
+#[cfg(test)]
+mod schema_tests;
 
 #[cfg(test)]
 mod tests {

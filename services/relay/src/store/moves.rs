@@ -86,12 +86,13 @@ static HOLD: Many = Many {
 };
 
 static MOVE: Many = Many {
-    one: "UPDATE relay_lanes SET next = $3, looked = $4, looked_hash = $5 WHERE chain = $1 AND account = $2",
+    one: "UPDATE relay_lanes SET next = $4, looked = $5, looked_hash = $6
+          WHERE tenant_id = $1 AND chain = $2 AND account = $3",
     many: "UPDATE relay_lanes l SET next = n.next, looked = n.looked, looked_hash = n.looked_hash
-           FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::bytea[])
-             AS n (chain, account, next, looked, looked_hash)
-           WHERE l.chain = n.chain AND l.account = n.account",
-    kinds: &[Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Bytes],
+           FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bytea[])
+             AS n (tenant_id, chain, account, next, looked, looked_hash)
+           WHERE l.tenant_id = n.tenant_id AND l.chain = n.chain AND l.account = n.account",
+    kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Int, Kind::Bytes],
 };
 
 static TRY: Many = Many {
@@ -180,7 +181,7 @@ impl Step {
     fn write(&self, tx: &mut Tx<'_>) -> Result<()> {
         let LaneKey { tenant, chain, account } = &self.lane;
         let at = self.at.map(|at| at.to_vec());
-        tx.ask(&MOVE, vec![args![*chain, account.as_ref(), self.next as i64, self.looked, at]])?;
+        tx.ask(&MOVE, vec![args![tenant, *chain, account.as_ref(), self.next as i64, self.looked, at]])?;
         let tries = self.tries.iter().map(|one| {
             args![
                 tenant,

@@ -112,8 +112,8 @@ pub(crate) async fn load_parcels(db: &Db, key: &LaneKey, next: u64) -> Result<(L
     let mut lane = Lane { next, ..Lane::default() };
     let mut raws = HashMap::new();
     let tries = "SELECT parcel, hash, requests, is_void, valid_until, network_fee, raw FROM relay_parcels
-        WHERE chain = $1 AND account = $2 ORDER BY parcel, number";
-    for mut row in db.scan(Scope::Tenant(&key.tenant), tries, args![key.chain, key.account.as_ref()]).await? {
+        WHERE tenant_id = $1 AND chain = $2 AND account = $3 ORDER BY parcel, number";
+    for mut row in db.scan(Scope::Tenant(&key.tenant), tries, key.args()).await? {
         let parcel = lane.parcels.entry(row.take::<i64>(0)? as u64).or_default();
         let hash: Vec<u8> = row.take(1)?;
         let hash: Hash = hash.try_into().map_err(|_| Error::internal(anyhow::anyhow!("a hash of another length")))?;

@@ -1,7 +1,7 @@
 //! What was asked for.
 
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Db, Row, Scope, Tx, Value, args};
+use nsl_sql::{Db, Row, Scope, Single, Tx, Value, args};
 use serde::{Deserialize, Serialize};
 
 use super::{Became, LaneKey, mark};
@@ -71,42 +71,32 @@ pub(crate) struct Accept {
     pub(crate) entry: Entry,
 }
 
-impl Change for Accept {
+impl Single for Accept {
     type Done = Kept;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Kept>>> {
-        for accept in group {
-            let kept = &accept.kept;
-            tx.execute(
-                "INSERT INTO relay_requests (tenant_id, id, chain, account, subject, intent, state, created_at, updated_at,
-                   max_fee, expires_at)
-                 VALUES ($1, $2, $3, $4, $5, $6, 'accepted', $7, $7, $8, $9)",
-                args![
-                    &accept.tenant,
-                    kept.id.as_str(),
-                    kept.chain.as_str(),
-                    kept.account.as_str(),
-                    &kept.subject,
-                    Value::json(kept.intent.to_string()),
-                    kept.created_at,
-                    kept.max_fee.clone(),
-                    kept.expires_at
-                ],
-            )
-            .await?;
-            let became = Became {
-                request: kept.id.as_str().into(),
-                state: "accepted",
-                reason: None,
-                hash: None,
-                height: None,
-                fee: None,
-                trouble: None,
-            };
-            mark(&accept.tenant, &[became], kept.created_at, tx)?;
-            tx.note(accept.entry.clone());
-        }
-        Ok(group.iter().map(|accept| Ok(accept.kept.clone())).collect())
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Kept>> {
+        let kept = &self.kept;
+        tx.execute(
+            "INSERT INTO relay_requests (tenant_id, id, chain, account, subject, intent, state, created_at, updated_at,
+               max_fee, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, 'accepted', $7, $7, $8, $9)",
+            args![
+                &self.tenant,
+                kept.id.as_str(),
+                kept.chain.as_str(),
+                kept.account.as_str(),
+                &kept.subject,
+                Value::json(kept.intent.to_string()),
+                kept.created_at,
+                kept.max_fee.clone(),
+                kept.expires_at
+            ],
+        )
+        .await?;
+        let became = Became::told(kept.id.as_str().into(), "accepted", None);
+        mark(&self.tenant, &[became], kept.created_at, tx)?;
+        tx.note(self.entry.clone());
+        Ok(Ok(kept.clone()))
     }
 }
 
@@ -118,10 +108,12 @@ macro_rules! columns {
 }
 
 static FIND: &str = concat!("SELECT ", columns!(), " FROM relay_requests WHERE tenant_id = $1 AND id = $2");
-static LIST: &str = concat!(
+// The newest of a chain by its index first, which SQLite would not take for whole rows.
+pub(super) static LIST: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM relay_requests WHERE tenant_id = $1 AND chain = $2 AND id < $3 ORDER BY id DESC LIMIT $4"
+    " FROM relay_requests WHERE tenant_id = $1 AND id IN (SELECT id FROM relay_requests
+        WHERE tenant_id = $1 AND chain = $2 AND id < $3 ORDER BY id DESC LIMIT $4) ORDER BY id DESC"
 );
 
 pub(crate) async fn find(db: &Db, tenant: &TenantId, id: &str) -> Result<Kept> {

@@ -7,9 +7,9 @@ use std::{
 };
 
 use nsl_core::{Code, Cx, Entry, Error, Result, TenantId, Timestamp};
-use nsl_sql::{Change, Db, EngineKind, Row, Scope, Tx, Value, args};
+use nsl_sql::{Db, EngineKind, Row, Scope, Single, Tx, Value, args};
 
-use super::{Became, Held, LaneKey, Step, is_end, step};
+use super::{Became, Held, LaneKey, Step, is_end, lanes::open_of_lane, step};
 use crate::{nonces::Id, rules};
 
 /// Takes a request back, with its evidence. Asked for again it changes nothing.
@@ -21,38 +21,28 @@ pub(crate) struct Cancel {
     pub(crate) entry: Entry,
 }
 
-impl Change for Cancel {
+impl Single for Cancel {
     type Done = ();
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for cancel in group {
-            let changed = tx
-                .execute(
-                    "UPDATE relay_requests SET cancelled_at = $4
-                     WHERE tenant_id = $1 AND chain = $2 AND id = $3 AND settled_at IS NULL AND cancelled_at IS NULL",
-                    args![&cancel.tenant, cancel.chain, cancel.id.as_str(), cancel.now],
-                )
-                .await?;
-            if changed > 0 {
-                tx.note(cancel.entry.clone());
-                done.push(Ok(()));
-                continue;
-            }
-            let found =
-                "SELECT state, cancelled_at FROM relay_requests WHERE tenant_id = $1 AND chain = $2 AND id = $3";
-            let mut rows = tx.query(found, args![&cancel.tenant, cancel.chain, cancel.id.as_str()]).await?;
-            done.push(match rows.first_mut() {
-                None => Err(rules::not_found()),
-                Some(row) => {
-                    let (state, before): (String, Option<Timestamp>) = (row.take(0)?, row.take(1)?);
-                    // It was taken back before, and is on its way to that or there.
-                    let agrees = before.is_some() && (!is_end(&state) || state == "replaced");
-                    if agrees { Ok(()) } else { Err(ended(&state)) }
-                }
-            });
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        let changed = tx
+            .execute(
+                "UPDATE relay_requests SET cancelled_at = $4
+                 WHERE tenant_id = $1 AND chain = $2 AND id = $3 AND settled_at IS NULL AND cancelled_at IS NULL",
+                args![&self.tenant, self.chain, self.id.as_str(), self.now],
+            )
+            .await?;
+        if changed > 0 {
+            tx.note(self.entry.clone());
+            return Ok(Ok(()));
         }
-        Ok(done)
+        let found = "SELECT state, cancelled_at FROM relay_requests WHERE tenant_id = $1 AND chain = $2 AND id = $3";
+        let mut rows = tx.query(found, args![&self.tenant, self.chain, self.id.as_str()]).await?;
+        let Some(row) = rows.first_mut() else { return Ok(Err(rules::not_found())) };
+        let (state, before): (String, Option<Timestamp>) = (row.take(0)?, row.take(1)?);
+        // It was taken back before, and is on its way to that or there.
+        let agrees = before.is_some() && (!is_end(&state) || state == "replaced");
+        Ok(if agrees { Ok(()) } else { Err(ended(&state)) })
     }
 }
 
@@ -131,13 +121,12 @@ impl Revoked {
     }
 }
 
-/// The open requests of a lane that are taken back or whose time is over by now.
+/// The open requests of a lane that are taken back or whose time is over by now: all that are under way, and of those
+/// that wait the oldest, more than any lane looks at in one turn.
 pub(crate) async fn revoked(db: &Db, key: &LaneKey, now: Timestamp) -> Result<HashMap<Id, Revoked>> {
-    let sql = "SELECT id, cancelled_at FROM relay_requests WHERE chain = $1 AND account = $2 AND settled_at IS NULL
-          AND cancelled_at IS NOT NULL
-        UNION ALL SELECT id, cancelled_at FROM relay_requests WHERE chain = $1 AND account = $2 AND settled_at IS NULL
-          AND cancelled_at IS NULL AND expires_at IS NOT NULL AND expires_at <= $3";
-    let rows = db.query(Scope::Tenant(&key.tenant), sql, args![key.chain, key.account.as_ref(), now]).await?;
+    let mut args = key.args();
+    args.push(now.into());
+    let rows = db.scan(Scope::Tenant(&key.tenant), REVOKED, args).await?;
     let read = |mut row: Row| {
         let cancelled = row.take::<Option<Timestamp>>(1)?.is_some();
         Ok((row.take::<String>(0)?.into(), if cancelled { Revoked::Cancelled } else { Revoked::Expired }))
@@ -145,29 +134,43 @@ pub(crate) async fn revoked(db: &Db, key: &LaneKey, now: Timestamp) -> Result<Ha
     rows.into_iter().map(read).collect()
 }
 
+pub(super) static REVOKED: &str = concat!(
+    "SELECT id, cancelled_at FROM (SELECT id, cancelled_at ",
+    open_of_lane!(),
+    " AND cancelled_at IS NOT NULL
+      ORDER BY CASE state WHEN 'accepted' THEN 1 ELSE 0 END, id LIMIT 4096) AS taken_back
+    UNION ALL SELECT id, cancelled_at FROM (SELECT id, cancelled_at ",
+    open_of_lane!(),
+    " AND cancelled_at IS NULL AND expires_at IS NOT NULL AND expires_at <= $4
+      ORDER BY CASE state WHEN 'accepted' THEN 1 ELSE 0 END, id LIMIT 4096) AS late"
+);
+
 /// Ends what was taken back or is over before it was signed; no node is needed for that.
 pub(crate) async fn end_revoked(db: &Db, key: &LaneKey, held: &Held, now: Timestamp) -> Result<()> {
-    let revoked = revoked(db, key, now).await?;
-    if revoked.is_empty() {
-        return Ok(());
+    loop {
+        let revoked = revoked(db, key, now).await?;
+        if revoked.is_empty() {
+            return Ok(());
+        }
+        let signed: HashSet<Id> = last_states(db, key).await?.into_iter().map(|(id, ..)| id).collect();
+        let ended = revoked.into_iter().filter(|(id, _)| !signed.contains(id));
+        let became: Vec<Became> =
+            ended.map(|(id, why)| Became::told(id, Revoked::end_of(why.why()), Some(why.why().into()))).collect();
+        if became.is_empty() {
+            return Ok(());
+        }
+        let cx = Cx::system(key.tenant.clone(), Duration::from_secs(30));
+        let entries = became.iter().map(|one| one.entry(&cx, now)).collect();
+        let (next, looked) = (held.next as u64, held.looked);
+        let empty = Step::nothing(key.clone(), held.fence, now, next, looked);
+        step(db, &cx, Step { at: held.at, became, entries, ..empty }).await?;
     }
-    let signed: HashSet<Id> = last_states(db, key).await?.into_iter().map(|(id, ..)| id).collect();
-    let ended = revoked.into_iter().filter(|(id, _)| !signed.contains(id)).map(|(id, why)| (why.why(), id));
-    let became: Vec<Became> = ended.map(|(why, id)| Became::told(id, Revoked::end_of(why), Some(why.into()))).collect();
-    if became.is_empty() {
-        return Ok(());
-    }
-    let cx = Cx::system(key.tenant.clone(), Duration::from_secs(30));
-    let entries = became.iter().map(|one| one.entry(&cx, now)).collect();
-    let (next, looked) = (held.next as u64, held.looked);
-    let empty = Step::nothing(key.clone(), held.fence, now, next, looked);
-    step(db, &cx, Step { at: held.at, became, entries, ..empty }).await.map(drop)
 }
 
 /// The states in which the open requests of a lane were left.
 pub(crate) async fn last_states(db: &Db, key: &LaneKey) -> Result<Vec<(Id, String, Option<String>)>> {
-    let sql = "SELECT id, state, reason FROM relay_requests WHERE chain = $1 AND account = $2 AND settled_at IS NULL
-        AND state <> 'accepted'";
-    let rows = db.scan(Scope::Tenant(&key.tenant), sql, args![key.chain, key.account.as_ref()]).await?;
+    let rows = db.scan(Scope::Tenant(&key.tenant), LAST_STATES, key.args()).await?;
     rows.into_iter().map(|mut row| Ok((row.take::<String>(0)?.into(), row.take(1)?, row.take(2)?))).collect()
 }
+
+pub(super) static LAST_STATES: &str = concat!("SELECT id, state, reason ", open_of_lane!(), " AND state <> 'accepted'");

@@ -2,7 +2,7 @@
 
 use nsl_api::sponsor::Prepared;
 use nsl_core::{Code, Entry, Error, Result, TenantId, Timestamp};
-use nsl_sql::{Change, Db, Scope, Statement, Tx, args};
+use nsl_sql::{Db, Scope, Single, Statement, Tx, args};
 
 use super::{
     Accept, Kept,
@@ -81,23 +81,9 @@ pub(crate) struct Use {
     pub(crate) now: Timestamp,
 }
 
-impl Change for Use {
+impl Single for Use {
     type Done = Kept;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Kept>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for one in group {
-            done.push(one.one(tx).await?);
-        }
-        Ok(done)
-    }
-
-    fn weight(&self) -> usize {
-        1_024 + 2 * self.accept.kept.intent.to_string().len()
-    }
-}
-
-impl Use {
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Kept>> {
         let (tenant, kept) = (&self.accept.tenant, &self.accept.kept);
         let locked = lock(tx, tenant, &kept.account, self.now).await?;
@@ -112,10 +98,15 @@ impl Use {
         }
         let used = "UPDATE relay_sponsored SET used_at = $3 WHERE tenant_id = $1 AND id = $2";
         tx.execute(used, args![tenant, kept.id.as_str(), self.now]).await?;
-        let mut accepted = Accept::apply(&[&self.accept], tx).await?;
-        Ok(accepted.pop().unwrap_or_else(|| Err(Error::internal(anyhow::anyhow!("a change without an outcome")))))
+        self.accept.one(tx).await
     }
 
+    fn weight(&self) -> usize {
+        1_024 + 2 * self.accept.kept.intent.to_string().len()
+    }
+}
+
+impl Use {
     async fn why_not(&self, tx: &mut Tx<'_>) -> Result<Error> {
         let (tenant, id) = (&self.accept.tenant, self.accept.kept.id.as_str());
         let used = "SELECT used_at FROM relay_sponsored WHERE tenant_id = $1 AND id = $2";

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use nsl_api::sponsor::{Prepared, SponsorPolicy};
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Db, Kind, Many, Row, Scope, Tx, Value, args};
+use nsl_sql::{Db, Kind, Many, Row, Scope, Single, Tx, Value, args};
 
 use super::sponsored::NewPrepared;
 use crate::sponsor::policy::{self, Policy, Spent};
@@ -37,22 +37,20 @@ pub(crate) struct PutPolicy {
     pub(crate) entry: Entry,
 }
 
-impl Change for PutPolicy {
+impl Single for PutPolicy {
     type Done = ();
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
-        for put in group {
-            let policy = serde_json::to_string(&put.policy).map_err(Error::internal)?;
-            tx.execute(
-                "INSERT INTO relay_sponsors (tenant_id, account, policy, updated_by, updated_at) VALUES ($1, $2, $3, $4, $5)
-                 ON CONFLICT (tenant_id, account) DO UPDATE SET policy = excluded.policy,
-                   updated_by = excluded.updated_by, updated_at = excluded.updated_at",
-                args![&put.tenant, put.account.as_str(), Value::json(policy), &put.by, put.now],
-            )
-            .await?;
-            tx.note(put.entry.clone());
-        }
-        Ok(group.iter().map(|_| Ok(())).collect())
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        let policy = serde_json::to_string(&self.policy).map_err(Error::internal)?;
+        tx.execute(
+            "INSERT INTO relay_sponsors (tenant_id, account, policy, updated_by, updated_at) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (tenant_id, account) DO UPDATE SET policy = excluded.policy,
+               updated_by = excluded.updated_by, updated_at = excluded.updated_at",
+            args![&self.tenant, self.account.as_str(), Value::json(policy), &self.by, self.now],
+        )
+        .await?;
+        tx.note(self.entry.clone());
+        Ok(Ok(()))
     }
 }
 
@@ -63,21 +61,16 @@ pub(crate) struct RemovePolicy {
     pub(crate) entry: Entry,
 }
 
-impl Change for RemovePolicy {
+impl Single for RemovePolicy {
     type Done = ();
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for remove in group {
-            let delete = "DELETE FROM relay_sponsors WHERE tenant_id = $1 AND account = $2";
-            if tx.execute(delete, args![&remove.tenant, remove.account.as_str()]).await? == 0 {
-                done.push(Err(unknown()));
-                continue;
-            }
-            tx.note(remove.entry.clone());
-            done.push(Ok(()));
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        let delete = "DELETE FROM relay_sponsors WHERE tenant_id = $1 AND account = $2";
+        if tx.execute(delete, args![&self.tenant, self.account.as_str()]).await? == 0 {
+            return Ok(Err(unknown()));
         }
-        Ok(done)
+        tx.note(self.entry.clone());
+        Ok(Ok(()))
     }
 }
 
@@ -168,25 +161,10 @@ pub(crate) struct Reserve {
     pub(crate) prepared: Option<NewPrepared>,
 }
 
-impl Change for Reserve {
+impl Single for Reserve {
     type Done = Option<Prepared>;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Self::Done>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for reserve in group {
-            let shown = || reserve.prepared.as_ref().map(|prepared| prepared.shown.clone());
-            done.push(reserve.one(tx).await?.map(|()| shown()));
-        }
-        Ok(done)
-    }
-
-    fn weight(&self) -> usize {
-        1_024 + self.prepared.as_ref().map_or(0, |prepared| 4 * prepared.unsigned.len())
-    }
-}
-
-impl Reserve {
-    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Self::Done>> {
         let locked = lock(tx, &self.tenant, &self.account, self.now).await?;
         let policy = match locked.and_then(|policy| policy.allows(&self.entry).map(|()| policy)) {
             Ok(policy) => policy,
@@ -228,7 +206,11 @@ impl Reserve {
         if let Some(prepared) = &self.prepared {
             prepared.keep(self, tx).await?;
         }
-        Ok(Ok(()))
+        Ok(Ok(self.prepared.as_ref().map(|prepared| prepared.shown.clone())))
+    }
+
+    fn weight(&self) -> usize {
+        1_024 + self.prepared.as_ref().map_or(0, |prepared| 4 * prepared.unsigned.len())
     }
 }
 
@@ -286,10 +268,10 @@ async fn end(tx: &mut Tx<'_>, tenant: &TenantId, ended: Vec<(Hold, i64)>) -> Res
 /// too late. What they took is counted already. Says how many there were.
 pub(crate) struct Sweep;
 
-impl Change for Sweep {
+impl Single for Sweep {
     type Done = u64;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<u64>>> {
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<u64>> {
         let late = "DELETE FROM relay_sponsor_holds WHERE expires_at IS NULL AND EXISTS (
               SELECT 1 FROM relay_requests r WHERE r.tenant_id = relay_sponsor_holds.tenant_id
                 AND r.id = relay_sponsor_holds.id AND r.settled_at IS NOT NULL)
@@ -305,8 +287,7 @@ impl Change for Sweep {
         for (tenant, sums) in tenants {
             add(tx, &tenant, sums).await?;
         }
-        // Asked for twice at once, it is done once.
-        Ok(group.iter().enumerate().map(|(place, _)| Ok(if place == 0 { swept } else { 0 })).collect())
+        Ok(Ok(swept))
     }
 }
 

@@ -1,49 +1,20 @@
 //! Budgets on both SQL engines: set aside, spent exactly, given back, and never spent twice.
 
-use std::sync::Arc;
-
 use futures_util::future::join_all;
 use nsl_api::sponsor::SponsoredContract;
-use nsl_core::{Clock, Cx, ManualClock};
-use nsl_sandbox::Database;
-use nsl_sql::{BASE, Config};
+use nsl_core::Clock;
 
 use super::*;
-use crate::{
-    MIGRATIONS,
-    store::{
-        Accept, Kept, LaneKey,
-        sponsored::{Use, forget, prepared},
-    },
+use crate::store::{
+    Accept, Kept, LaneKey,
+    ground::Ground,
+    sponsored::{Use, forget, prepared},
 };
 
 const SPONSOR: &str = "0xa755f41b43031e7c45b7ca534a5f3759ac665214";
 const TOKEN: &str = "0xd2a4cff31913016155e38e474a2c06d08be276cf";
 
-struct Ground {
-    db: Db,
-    clock: Arc<ManualClock>,
-    cx: Cx,
-    config: Config,
-    dir: tempfile::TempDir,
-    _database: Option<Database>,
-}
-
 impl Ground {
-    async fn fresh(database: Option<Database>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = database.as_ref().map_or_else(Config::embedded, |database| Config::postgres(database.url()));
-        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
-        config.migrate(dir.path(), &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
-        let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
-        let cx = Cx::system(TenantId::parse("ten_a").unwrap(), Duration::from_secs(60));
-        Self { db, clock, cx, config, dir, _database: database }
-    }
-
-    async fn both() -> [Self; 2] {
-        [Self::fresh(None).await, Self::fresh(Some(Database::fresh().unwrap())).await]
-    }
-
     async fn put(&self, per_transaction: i64, per_day: i64, per_user_per_day: i64) {
         let contract = SponsoredContract { contract: TOKEN.into(), methods: vec!["transfer".into()] };
         let policy = SponsorPolicy {
@@ -55,10 +26,6 @@ impl Ground {
         let (tenant, by, now) = (self.cx.tenant.clone(), self.cx.principal.subject.clone(), self.clock.now());
         let put = PutPolicy { tenant, account: SPONSOR.into(), policy, by, now, entry: self.entry() };
         self.db.write(&self.cx, put).await.unwrap();
-    }
-
-    fn entry(&self) -> Entry {
-        Entry::new(&self.cx, "relay.test", "relay", "test", self.clock.now())
     }
 
     fn reserving(&self, id: &str, payee: &str, amount: i64) -> Reserve {
@@ -133,14 +100,11 @@ struct Settle {
     fee: Option<u128>,
 }
 
-impl Change for Settle {
+impl Single for Settle {
     type Done = ();
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
-        for one in group {
-            settle(tx, &one.tenant, &[("rel_of_nobody", Some(7)), (&one.id, one.fee)]).await?;
-        }
-        Ok(group.iter().map(|_| Ok(())).collect())
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        settle(tx, &self.tenant, &[("rel_of_nobody", Some(7)), (&self.id, self.fee)]).await.map(Ok)
     }
 }
 
@@ -284,7 +248,7 @@ async fn two_processes_do_not_overspend_together() {
     for ground in Ground::both().await {
         let mut processes = vec![ground.db.clone()];
         // An embedded database has one process.
-        if ground._database.is_some() {
+        if ground.database.is_some() {
             processes.push(Db::open(&ground.config, ground.dir.path(), ground.clock.clone(), || None).await.unwrap());
         }
         ground.put(10, 500, 200).await;
