@@ -6,7 +6,10 @@ use alloy_primitives::{B256, hex};
 use nsl_core::{Error, Result};
 use serde_json::{Map, Value};
 
-use super::value::{arguments, to_json, type_of};
+use super::{
+    abi_bounds::{check, is_plain},
+    value::{arguments, to_json, type_of},
+};
 use crate::{
     chain::{Bytes, Fault},
     error::shown,
@@ -91,6 +94,7 @@ impl Abi {
             Error::invalid("chain.abi_invalid", "the ABI can't be read: it must be the array that a compiler makes")
                 .because(error)
         })?;
+        check(&abi)?;
         Ok(Self(abi))
     }
 
@@ -104,10 +108,14 @@ impl Abi {
     /// What the call of a method with so many arguments gave back.
     pub fn outputs(&self, method: &str, count: usize, data: &[u8]) -> Result<Vec<Value>> {
         let function = self.function(method, count)?;
-        let values = function.abi_decode_output(data).map_err(|error| {
+        let values = match is_plain(&function.outputs, data) {
+            true => function.abi_decode_output(data).ok(),
+            false => None,
+        };
+        let values = values.ok_or_else(|| {
             let why = if data.is_empty() { "nothing came back: is there a contract?" } else { "it is of other types" };
-            Error::invalid("chain.output_invalid", format!("what {method} gave back can't be read by the ABI: {why}"))
-                .because(anyhow::anyhow!("{error}"))
+            let message = format!("what {} gave back can't be read by the ABI: {why}", shown(method));
+            Error::invalid("chain.output_invalid", message)
         })?;
         Ok(values.iter().zip(&function.outputs).map(|(value, param)| to_json(value, &param.components)).collect())
     }
@@ -138,6 +146,7 @@ impl Abi {
             topics.iter().map(|topic| B256::try_from(&topic.0[..])).collect::<Result<_, _>>().ok()?;
         let first = topics.first()?;
         self.0.events().filter(|event| !event.anonymous && event.selector() == *first).find_map(|event| {
+            is_plain(event.inputs.iter().filter(|param| !param.indexed), &data.0).then_some(())?;
             let decoded = event.decode_log_parts(topics.iter().copied(), &data.0).ok()?;
             let (mut indexed, mut body) = (decoded.indexed.iter(), decoded.body.iter());
             let mut values = Map::new();
@@ -159,7 +168,7 @@ impl Abi {
     pub fn named_error(&self, data: &[u8]) -> Option<Named> {
         let (selector, rest) = data.split_first_chunk::<4>()?;
         self.0.errors().filter(|error| error.selector() == *selector).find_map(|error| {
-            let values = error.abi_decode_input(rest).ok()?;
+            let values = decoded(error, rest)?;
             let fields = error.inputs.iter().enumerate().zip(&values);
             let values =
                 fields.map(|((place, param), value)| (name_of(&param.name, place), to_json(value, &param.components)));
@@ -176,7 +185,7 @@ impl Abi {
     fn error(&self, data: &[u8]) -> Option<String> {
         let (selector, rest) = data.split_first_chunk::<4>()?;
         self.0.errors().filter(|error| error.selector() == *selector).find_map(|error| {
-            let values = error.abi_decode_input(rest).ok()?;
+            let values = decoded(error, rest)?;
             let parts: Vec<String> = values
                 .iter()
                 .zip(&error.inputs)
@@ -214,6 +223,10 @@ impl Abi {
             .detail("methods", fitting.iter().map(|function| function.signature()).collect::<Vec<_>>())),
         }
     }
+}
+
+fn decoded(error: &alloy_json_abi::Error, data: &[u8]) -> Option<Vec<DynSolValue>> {
+    is_plain(&error.inputs, data).then(|| error.abi_decode_input(data).ok()).flatten()
 }
 
 fn fields_of(param: &EventParam) -> &[Param] {

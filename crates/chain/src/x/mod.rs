@@ -1,6 +1,7 @@
 //! Neo X: an EVM chain with a fixed base fee, a least tip and one-block finality.
 
 mod abi;
+mod abi_bounds;
 mod fee;
 mod history;
 mod key;
