@@ -2,6 +2,7 @@
 
 mod args;
 mod history;
+mod iterators;
 mod node;
 mod receipt;
 mod rules;
@@ -94,7 +95,8 @@ impl NeoN3 {
         fee.await.map_err(|trouble| trouble.into_error(ChainKind::NeoN3, "a network fee"))
     }
 
-    /// A test run of a script, as the node tells it.
+    /// A test run of a script, as the node tells it, with what its iterators give: not all where that is much, and
+    /// they are marked so.
     pub async fn invoke(&self, call: &Call, at: Option<u64>) -> Result<InvocationResult> {
         let signers: Vec<InvokeSigner> = call.signers.iter().cloned().map(InvokeSigner::from).collect();
         let at = match at {
@@ -105,12 +107,13 @@ impl NeoN3 {
         };
         let (script, signers) = (&call.script, &signers);
         let run = self.pool.run_heavy(|node| async move {
-            match at {
+            let run = match at {
                 None => node.ask("invokescript", |rpc| rpc.invoke_script(script, signers, false)).await,
                 Some(at) => {
                     node.ask("invokescripthistoric", |rpc| rpc.invoke_script_historic(at, script, signers, false)).await
                 }
-            }
+            };
+            iterators::read_out(&node, run?).await
         });
         run.await.map_err(|trouble| trouble.into_error(ChainKind::NeoN3, "a test run"))
     }
