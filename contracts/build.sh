@@ -58,7 +58,7 @@ with open(path, "w") as file:
 PY
 }
 
-# build DIRECTORY: everything, into DIRECTORY/n3 and DIRECTORY/x
+# build DIRECTORY: everything but n3/parts, which contracts import, into DIRECTORY/n3 and DIRECTORY/x
 build() {
     mkdir -p "$1/n3" "$1/x"
     local source name
@@ -88,7 +88,7 @@ case ${1:-} in
 --check)
     for kind in n3 x; do
         # Sources are only here; anything else must be the same on both sides.
-        diff -rq --exclude='*.py' --exclude='*.sol' --exclude='*.js' --exclude=__pycache__ "$fresh/$kind" "$kind" ||
+        diff -rq --exclude='*.py' --exclude='*.sol' --exclude='*.js' --exclude=parts --exclude=__pycache__ "$fresh/$kind" "$kind" ||
             fail "$kind/ is not what its sources compile to: run contracts/build.sh and commit"
     done
     ;;

@@ -7,18 +7,11 @@ from boa3.sc.contracts import ContractManagement
 from boa3.sc.runtime import check_witness, script_container
 from boa3.sc.storage import find
 from boa3.sc.types import FindOptions, UInt160
-from boa3.sc.utils import CreateNewEvent, call_contract, to_str
+from boa3.sc.utils import call_contract, to_str
 from boa3.sc.utils.iterator import Iterator
+from parts.nep11 import BALANCE, MAKER, OF_ACCOUNT, SUPPLY, _deploy, balance_of, on_transfer, tokens_of, total_supply
 
-MAKER = b'\x00maker'
-SUPPLY = b'\x00supply'
-BALANCE = b'\x01'
 OWNER = b'\x02'
-OF_ACCOUNT = b'\x03'
-
-on_transfer = CreateNewEvent(
-    [('from', UInt160 | None), ('to', UInt160 | None), ('amount', int), ('tokenId', bytes)], 'Transfer'
-)
 
 
 def metadata() -> NeoMetadata:
@@ -28,12 +21,6 @@ def metadata() -> NeoMetadata:
     meta.supported_standards = ['NEP-11']
     meta.add_permission(methods=['onNEP11Payment'])
     return meta
-
-
-@public
-def _deploy(data: Any, update: bool):
-    if not update:
-        storage.put_uint160(MAKER, script_container.sender)
 
 
 @public(safe=True)
@@ -46,28 +33,11 @@ def decimals() -> int:
     return 0
 
 
-@public(name='totalSupply', safe=True)
-def total_supply() -> int:
-    return storage.get_int(SUPPLY)
-
-
-@public(name='balanceOf', safe=True)
-def balance_of(owner: UInt160) -> int:
-    assert len(owner) == 20, 'not an account'
-    return storage.get_int(BALANCE + owner)
-
-
 @public(name='ownerOf', safe=True)
 def owner_of(tokenId: bytes) -> UInt160:
     owner = storage.get_uint160(OWNER + tokenId)
     assert len(storage.get(OWNER + tokenId)) == 20, 'no such token'
     return owner
-
-
-@public(name='tokensOf', safe=True)
-def tokens_of(owner: UInt160) -> Iterator:
-    assert len(owner) == 20, 'not an account'
-    return find(OF_ACCOUNT + owner, options=FindOptions.KEYS_ONLY | FindOptions.REMOVE_PREFIX)
 
 
 @public(safe=True)

@@ -7,20 +7,13 @@ from boa3.sc.contracts import ContractManagement
 from boa3.sc.runtime import check_witness, script_container
 from boa3.sc.storage import find
 from boa3.sc.types import FindOptions, UInt160
-from boa3.sc.utils import CreateNewEvent, call_contract, to_str
+from boa3.sc.utils import call_contract, to_str
 from boa3.sc.utils.iterator import Iterator
+from parts.nep11 import BALANCE, MAKER, OF_ACCOUNT, SUPPLY, _deploy, balance_of, on_transfer, tokens_of, total_supply
 
-MAKER = b'\x00maker'
-SUPPLY = b'\x00supply'
-BALANCE = b'\x01'
 TOKEN = b'\x02'
-OF_ACCOUNT = b'\x03'
 OF_TOKEN = b'\x04'
 WHOLE = 100
-
-on_transfer = CreateNewEvent(
-    [('from', UInt160 | None), ('to', UInt160 | None), ('amount', int), ('tokenId', bytes)], 'Transfer'
-)
 
 
 def metadata() -> NeoMetadata:
@@ -30,12 +23,6 @@ def metadata() -> NeoMetadata:
     # The compiler claims NEP-11 by itself; told to, it asks for the methods of the other kind.
     meta.add_permission(methods=['onNEP11Payment'])
     return meta
-
-
-@public
-def _deploy(data: Any, update: bool):
-    if not update:
-        storage.put_uint160(MAKER, script_container.sender)
 
 
 @public(safe=True)
@@ -48,17 +35,6 @@ def decimals() -> int:
     return 2
 
 
-@public(name='totalSupply', safe=True)
-def total_supply() -> int:
-    return storage.get_int(SUPPLY)
-
-
-@public(name='balanceOf', safe=True)
-def balance_of(owner: UInt160) -> int:
-    assert len(owner) == 20, 'not an account'
-    return storage.get_int(BALANCE + owner)
-
-
 @public(name='balanceOf', safe=True)
 def balance_of_token(owner: UInt160, tokenId: bytes) -> int:
     assert len(owner) == 20, 'not an account'
@@ -69,12 +45,6 @@ def balance_of_token(owner: UInt160, tokenId: bytes) -> int:
 def owners_of(tokenId: bytes) -> Iterator:
     _check(tokenId)
     return find(OF_TOKEN + tokenId, options=FindOptions.KEYS_ONLY | FindOptions.REMOVE_PREFIX)
-
-
-@public(name='tokensOf', safe=True)
-def tokens_of(owner: UInt160) -> Iterator:
-    assert len(owner) == 20, 'not an account'
-    return find(OF_ACCOUNT + owner, options=FindOptions.KEYS_ONLY | FindOptions.REMOVE_PREFIX)
 
 
 @public(safe=True)
