@@ -49,6 +49,10 @@ trait Work: Send {
     fn wants_more(&self) -> bool {
         true
     }
+    /// Whether a round left requests for the next only because there were too many for one.
+    fn has_more(&self) -> bool {
+        false
+    }
     /// Takes on what is not known yet of these.
     fn accept(&mut self, waiting: Vec<Id>);
 }
@@ -80,6 +84,10 @@ impl Work for n3::Runner {
 
     fn wants_more(&self) -> bool {
         self.wants_more()
+    }
+
+    fn has_more(&self) -> bool {
+        self.has_more
     }
 
     fn accept(&mut self, waiting: Vec<Id>) {
@@ -229,7 +237,11 @@ impl Dispatcher {
             } else if now >= busy.plus(REST) {
                 return Ok(());
             }
-            let pause = if work.is_idle() { LOOK } else { ROUND };
+            let pause = match work.is_idle() {
+                true => LOOK,
+                false if work.has_more() => Duration::ZERO,
+                false => ROUND,
+            };
             let woken = tokio::time::timeout(pause, wake.notified()).await.is_ok();
             if work.wants_more() && (woken || now >= looked.plus(LOOK)) {
                 looked = now;

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join},
+    stream,
+};
 use neo::Hash160;
 use nsl_api::relay::Scope;
 use nsl_chain::is_too_slow;
@@ -11,7 +15,7 @@ use nsl_core::{Error, Result};
 use super::{
     as_shown,
     ask::Ask,
-    prepare::{Asked, Loaded, Prepared, TOO_LATE},
+    prepare::{Asked, Bench, Loaded, Preparing, TOO_LATE},
     runner::{News, Runner},
 };
 use crate::{
@@ -23,6 +27,8 @@ use crate::{
 
 /// Requests that are looked at in one round.
 pub(super) const TURN: usize = 512;
+/// Requests whose first runs go to a node together: as many as the largest answers to them fit into one.
+const AT_ONCE: usize = 8;
 const LATER: Duration = Duration::from_secs(2);
 /// How often a request may be too much for a node before it is refused.
 const MOST_SLOW: u32 = 4;
@@ -32,6 +38,7 @@ type Group = (Option<(Option<Hash160>, Scope)>, Vec<Asked>);
 
 impl Runner {
     pub(super) async fn give(&mut self) -> Result<()> {
+        self.has_more = false;
         self.drop_revoked().await?;
         let room = self.pace.most.saturating_sub(self.lane.parcels.len());
         if room == 0 || self.lane.waiting.is_empty() {
@@ -43,13 +50,7 @@ impl Runner {
         }
         let (groups, mut failed) = self.groups(room).await?;
         let bench = self.bench().await?;
-        let mut preparing: Vec<BoxFuture<'_, (Vec<Id>, Result<Prepared>)>> = Vec::with_capacity(groups.len());
-        for group in groups {
-            let ids = group.iter().map(|(wanted, _)| wanted.id.clone()).collect();
-            let prepared = bench.prepare(group);
-            preparing.push(async move { (ids, prepared.await) }.boxed());
-        }
-        let prepared: Vec<_> = stream::iter(preparing).buffered(self.together).collect().await;
+        let prepared = prepare(&bench, groups, self.together).await;
         let (mut loaded, mut late) = (Vec::new(), Vec::new());
         for (ids, one) in prepared {
             match one {
@@ -119,6 +120,7 @@ impl Runner {
         self.later.retain(|_, until| now < *until);
         let is_due = |id: &&Id| !self.later.contains_key(*id);
         let turn: Vec<Id> = self.lane.waiting.iter().filter(is_due).take(TURN).cloned().collect();
+        self.has_more = turn.len() == TURN;
         let mut found = wanted(&self.db, &self.key.tenant, &turn).await?;
         let mut groups: Vec<Group> = Vec::new();
         let mut failed = Vec::new();
@@ -182,6 +184,25 @@ impl Runner {
         let became = over.into_iter().map(|(id, why)| told(id, "failed", Some(why))).collect();
         self.write(lane, self.looked, News { became, ..News::default() }).await.map(drop)
     }
+}
+
+/// Prepares all groups, so many requests for a node at once.
+async fn prepare(bench: &Bench, groups: Vec<Vec<Asked>>, together: usize) -> Vec<Preparing> {
+    let (single, shared): (Vec<_>, Vec<_>) = groups.into_iter().partition(|group| group.len() == 1);
+    let mut sharing: Vec<BoxFuture<'_, Vec<Preparing>>> = Vec::with_capacity(shared.len());
+    for group in shared {
+        let ids = group.iter().map(|(wanted, _)| wanted.id.clone()).collect();
+        sharing.push(async move { vec![(ids, bench.prepare(group).await)] }.boxed());
+    }
+    let (at_once, mut single) = (AT_ONCE.min(together.max(1)), single.into_iter().flatten().peekable());
+    let mut each: Vec<BoxFuture<'_, Vec<Preparing>>> = Vec::new();
+    while single.peek().is_some() {
+        each.push(bench.prepare_each(single.by_ref().take(at_once).collect()).boxed());
+    }
+    let sharing = stream::iter(sharing).buffered(together.max(1)).concat();
+    let each = stream::iter(each).buffered((together / at_once).max(1)).concat();
+    let (sharing, each) = join(sharing, each).await;
+    sharing.into_iter().chain(each).collect()
 }
 
 fn undone(id: Id, refusal: Refusal) -> Became {

@@ -7,6 +7,7 @@
 //!   a signature reaches what the script itself calls.
 //! - What the chain made of it is read from whole blocks ([`crate::validity`]).
 
+mod alike;
 pub(crate) mod ask;
 mod assemble;
 mod desk;

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, join_all},
+    stream,
+};
 use neo::{
     script::{Invocation, Outcome, batch, read_outcomes},
     stack::StackItem,
@@ -19,7 +23,7 @@ use super::{
     assemble::{Made, Terms, signed, unsigned},
     estimate::signers,
     give::part,
-    scope::{Trial, Tryout, refused, well},
+    scope::{First, Trial, Tryout, refused, well},
 };
 use crate::{
     dispatch::Nodes,
@@ -50,6 +54,9 @@ pub(super) struct Bench {
 
 /// A request and what it asks for.
 pub(super) type Asked = (Wanted, Ask);
+
+/// Requests, and what came of preparing them.
+pub(super) type Preparing = (Vec<Id>, Result<Prepared>);
 
 /// Requests in one signed transaction.
 pub(super) struct Loaded {
@@ -85,11 +92,11 @@ impl Bench {
             loop {
                 if asked.len() < 2 {
                     if let Some(one) = asked.pop() {
-                        self.single(one, &mut out).await?;
+                        self.single(one, None, &mut out).await?;
                     }
                     return Ok(out);
                 }
-                match self.load(&asked, &Earlier::default()).await? {
+                match self.load(&asked, &Earlier::default(), None).await? {
                     Ok(Load::Loaded(made)) => {
                         Self::within_bounds(&asked, made, &mut out);
                         return Ok(out);
@@ -117,13 +124,36 @@ impl Bench {
         .boxed()
     }
 
-    async fn single(&self, (wanted, ask): Asked, out: &mut Prepared) -> Result<()> {
+    /// Prepares requests that go each by itself, and says of each what came of it. Their first runs go to a node together.
+    pub(super) async fn prepare_each(&self, asked: Vec<Asked>) -> Vec<Preparing> {
+        let script = |(_, ask): &Asked| match &ask.what {
+            What::Signed(_) => None,
+            What::Call(_) | What::Script(_) => ask.script().ok(),
+        };
+        let scripts: Vec<Option<Vec<u8>>> = asked.iter().map(script).collect();
+        let account = self.node.signer.account();
+        let tried = scripts.iter().zip(&asked).filter_map(|(script, (_, ask))| Some((script.as_deref()?, ask)));
+        let trials: Vec<_> =
+            tried.map(|(script, ask)| (Trial { script, account, sponsor: ask.sponsor }, ask.scope)).collect();
+        let mut known = self.node.desk.first(&trials).await.into_iter();
+        let single = |(script, one): (&Option<Vec<u8>>, Asked)| {
+            let first = script.as_ref().and_then(|_| known.next().flatten());
+            async move {
+                let (ids, mut out) = (vec![one.0.id.clone()], Prepared::default());
+                let done = self.single(one, first, &mut out).await;
+                (ids, done.map(|()| out))
+            }
+        };
+        join_all(scripts.iter().zip(asked).map(single)).await
+    }
+
+    async fn single(&self, (wanted, ask): Asked, first: Option<First>, out: &mut Prepared) -> Result<()> {
         if matches!(&ask.what, What::Signed(transaction) if transaction.valid_until_block <= self.looked) {
             out.late.push(wanted.id);
             return Ok(());
         }
         let one = [(wanted, ask)];
-        match self.load(&one, &Earlier::default()).await? {
+        match self.load(&one, &Earlier::default(), first).await? {
             Ok(Load::Loaded(made)) => match over(&one[0].0, part(made.fee, 1)) {
                 Some(why) => out.failed.push((one[0].0.id.clone(), why.into())),
                 None => {
@@ -171,7 +201,7 @@ impl Bench {
     }
 
     /// A transaction for all of them, signed; or those that throw. The inner error is why no node would take it.
-    pub(super) async fn load(&self, asked: &[Asked], earlier: &Earlier) -> Tryout<Load> {
+    pub(super) async fn load(&self, asked: &[Asked], earlier: &Earlier, known: Option<First>) -> Tryout<Load> {
         let Some((first, ask)) = asked.first() else { return Ok(Err("there is nothing to send".to_owned().into())) };
         if let What::Signed(transaction) = &ask.what {
             let made = Made::of(transaction, false);
@@ -183,7 +213,10 @@ impl Bench {
         let (node, sponsor) = well!(signers(&*self.nodes, &self.key, ask).await);
         let script = if asked.len() == 1 { well!(refused(ask.script())) } else { well!(refused(together(asked))) };
         let trial = Trial { script: &script, account: node.signer.account(), sponsor: ask.sponsor };
-        let tried = well!(node.desk.try_out(trial, ask.scope).await);
+        let tried = match known {
+            Some(known) => well!(node.desk.try_on(trial, ask.scope, known).await),
+            None => well!(node.desk.try_out(trial, ask.scope).await),
+        };
         if asked.len() > 1 {
             let Shown::Known(stack) = &tried.run.stack else {
                 return Ok(Err(format!("{}: its outcome can't be shown", first.id).into()));

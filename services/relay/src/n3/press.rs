@@ -90,7 +90,7 @@ impl Runner {
         }
         // What a test run says now may come from one of its own tries, in a block that is not read yet.
         let earlier = self.earlier(&parcel);
-        let Ok(Load::Loaded(made)) = bench.load(&asked, &earlier).await? else { return Ok(()) };
+        let Ok(Load::Loaded(made)) = bench.load(&asked, &earlier, None).await? else { return Ok(()) };
         let part = part(made.fee, asked.len());
         if asked.iter().any(|(wanted, _)| over(wanted, part).is_some()) {
             return Ok(());

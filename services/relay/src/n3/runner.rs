@@ -62,6 +62,8 @@ pub(crate) struct Runner {
     pub(super) slow: HashMap<Id, u32>,
     /// Requests that are given up at someone's wish.
     pub(super) revoked: HashMap<Id, Revoked>,
+    /// Whether the last round left requests that were too many for one.
+    pub(crate) has_more: bool,
     heeded: Timestamp,
     became: Vec<Became>,
     known: HashMap<Id, (&'static str, Option<String>)>,
@@ -128,6 +130,7 @@ impl Runner {
             later,
             slow,
             revoked,
+            has_more: false,
             heeded: Timestamp(0),
             became,
             known,

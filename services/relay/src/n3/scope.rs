@@ -6,18 +6,18 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use neo::{
     Hash160,
-    stack::StackItem,
     tx::{MOST_ITEMS, Scopes, Signer},
 };
 use nsl_api::relay::Scope;
 use nsl_chain::{
     is_retryable, is_too_slow,
-    n3::{Call, CallTree, InvocationResult, Notification, Shown, VmState},
+    n3::{Call, CallTree, InvocationResult, VmState},
 };
 use nsl_core::{Error, Result};
 use serde_json::json;
 
 use super::{
+    alike::same,
     ask::{Shape, shape},
     desk::Desk,
 };
@@ -45,7 +45,21 @@ impl Trial<'_> {
         let sponsor = self.sponsor.filter(|sponsor| *sponsor != self.account).map(Signer::none);
         sponsor.into_iter().chain([account]).collect()
     }
+
+    fn call(&self, signer: &Signer) -> Call {
+        Call { script: self.script.to_vec(), signers: self.signers(signer) }
+    }
 }
+
+/// The runs with which a trial begins.
+#[derive(Clone, Debug)]
+pub(crate) struct First {
+    signers: Vec<Signer>,
+    runs: Vec<InvocationResult>,
+}
+
+/// Bytes of scripts that go to a node in one request: twice as many characters stay far below what nodes read.
+const MOST_TOGETHER: usize = 256 << 10;
 
 /// Contracts that a reason names.
 const MOST_NAMED: usize = 3;
@@ -67,33 +81,53 @@ pub(crate) use well;
 impl Desk {
     /// Tries a script out in the scope that is asked for.
     pub(crate) async fn try_out(&self, trial: Trial<'_>, scope: Scope) -> Tryout<Tried> {
-        let scopes = match scope {
-            Scope::Minimal => return self.narrowest(trial, false).await,
-            Scope::Contracts => return self.narrowest(trial, true).await,
-            Scope::None => Scopes::NONE,
-            Scope::CalledByEntry => Scopes::CALLED_BY_ENTRY,
-            Scope::Global => Scopes::GLOBAL,
-        };
-        let signer = Signer::new(trial.account, scopes);
-        let run = well!(self.runs(trial, std::slice::from_ref(&signer), false).await).remove(0);
-        let script = trial.script.to_vec();
-        Ok(halted(&run, trial.script).map(|()| Tried { script, signers: trial.signers(&signer), run }))
+        let signers = self.first_signers(trial, scope);
+        let runs = well!(self.runs(trial, &signers, false).await);
+        self.try_on(trial, scope, First { signers, runs }).await
     }
 
-    async fn narrowest(&self, trial: Trial<'_>, may_name: bool) -> Tryout<Tried> {
-        let shape = shape(trial.script);
-        let first = match self.enough(shape.as_ref()) {
-            Some(known) => vec![known],
-            None => simple(),
+    /// The first runs of several scripts, in one request: that costs a node more than the runs do. Nothing is known of
+    /// any of them where one is too much, and then each is to be tried out by itself.
+    pub(crate) async fn first(&self, trials: &[(Trial<'_>, Scope)]) -> Vec<Option<First>> {
+        let none = || trials.iter().map(|_| None).collect();
+        let signers: Vec<Vec<Signer>> =
+            trials.iter().map(|(trial, scope)| self.first_signers(*trial, *scope)).collect();
+        let calls: Vec<Call> = trials
+            .iter()
+            .zip(&signers)
+            .flat_map(|((trial, _), signers)| signers.iter().map(|signer| trial.call(signer)))
+            .collect();
+        if trials.len() < 2 || calls.iter().map(|call| call.script.len()).sum::<usize>() > MOST_TOGETHER {
+            return none();
+        }
+        let Ok(runs) = self.chain.invoke_all(&calls, false).await else { return none() };
+        let mut runs = runs.into_iter();
+        let first = |signers: Vec<Signer>| {
+            let own: Vec<Result<InvocationResult>> = runs.by_ref().take(signers.len()).collect();
+            // What a node refuses is told by the trial of this one alone.
+            let own: Vec<InvocationResult> = own.into_iter().collect::<Result<_>>().ok()?;
+            (own.len() == signers.len()).then_some(First { signers, runs: own })
         };
-        let global = Signer::new(trial.account, Scopes::GLOBAL);
-        let all = [std::slice::from_ref(&global), first.as_slice()].concat();
-        let runs = well!(self.runs(trial, &all, false).await);
+        signers.into_iter().map(first).collect()
+    }
+
+    /// As `try_out`, where the first runs are known.
+    pub(crate) async fn try_on(&self, trial: Trial<'_>, scope: Scope, first: First) -> Tryout<Tried> {
+        let First { signers, mut runs } = first;
         if let Err(why) = halted(&runs[0], trial.script) {
             return Ok(Err(why));
         }
+        let may_name = match scope {
+            Scope::Minimal => false,
+            Scope::Contracts => true,
+            Scope::None | Scope::CalledByEntry | Scope::Global => {
+                let (script, signers) = (trial.script.to_vec(), trial.signers(&signers[0]));
+                return Ok(Ok(Tried { script, signers, run: runs.remove(0) }));
+            }
+        };
+        let shape = shape(trial.script);
         if let Some(at) = (1..runs.len()).find(|at| same(&runs[0], &runs[*at], true)) {
-            return Ok(Ok(self.chosen(trial, shape, &all[at], &runs[at])));
+            return Ok(Ok(self.chosen(trial, shape, &signers[at], &runs[at])));
         }
         // What was enough before is not now, or no two runs are the same.
         if let Some((signer, run)) = well!(self.first_same(trial, &simple()).await) {
@@ -104,6 +138,22 @@ impl Desk {
             Some((signer, run)) if may_name => Ok(self.chosen(trial, None, &signer, &run)),
             found => Err(reaches_further(found.map(|(signer, _)| signer.allowed_contracts)).into()),
         })
+    }
+
+    /// The one that is asked for; or the widest, to compare with, and those of which the first that does the same is
+    /// taken.
+    fn first_signers(&self, trial: Trial<'_>, scope: Scope) -> Vec<Signer> {
+        let of = |scopes| Signer::new(trial.account, scopes);
+        match scope {
+            Scope::None => vec![of(Scopes::NONE)],
+            Scope::CalledByEntry => vec![of(Scopes::CALLED_BY_ENTRY)],
+            Scope::Global => vec![of(Scopes::GLOBAL)],
+            Scope::Minimal | Scope::Contracts => {
+                let known = self.enough(shape(trial.script).as_ref());
+                let first = known.map_or_else(simple, |known| vec![known]);
+                [vec![of(Scopes::GLOBAL)], first].concat()
+            }
+        }
     }
 
     fn chosen(&self, trial: Trial<'_>, shape: Option<Shape>, signer: &Signer, run: &InvocationResult) -> Tried {
@@ -157,8 +207,7 @@ impl Desk {
     }
 
     async fn runs(&self, trial: Trial<'_>, signers: &[Signer], diagnostics: bool) -> Tryout<Vec<InvocationResult>> {
-        let call = |signer: &Signer| Call { script: trial.script.to_vec(), signers: trial.signers(signer) };
-        let calls: Vec<Call> = signers.iter().map(call).collect();
+        let calls: Vec<Call> = signers.iter().map(|signer| trial.call(signer)).collect();
         let runs = self.chain.invoke_all(&calls, diagnostics).await.and_then(|runs| runs.into_iter().collect());
         refused(runs)
     }
@@ -223,52 +272,5 @@ fn below(tree: &CallTree, called: &mut Vec<Hash160>) {
             called.push(call.hash);
         }
         below(call, called);
-    }
-}
-
-fn same(one: &InvocationResult, other: &InvocationResult, is_exact: bool) -> bool {
-    let told = |one: &Notification, other: &Notification| {
-        one.contract == other.contract
-            && one.name == other.name
-            && (!is_exact || alike(&one.state, &other.state, item_alike))
-    };
-    one.state == other.state
-        && one.notifications.len() == other.notifications.len()
-        && one.notifications.iter().zip(&other.notifications).all(|(one, other)| told(one, other))
-        && (!is_exact || alike(&one.stack, &other.stack, |one, other| items_alike(one, other)))
-}
-
-fn alike<T>(one: &Shown<T>, other: &Shown<T>, known: impl Fn(&T, &T) -> bool) -> bool {
-    match (one, other) {
-        (Shown::Known(one), Shown::Known(other)) => known(one, other),
-        (Shown::Unshown(one), Shown::Unshown(other)) => one == other,
-        _ => false,
-    }
-}
-
-fn items_alike(one: &[StackItem], other: &[StackItem]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).all(|(one, other)| item_alike(one, other))
-}
-
-/// Iterators have names that only the run knows in which they were made.
-fn item_alike(one: &StackItem, other: &StackItem) -> bool {
-    use StackItem::{Array, InteropInterface, Map, Struct};
-    match (one, other) {
-        (InteropInterface(one), InteropInterface(other)) => {
-            one.truncated == other.truncated
-                && match (&one.items, &other.items) {
-                    (Some(one), Some(other)) => items_alike(one, other),
-                    (None, None) => true,
-                    _ => false,
-                }
-        }
-        (Array(one), Array(other)) | (Struct(one), Struct(other)) => items_alike(one, other),
-        (Map(one), Map(other)) => {
-            let pair = |(one, other): (&(StackItem, StackItem), &(StackItem, StackItem))| {
-                item_alike(&one.0, &other.0) && item_alike(&one.1, &other.1)
-            };
-            one.len() == other.len() && one.iter().zip(other).all(pair)
-        }
-        (one, other) => one == other,
     }
 }

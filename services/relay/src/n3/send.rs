@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use nsl_core::{Error, Result};
 use tokio::time::timeout;
 
@@ -12,7 +13,9 @@ use crate::{
 };
 
 /// Transactions that go in one request.
-const TOGETHER: usize = 50;
+const TOGETHER: usize = 32;
+/// Requests with transactions that are under way at once.
+const SIDE_BY_SIDE: usize = 4;
 const LONGEST: Duration = Duration::from_secs(2);
 /// A parcel that offered too little so often will never offer enough.
 const MOST_RAISES: usize = 3;
@@ -46,24 +49,31 @@ fn verdict(sent: Result<neo::Hash256>) -> Verdict {
 impl Runner {
     /// Sends the latest try of each parcel.
     pub(super) async fn send(&mut self, numbers: &[u64]) -> Result<()> {
-        for numbers in numbers.chunks(TOGETHER) {
-            let latest = |number: &u64| {
-                let one = self.lane.parcels.get(number)?.tries.0.last()?;
-                Some((*number, one.hash, self.raws.get(&one.hash)?.as_slice()))
-            };
-            let latest: Vec<(u64, Hash, &[u8])> = numbers.iter().filter_map(latest).collect();
-            let raws: Vec<&[u8]> = latest.iter().map(|(_, _, raw)| *raw).collect();
+        let latest = |number: &u64| {
+            let one = self.lane.parcels.get(number)?.tries.0.last()?;
+            Some((*number, one.hash, self.raws.get(&one.hash)?.as_slice()))
+        };
+        let latest: Vec<(u64, Hash, &[u8])> = numbers.iter().filter_map(latest).collect();
+        let chain = &self.node.desk.chain;
+        let mut parts: Vec<BoxFuture<'_, Vec<Verdict>>> = Vec::new();
+        for part in latest.chunks(TOGETHER) {
+            let raws: Vec<&[u8]> = part.iter().map(|(_, _, raw)| *raw).collect();
             // Whatever is not heard of in time is sent again later; the lane has other things to do.
-            let verdicts = match timeout(LONGEST, self.node.desk.chain.send_all(&raws)).await {
-                Ok(verdicts) => verdicts.into_iter().map(verdict).collect(),
-                Err(_) => vec![Verdict::Unknown; raws.len()],
+            let send = async move {
+                match timeout(LONGEST, chain.send_all(&raws)).await {
+                    Ok(verdicts) => verdicts.into_iter().map(verdict).collect(),
+                    Err(_) => vec![Verdict::Unknown; raws.len()],
+                }
             };
-            let sent: Vec<(u64, Hash)> = latest.iter().map(|(number, hash, _)| (*number, *hash)).collect();
-            let now = self.clock.now();
-            for ((number, hash), said) in sent.into_iter().zip(verdicts) {
-                self.sent.insert(number, now);
-                self.heard(number, hash, said);
-            }
+            parts.push(send.boxed());
+        }
+        // Nothing orders them, and a node checks what comes in one request one after the other.
+        let verdicts = stream::iter(parts).buffered(SIDE_BY_SIDE).concat().await;
+        let sent: Vec<(u64, Hash)> = latest.iter().map(|(number, hash, _)| (*number, *hash)).collect();
+        let now = self.clock.now();
+        for ((number, hash), said) in sent.into_iter().zip(verdicts) {
+            self.sent.insert(number, now);
+            self.heard(number, hash, said);
         }
         Ok(())
     }
