@@ -41,8 +41,8 @@ const MOST_STARVED: u128 = 3;
 impl Runner {
     pub(super) async fn look(&mut self) -> Result<()> {
         let Head { height: head, hash } = self.node.desk.chain.head().await?;
-        if self.lane.parcels.is_empty() && self.looked < head {
-            // Nothing is under way, so no block behind has news.
+        if self.lane.parcels.is_empty() && self.at != Some(hash) {
+            // Nothing is under way, so no block behind has news; nor has one before, where the chain is shorter by now.
             (self.looked, self.at) = (head, Some(hash));
         }
         if self.at.is_some() && head.saturating_add(FAR) < self.looked {

@@ -2,6 +2,8 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -34,6 +36,9 @@ use nsl_sandbox::Database;
 use nsl_sql::{BASE, Config as Sql, Db};
 
 use crate::proxy::Proxy;
+
+/// Where the copy of a chain is kept.
+const KEPT: &str = "kept";
 
 /// One running relay.
 pub(crate) struct Process {
@@ -113,6 +118,25 @@ impl N3Ground {
 
     pub(crate) fn unpause(&self) {
         self.paused.store(false, Ordering::Relaxed);
+    }
+
+    /// Keeps a copy of the chain that the node has by now, which is on disk.
+    pub(crate) async fn keep_chain(&mut self) {
+        self.node.stop().await.unwrap();
+        copy(&self.chain_dir(), &self.dir.path().join(KEPT));
+        self.node.restart().await.unwrap();
+    }
+
+    /// Starts the node on the copy: its chain is shorter, and goes on as another one.
+    pub(crate) async fn set_back(&mut self) {
+        self.node.stop().await.unwrap();
+        fs::remove_dir_all(self.chain_dir()).unwrap();
+        copy(&self.dir.path().join(KEPT), &self.chain_dir());
+        self.node.restart().await.unwrap();
+    }
+
+    fn chain_dir(&self) -> PathBuf {
+        self.dir.path().join("n3/chain")
     }
 
     /// Ends the relay where it stands, and starts another on what it left.
@@ -261,6 +285,14 @@ impl N3Ground {
     pub(crate) async fn end(mut self) {
         self.down().await;
         self.node.stop().await.unwrap();
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for file in fs::read_dir(from).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), to.join(file.file_name())).unwrap();
     }
 }
 

@@ -1,5 +1,6 @@
 //! Neo N3, on neo-go with a block each 100 ms.
 
+mod back;
 mod ends;
 mod faults;
 mod once;

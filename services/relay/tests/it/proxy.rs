@@ -26,6 +26,8 @@ pub(crate) enum Gate {
     Denied,
     /// What ran is told without what it left on the stack.
     Unshown,
+    /// The chain is said to be higher than it is.
+    Ahead,
 }
 
 pub(crate) struct Proxy {
@@ -84,6 +86,7 @@ async fn carry(mut client: TcpStream, mut node: TcpStream, gate: Arc<AtomicU8>, 
                 let said = match gate.load(Ordering::SeqCst) {
                     now if now == Gate::Denied as u8 => changed(&asked_for, &body, "sendrawtransaction", &denied),
                     now if now == Gate::Unshown as u8 => changed(&asked_for, &body, "getapplicationlog", &unshown),
+                    now if now == Gate::Ahead as u8 => changed(&asked_for, &body, "getblockcount", &ahead),
                     _ => None,
                 };
                 match said {
@@ -138,6 +141,10 @@ fn unshown(answer: &mut Value) {
     for run in answer["result"]["executions"].as_array_mut().into_iter().flatten() {
         run["stack"] = json!("error: it can't be shown");
     }
+}
+
+fn ahead(answer: &mut Value) {
+    answer["result"] = json!(answer["result"].as_u64().unwrap_or_default() + 50);
 }
 
 /// The lie that a node tells to what sends.
