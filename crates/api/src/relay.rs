@@ -369,6 +369,10 @@ pub struct Balance {
     pub neo: Option<String>,
 }
 
+/// Asks for what `submit` gave under the idempotency key that comes along.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Submitted {}
+
 nsl_rpc::service! {
     /// Sends transactions until the chain has decided.
     Relay, RelayClient, "relay" {
@@ -382,6 +386,8 @@ nsl_rpc::service! {
         read fn balance(AskBalance) -> Balance;
         /// Needs `relay:write`.
         fn submit(Submit) -> Transaction;
+        /// Needs `relay:write`. Takes nothing on; refused where `submit` was not asked so before.
+        fn submitted(Submitted) -> Transaction;
         /// Needs `relay:read`.
         read fn find(FindTransaction) -> Transaction;
         /// Needs `relay:read`; newest first.

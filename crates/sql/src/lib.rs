@@ -21,6 +21,7 @@ mod idempotency;
 mod migrate;
 mod pipeline;
 mod postgres;
+mod recall;
 mod replica;
 mod sqlite;
 mod tx;

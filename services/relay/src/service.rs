@@ -10,7 +10,7 @@ use nsl_api::{
     relay::{
         Account, AddAccount, AskBalance, AskBudget, AskPassed, Balance, Budget, Cancel, Estimate, Explain, Explanation,
         FindTransaction, ImportAccount, ListAccounts, ListTransactions, Passed, Relay, SetBudget, State, Submit,
-        Transaction, WatchPassed,
+        Submitted, Transaction, WatchPassed,
     },
     sponsor::{Complete, NameSponsor, Prepare, Prepared, PutSponsor, SponsorInfo},
 };
@@ -19,7 +19,7 @@ use nsl_ledger::Ledger;
 use nsl_sql::Db;
 use serde::Deserialize;
 
-use crate::{Config, accounts::Accounts, dispatch::Dispatcher, sponsor::Sponsoring, store::Kept};
+use crate::{Config, accounts::Accounts, dispatch::Dispatcher, rules, sponsor::Sponsoring, store::Kept};
 
 pub(crate) struct Service {
     pub(crate) db: Db,
@@ -56,6 +56,11 @@ impl Relay for Service {
     async fn submit(&self, cx: &Cx, submit: Submit) -> Result<Transaction> {
         cx.permit("relay:write")?;
         self.take_on(cx, submit).await
+    }
+
+    async fn submitted(&self, cx: &Cx, _: Submitted) -> Result<Transaction> {
+        cx.permit("relay:write")?;
+        shown(self.db.recall(cx, rules::not_found()).await?)
     }
 
     async fn find(&self, cx: &Cx, wanted: FindTransaction) -> Result<Transaction> {

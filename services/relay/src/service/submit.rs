@@ -10,7 +10,7 @@ use super::{Service, shown};
 use crate::{
     rules::{self, Asked},
     sponsor,
-    store::{Accept, Kept, LaneKey, budget, day, recall},
+    store::{Accept, Kept, LaneKey, budget, day},
 };
 
 impl Service {
@@ -19,7 +19,7 @@ impl Service {
         let lane = self.lane(cx, submit.chain, &asked);
         if let Err(refusal) = self.allows(cx, submit.chain, &lane, &asked).await {
             // What was taken on before is told as it was then, whatever is allowed by now.
-            return shown(recall::<Kept>(&self.db, cx, refusal).await?);
+            return shown(self.db.recall::<Kept>(cx, refusal).await?);
         }
         let now = self.clock.now();
         // What the operator allows bounds each request as its own bound does.
@@ -59,7 +59,12 @@ impl Service {
         let intent = serde_json::to_value(&asked.call).map_err(Error::internal)?;
         self.accounts.estimate(&lane, intent.into()).await?.map_err(|refusal| {
             let message = format!("it would be undone: {}", refusal.reason);
-            Error::invalid("relay.would_fail", message).detail("reason", refusal.reason)
+            let error = Error::invalid("relay.would_fail", message).detail("reason", refusal.reason);
+            // What the ABI of the contract makes words of.
+            match refusal.trouble.as_ref().and_then(|trouble| trouble["data"].as_str()) {
+                Some(data) => error.detail("data", data),
+                None => error,
+            }
         })
     }
 

@@ -163,7 +163,7 @@ impl Sponsoring {
     pub(crate) async fn prepare(&self, cx: &Cx, prepare: Prepare) -> Result<Prepared> {
         cx.permit("relay:write")?;
         let made = match self.make(cx, prepare).await {
-            Err(refusal) => store::recall(&self.db, cx, refusal).await?,
+            Err(refusal) => self.db.recall(cx, refusal).await?,
             Ok(made) => made,
         };
         made.ok_or_else(|| Error::internal(anyhow::anyhow!("a prepared transaction was not kept")))
@@ -244,7 +244,7 @@ impl Sponsoring {
     pub(crate) async fn complete(&self, cx: &Cx, complete: Complete) -> Result<(LaneKey, Kept)> {
         cx.permit("relay:write")?;
         let kept = match self.take_on(cx, complete).await {
-            Err(refusal) => store::recall::<Kept>(&self.db, cx, refusal).await?,
+            Err(refusal) => self.db.recall::<Kept>(cx, refusal).await?,
             Ok(kept) => kept,
         };
         let account = kept.account.as_str().into();

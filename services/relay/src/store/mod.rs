@@ -5,7 +5,6 @@ mod budgets;
 mod lanes;
 mod moves;
 mod parcels;
-mod recall;
 mod requests;
 mod revoke;
 pub(crate) mod sponsored;
@@ -22,7 +21,6 @@ pub use lanes::LaneKey;
 pub(crate) use lanes::{Held, Take, load, open_lanes, raws, waiting};
 pub(crate) use moves::{NewTry, Step, step};
 pub(crate) use parcels::{ALONE, NewParcelTry, Parcels, Wanted, load_parcels, wanted};
-pub(crate) use recall::recall;
 pub(crate) use requests::{Accept, Kept, Passed, find, list, news, steps};
 pub(crate) use revoke::{Cancel, Order, Revoked, end_revoked, last_states, orders, revoked};
 
