@@ -16,6 +16,7 @@ use serde_json::Value;
 use crate::{
     exit::{Exit, Failure},
     left::Left,
+    lock::{self, Holder},
 };
 
 pub(crate) const DEFAULT_DATA_DIR: &str = ".nsl";
@@ -60,18 +61,39 @@ impl Reach {
         };
         let left = match named.is_some() && key.is_some() {
             true => None,
-            false => Left::read(&self.data_dir(environment))?,
+            false => self.left(environment)?,
         };
-        let url = named.or(left.as_ref().map(|left| left.url.as_str())).ok_or_else(|| {
-            Failure::usage(
-                "no server: use --url or NSL_URL, or start `nsl dev` (NSL_DATA_DIR or --data-dir names its directory)",
-            )
-        })?;
+        let url =
+            named.or(left.as_ref().and_then(|left| left.url.as_deref())).ok_or_else(|| self.nowhere(environment))?;
         let base = base(url)?;
         // The key that a local start left is for that server alone.
-        let lefts = left.as_ref().filter(|left| self::base(&left.url).is_ok_and(|its| its == base));
+        let lefts = left
+            .as_ref()
+            .filter(|left| left.url.as_deref().is_some_and(|url| self::base(url).is_ok_and(|its| its == base)));
         let key = key.or_else(|| lefts.map(|left| Secret::new(left.api_key.0.as_str())));
         Ok(Client { http: self.http(&base)?, base, key })
+    }
+
+    // What a process left that has ended since is no server's: its port may be another program's.
+    fn left(&self, environment: &Environment) -> anyhow::Result<Option<Left>> {
+        let dir = self.data_dir(environment);
+        match lock::holder(&dir)? {
+            Holder::One => Left::read(&dir),
+            Holder::Nobody | Holder::Servers => Ok(None),
+        }
+    }
+
+    fn nowhere(&self, environment: &Environment) -> Failure {
+        let dir = self.data_dir(environment);
+        match lock::holder(&dir) {
+            Ok(Holder::Servers) => {
+                Failure::usage(format!("an nsl serve runs on {}: say where by --url or NSL_URL", dir.display()))
+            }
+            _ => Failure::usage(
+                "no server: use --url or NSL_URL, or start `nsl dev` (NSL_DATA_DIR or --data-dir names its directory); \
+                 `nsl devnet up` starts nodes, and commands of the chains then need no server",
+            ),
+        }
     }
 
     /// Whether a server was named, beside what `nsl dev` left.
@@ -275,10 +297,11 @@ mod tests {
     fn a_key_left_behind_goes_to_its_own_server_only() {
         let dir = tempfile::tempdir().unwrap();
         let left = Left {
-            url: "http://127.0.0.1:8080".into(),
+            url: Some("http://127.0.0.1:8080".into()),
             tenant: "ten_1".into(),
             api_key: nsl_api::Revealed("nsl_x".into()),
         };
+        let running = lock::alone(dir.path()).unwrap();
         left.write(dir.path()).unwrap();
         let reach = |url: Option<&str>| Reach {
             url: url.map(str::to_owned),
@@ -289,5 +312,9 @@ mod tests {
         let key_for = |url| reach(url).client(&Environment::default()).unwrap().key;
         assert!(key_for(None).is_some() && key_for(Some("http://127.0.0.1:8080/")).is_some());
         assert!(key_for(Some("http://127.0.0.1:8081")).is_none() && key_for(Some("https://evil.example")).is_none());
+        // Ended, it leaves its port to others.
+        drop(running);
+        assert_eq!(reach(None).client(&Environment::default()).err().unwrap().exit, Exit::Usage);
+        assert!(key_for(Some("http://127.0.0.1:8080/")).is_none());
     }
 }

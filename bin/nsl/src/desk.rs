@@ -1,8 +1,8 @@
 //! nsl on a desk: embedded engines in one directory, a tenant and a key of its own, and the nodes that run beside.
 
-use std::{fs::File, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use aws_lc_rs::digest;
 use nsl_api::{
     Chain, Revealed,
@@ -11,12 +11,11 @@ use nsl_api::{
 };
 use nsl_core::{Code, Cx, Subject, TenantId};
 use nsl_kit::{Environment, Loader};
-use tokio::time::{Instant, sleep};
 
 use crate::{
     commands::devnet::{self, Found},
-    engines::{self, Schema},
-    exit::{Exit, Failure},
+    engines::Schema,
+    exit::Failure,
     left::Left,
     process::{Parts, Process},
     settings::Settings,
@@ -24,11 +23,6 @@ use crate::{
 
 pub(crate) const BY: &str = "nsl dev";
 const BUDGET: Duration = Duration::from_secs(20);
-const LONGEST_TURN: Duration = Duration::from_secs(300);
-
-/// One `nsl dev`, or a command in its place, at a time on a directory; the lock ends with the process, however that
-/// ends.
-pub(crate) struct Lock(#[expect(dead_code, reason = "held, not read")] File);
 
 /// A process that answers, and what a developer needs to talk to it.
 pub(crate) struct Desk {
@@ -58,46 +52,6 @@ pub(crate) fn loader(loader: Loader, ports: [u16; 3], log: (&str, &str)) -> Load
         .preset("public.address", loopback(ports[0]), BY)
         .preset("internal.address", loopback(ports[1]), BY)
         .preset("ops.address", loopback(ports[2]), BY)
-}
-
-/// None when another process has it.
-pub(crate) fn lock(dir: &Path) -> anyhow::Result<Option<Lock>> {
-    lock_file(&dir.join("dev.lock"), dir)
-}
-
-/// The turn of a command that may work on the directory itself: one after the other, since the next one would talk to a
-/// server that ends with the command before it.
-pub(crate) async fn turn(dir: &Path) -> Result<Lock, Failure> {
-    let began = Instant::now();
-    loop {
-        if let Some(lock) = lock_file(&dir.join("command.lock"), dir)? {
-            return Ok(lock);
-        }
-        if began.elapsed() > LONGEST_TURN {
-            let message = format!("another command works on {} since long: try again later", dir.display());
-            return Err(Failure::new(Exit::Unavailable, message));
-        }
-        sleep(Duration::from_millis(20)).await;
-    }
-}
-
-fn lock_file(file: &Path, dir: &Path) -> anyhow::Result<Option<Lock>> {
-    engines::prepare(dir)?;
-    let lock = File::create(file).with_context(|| format!("opening {}", file.display()))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(Lock(lock))),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-        Err(std::fs::TryLockError::Error(error)) => Err(error).with_context(|| format!("locking {}", file.display())),
-    }
-}
-
-pub(crate) fn locked(dir: &Path) -> anyhow::Error {
-    anyhow::anyhow!(
-        "another nsl dev runs on {}: stop it first, also to see its API key by --show-key; the key is in {} as well, \
-         where the command line finds it",
-        dir.display(),
-        Left::file(dir).display()
-    )
 }
 
 impl Desk {
@@ -135,7 +89,7 @@ async fn first_key(parts: &Parts, dir: &Path) -> anyhow::Result<(Left, bool)> {
             let file = Left::file(dir);
             tracing::warn!(file = %file.display(), "the API key in this file works no longer: delete it to get a new tenant and key");
         }
-        let left = Left { url, ..left };
+        let left = Left { url: Some(url), ..left };
         left.write(dir)?;
         return Ok((left, false));
     }
@@ -143,7 +97,7 @@ async fn first_key(parts: &Parts, dir: &Path) -> anyhow::Result<(Left, bool)> {
     let request = CreateTenant { name: "development".to_owned(), subject: Subject::parse("developer")? };
     let made = identity.create_tenant(&cx, request).await?;
     let Revealed(key) = made.key.secret;
-    let left = Left { url, tenant: made.tenant.to_string(), api_key: Revealed(key) };
+    let left = Left { url: Some(url), tenant: made.tenant.to_string(), api_key: Revealed(key) };
     left.write(dir)?;
     Ok((left, true))
 }

@@ -13,6 +13,7 @@ use crate::{
     desk::{self, Desk, Nodes},
     exit::Failure,
     left::Left,
+    lock,
     process::Parts,
     serve::run_to_the_end,
     settings::Settings,
@@ -37,9 +38,9 @@ impl Dev {
     pub(crate) fn run(self, environment: Environment, as_json: bool) -> Result<(), Failure> {
         let loader = self.loader(&environment, as_json);
         let dir = loader.load::<Settings>()?.value.data_dir;
-        let _lock = desk::lock(&dir)?.ok_or_else(|| desk::locked(&dir))?;
         let nodes = if self.devnet { Nodes::Start } else { Nodes::Find };
         run_to_the_end(async move {
+            let _lock = lock::alone_soon(&dir).await?.ok_or_else(|| lock::refused(&dir))?;
             let Desk { process, left, fresh, nodes } = Desk::open(loader, &environment, &dir, nodes).await?;
             announce(&process.parts, &left, &dir, fresh || self.show_key, as_json, &nodes)?;
             drop(left);
@@ -103,7 +104,9 @@ Ctrl-C stops it.",
         )
     };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{text}")?;
-    out.flush()?;
-    Ok(())
+    match writeln!(out, "{text}").and_then(|()| out.flush()) {
+        // Whoever has read enough, such as `head`, does not end the server.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }

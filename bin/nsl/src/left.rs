@@ -12,7 +12,9 @@ use serde::{Deserialize, Serialize};
 /// What `nsl dev` leaves in its data directory for the command line: where it answers, and the first key.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Left {
-    pub(crate) url: String,
+    /// None while nothing answers yet.
+    #[serde(default)]
+    pub(crate) url: Option<String>,
     pub(crate) tenant: String,
     pub(crate) api_key: Revealed,
 }
@@ -64,7 +66,7 @@ mod tests {
     fn it_is_private_and_an_opened_one_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         assert!(Left::read(dir.path()).unwrap().is_none());
-        let left = Left { url: "http://h".into(), tenant: "ten_1".into(), api_key: Revealed("nsl_1".into()) };
+        let left = Left { url: Some("http://h".into()), tenant: "ten_1".into(), api_key: Revealed("nsl_1".into()) };
         left.write(dir.path()).unwrap();
         left.write(dir.path()).unwrap();
         assert_eq!(Left::read(dir.path()).unwrap().unwrap().api_key.0, "nsl_1");

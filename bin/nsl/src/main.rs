@@ -14,6 +14,7 @@ mod engines;
 mod exit;
 mod given;
 mod left;
+mod lock;
 mod migrate;
 mod openapi;
 mod process;

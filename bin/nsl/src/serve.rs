@@ -2,12 +2,13 @@ use std::time::Duration;
 
 use clap::Args;
 use nsl_kit::Environment;
+use nsl_sql::EngineKind;
 
 use crate::{
     commands::config::Configure,
     engines::Schema,
     exit::{Exit, Failure},
-    given,
+    given, lock,
     process::Process,
 };
 
@@ -29,7 +30,12 @@ impl Serve {
         let loader = self.configure.loader(environment.clone()).flags(services);
         let loaded = given::load(&loader, &environment)??;
         let schema = if self.migrate { Schema::Migrate } else { Schema::Check };
+        let dir = (loaded.value.sql.engine() == EngineKind::Sqlite).then(|| loaded.value.data_dir.clone());
         run_to_the_end(async {
+            let _lock = match &dir {
+                Some(dir) => Some(lock::beside(dir).await?),
+                None => None,
+            };
             let process = Process::start(loader, loaded, &environment, schema).await.map_err(failure)?;
             process.run().await.map_err(Failure::from)
         })?

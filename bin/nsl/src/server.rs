@@ -5,9 +5,10 @@ use nsl_kit::Environment;
 use crate::{
     client::{Client, Reach},
     commands::{Done, config::Configure, devnet, sending},
-    desk::{self, Desk, Lock, Nodes},
+    desk::{self, Desk, Nodes},
     exit::Failure,
     left::Left,
+    lock::{self, Lock},
     process::Process,
 };
 
@@ -25,8 +26,8 @@ impl Server {
         if reach.is_named(environment) || !(used()? || devnet::find(&dir).await?.is_any()) {
             return Ok(Self { client: reach.client(environment)?, here: None });
         }
-        let turn = desk::turn(&dir).await?;
-        let Some(lock) = desk::lock(&dir)? else {
+        let turn = lock::turn(&dir).await?;
+        let Some(lock) = lock::alone_or_answered(&dir).await? else {
             return Ok(Self { client: reach.client(environment)?, here: None });
         };
         let configure = Configure { data_dir: Some(dir.clone()), ..Configure::default() };
