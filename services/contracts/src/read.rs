@@ -10,7 +10,7 @@ use nsl_api::{
     relay::FindTransaction,
 };
 use nsl_chain::{TxId, x::keccak256};
-use nsl_core::{Cx, Entry, Error, Result, fresh};
+use nsl_core::{Cx, Entry, Error, Result};
 use serde::de::DeserializeOwned;
 use serde_json::Map;
 
@@ -18,7 +18,7 @@ use crate::{
     place::{Place, not_found, shown},
     service::Service,
     settle::foreseen,
-    store::{Describe as Keep, KeptUpdate, Known, by_hash, by_request, last_update, list},
+    store::{Describe as Keep, KeptUpdate, Known, by_hash, by_request, last_update, list, plain},
     x,
 };
 
@@ -176,43 +176,34 @@ impl Service {
 
     pub(crate) async fn keep_abi(&self, cx: &Cx, describe: Describe) -> Result<Contract> {
         let place = Place::read(describe.chain, &describe.hash)?;
-        let Place::X(address) = place else {
+        if place.chain() == Chain::NeoN3 {
             let message = "contracts of Neo N3 bring their manifest along: there is nothing to describe";
             return Err(Error::invalid("contracts.artefact_unfit", message));
-        };
+        }
         let abi = x::abi(&describe.abi)?;
         if describe.name.as_ref().is_some_and(|name| name.chars().count() > LONGEST_NAME) {
             return Err(Error::invalid("contracts.name_too_long", "the name has more than 255 characters"));
         }
-        if self.chains.x()?.code(address).await?.is_empty() {
+        let now = self.clock.now();
+        let kept = place.kept();
+        let name = plain(describe.name);
+        let known = match self.recorded(cx, place).await? {
+            Some(known) => Known { name: name.or(known.name), abi, updated_at: now, ..known },
+            None => {
+                let at = (describe.chain.as_str(), kept.as_str());
+                Known::described((&cx.tenant, &cx.principal.subject), at, (name, abi), now)
+            }
+        };
+        let update = self.last_update(cx, describe.chain, &kept).await?;
+        let told = self.whole(cx, describe.chain, Some(known.clone()), Some(place), update).await?;
+        if told.live.is_none() {
             return Err(not_found());
         }
-        let now = self.clock.now();
         let entry = Entry::new(cx, "contracts.contract_described", "contracts", "describe", now)
             .request("chain", describe.chain.as_str())
-            .request("hash", place.kept());
+            .request("hash", kept);
         let entry = self.ledger.seal(cx, entry, Map::new()).await?;
-        let known = Known {
-            tenant: cx.tenant.clone(),
-            chain: describe.chain.as_str().to_owned(),
-            id: fresh("con"),
-            hash: Some(place.kept()),
-            predicted: None,
-            name: describe.name,
-            account: None,
-            request: None,
-            checksum: None,
-            state: "described".to_owned(),
-            reason: None,
-            tx: None,
-            height: None,
-            abi,
-            created_by: cx.principal.subject.clone(),
-            created_at: now,
-            updated_at: now,
-        };
-        self.db.write(cx, Keep { known, entry }).await?;
-        self.look_at(cx, FindContract { chain: describe.chain, hash: describe.hash }).await
+        self.db.write(cx, Keep { known, told, entry }).await
     }
 }
 

@@ -1,23 +1,33 @@
 //! Calls: asked, tried out, and handed to the relay.
 
+use std::{pin::pin, time::Duration};
+
+use neo::{Hash160, manifest::Manifest};
 use nsl_api::{
+    Chain,
     contracts::{Answer, Ask, Invoke, Told, Trial},
-    relay::Submit,
+    relay::{Estimate, Submit, Submitted, Transaction},
 };
 use nsl_chain::{
     Body, Bytes, Call, Chain as _, Event, Fault, Output,
     n3::{self as vm, ContractState},
     x::{self as evm, Address},
 };
-use nsl_core::{Cx, Error, Result};
+use nsl_core::{Code, Cx, Error, Result};
 use serde_json::Value;
 
 use crate::{
     n3,
     place::{Place, n3_account, not_found, x_account},
     service::Service,
+    store::{by_hash, last_update},
     x::{self, Faces},
 };
+
+/// How long the nodes are waited for before a manifest that is recorded will do.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// When to come again, where nodes don't say.
+const AGAIN: Duration = Duration::from_secs(1);
 
 impl Service {
     pub(crate) async fn ask(&self, cx: &Cx, ask: Ask) -> Result<Answer> {
@@ -30,7 +40,7 @@ impl Service {
                 let script = call.script.clone();
                 let call = vm::Call { signers, ..call };
                 let said = self.chains.n3()?.read(&Call::N3(call), ask.at).await;
-                let said = said.map_err(|error| reverted(error, |fault| n3::fault(&fault.reason, &script)))?;
+                let said = said.map_err(|error| in_words(error, |fault| n3::fault(&fault.reason, &script)))?;
                 let Output::N3(stack) = said else { return Err(other_chain()) };
                 Ok(Answer { stack: stack.iter().map(n3::shown).collect() })
             }
@@ -41,7 +51,7 @@ impl Service {
                 let data = abi.call(&ask.method, &ask.args)?;
                 let call = evm::Call { from, to: Some(address), data, ..evm::Call::default() };
                 let said = self.chains.x()?.read(&Call::X(call), ask.at).await;
-                let said = said.map_err(|error| reverted(error, |fault| faces.explain(fault)))?;
+                let said = said.map_err(|error| in_words(error, |fault| faces.explain(fault)))?;
                 let Output::X(Bytes(said)) = said else { return Err(other_chain()) };
                 self.outputs(abi, address, (&ask.method, ask.args.len()), &said).await.map(|stack| Answer { stack })
             }
@@ -91,30 +101,92 @@ impl Service {
         }
     }
 
-    /// What the relay is asked to send.
-    pub(crate) async fn submission(&self, cx: &Cx, invoke: Invoke) -> Result<Submit> {
+    pub(crate) async fn guess(&self, cx: &Cx, invoke: Invoke) -> Result<Estimate> {
+        let (submit, faces) = self.submission(cx, invoke).await?;
+        let estimate = self.relay.estimate(cx, submit).await;
+        estimate.map_err(|error| in_words(error, |fault| faces.explain(fault)))
+    }
+
+    pub(crate) async fn hand_over(&self, cx: &Cx, invoke: Invoke) -> Result<Transaction> {
+        let refusal = match self.submission(cx, invoke).await {
+            Ok((submit, _)) => return self.relay.submit(cx, submit).await,
+            Err(refusal) => refusal,
+        };
+        if cx.once.is_none() {
+            return Err(refusal);
+        }
+        // What was handed over before is told as it was then, whatever can't be written or looked up by now.
+        match self.relay.submitted(cx, Submitted {}).await {
+            Err(error) if &*error.slug != "idempotency.key_reused" => Err(refusal),
+            told => told,
+        }
+    }
+
+    /// What the relay is asked to send, and in which words its faults are told.
+    async fn submission(&self, cx: &Cx, invoke: Invoke) -> Result<(Submit, Faces)> {
+        let mut faces = Faces::default();
         let call = match Place::read(invoke.chain, &invoke.hash)? {
             Place::N3(hash) => {
                 check_n3(&invoke)?;
-                let state = self.n3_state(hash).await?;
-                let method = vm::method(&state.manifest, &invoke.method, invoke.args.len())?;
+                let manifest = self.manifest(cx, hash).await?;
+                let method = vm::method(&manifest, &invoke.method, invoke.args.len())?;
                 let call = n3::wire(&hash, &method.name, &vm::arguments(method, &invoke.args)?)?;
                 let (share, scope, sponsor) = (invoke.share, invoke.scope, invoke.sponsor);
                 nsl_api::relay::Call { share, scope, sponsor, ..call }
             }
             Place::X(address) => {
                 check_x(&invoke)?;
-                let faces = self.faces(cx, address, &invoke.method).await?;
+                faces = self.faces(cx, address, &invoke.method).await?;
                 let data = faces.of(&invoke.method)?.call(&invoke.method, &invoke.args)?;
                 let value = invoke.value.as_deref().map(x::wei).transpose()?.map(|value| value.to_string());
                 x::wire(Some(address), &data, value.as_deref())
             }
         };
         let Invoke { chain, account, max_fee, valid_for_ms, .. } = invoke;
-        Ok(Submit { chain, account, call, max_fee, valid_for_ms })
+        Ok((Submit { chain, account, call, max_fee, valid_for_ms }, faces))
     }
 
-    pub(crate) async fn n3_state(&self, hash: neo::Hash160) -> Result<ContractState> {
+    /// The manifest by which an invocation is written. While no node tells it: that of a contract that the tenant has
+    /// deployed and updated from here. The relay tries out on the chain what it sends, so one that was changed
+    /// elsewhere since is as an update that comes between the request and its block.
+    async fn manifest(&self, cx: &Cx, hash: Hash160) -> Result<Manifest> {
+        let mut asked = pin!(self.n3_state(hash));
+        let waited = match tokio::time::timeout(PATIENCE, &mut asked).await {
+            Ok(Ok(state)) => return Ok(state.manifest),
+            Ok(Err(error)) if !is_away(&error) => return Err(error),
+            waited => waited,
+        };
+        if let Some(manifest) = self.recorded_manifest(cx, &hash.to_string()).await? {
+            return Ok(manifest);
+        }
+        let told = match waited {
+            Ok(told) => told,
+            Err(_) => asked.await,
+        };
+        match told {
+            Err(error) if is_away(&error) => {
+                let message = "no node tells the manifest of the contract now, and none is recorded that still holds";
+                let wait = error.retry_after_ms.map_or(AGAIN, Duration::from_millis);
+                Err(Error::new(Code::Unavailable, "contracts.manifest_unread", message)
+                    .retry_after(wait)
+                    .because(error))
+            }
+            told => told.map(|state| state.manifest),
+        }
+    }
+
+    async fn recorded_manifest(&self, cx: &Cx, hash: &str) -> Result<Option<Manifest>> {
+        let chain = Chain::NeoN3.as_str();
+        let known = by_hash(&self.db, &cx.tenant, chain, hash).await?;
+        let Some(known) = known.filter(|known| known.state == "deployed") else { return Ok(None) };
+        let update = last_update(&self.db, &cx.tenant, chain, hash).await?;
+        if update.is_some_and(|update| matches!(&*update.state, "updating" | "mismatched")) {
+            return Ok(None);
+        }
+        Manifest::from_json(known.abi.to_string().as_bytes()).map(Some).map_err(Error::internal)
+    }
+
+    pub(crate) async fn n3_state(&self, hash: Hash160) -> Result<ContractState> {
         self.chains.n3()?.contract(hash).await?.ok_or_else(not_found)
     }
 
@@ -150,6 +222,10 @@ impl Service {
     }
 }
 
+fn is_away(error: &Error) -> bool {
+    matches!(error.code, Code::Unavailable | Code::Timeout | Code::Exhausted)
+}
+
 fn n3_call(state: &ContractState, method: &str, args: &[Value]) -> Result<vm::Call> {
     let method = vm::method(&state.manifest, method, args.len())?;
     let params = vm::arguments(method, args)?;
@@ -181,17 +257,19 @@ pub(crate) fn told(event: &Event, state: Option<&ContractState>, faces: &Faces) 
     }
 }
 
-// A fault or revert, in the words of the contract; any other trouble stays what it is.
-fn reverted(error: Error, explain: impl Fn(&Fault) -> String) -> Error {
-    if error.slug != "chain.reverted" {
-        return error;
-    }
+// A fault or revert, of a call or of what the relay has tried out, in the words of the contract; any other trouble
+// stays what it is.
+fn in_words(error: Error, explain: impl Fn(&Fault) -> String) -> Error {
+    let (slug, what) = match &*error.slug {
+        "chain.reverted" => ("contracts.reverted", "the call came to nothing"),
+        "relay.would_fail" => ("relay.would_fail", "it would be undone"),
+        _ => return error,
+    };
     let text = |name: &str| error.details.get(name).and_then(Value::as_str);
     let data = text("data").and_then(|data| hex::decode(data.trim_start_matches("0x")).ok()).map(Bytes);
     let fault = Fault { reason: text("reason").unwrap_or(&error.message).to_owned(), data };
     let reason = explain(&fault);
-    let made =
-        Error::invalid("contracts.reverted", format!("the call came to nothing: {reason}")).detail("reason", reason);
+    let made = Error::invalid(slug, format!("{what}: {reason}")).detail("reason", reason);
     match fault.data {
         Some(data) => made.detail("data", data.to_string()),
         None => made,

@@ -68,7 +68,10 @@ pub(crate) fn onward(cx: &Cx) -> Cx {
 impl Contracts for Service {
     async fn deploy(&self, cx: &Cx, deploy: Deploy) -> Result<Deployed> {
         cx.permit("contracts:write")?;
-        self.begin_deployment(cx, deploy).await
+        match self.begin_deployment(cx, deploy).await {
+            Err(refusal) => self.db.recall(cx, refusal).await,
+            done => done,
+        }
     }
 
     async fn list(&self, cx: &Cx, wanted: ListContracts) -> Result<Page<Contract>> {
@@ -88,7 +91,10 @@ impl Contracts for Service {
 
     async fn describe(&self, cx: &Cx, describe: Describe) -> Result<Contract> {
         cx.permit("contracts:write")?;
-        self.keep_abi(cx, describe).await
+        match self.keep_abi(cx, describe).await {
+            Err(refusal) => self.db.recall(cx, refusal).await,
+            done => done,
+        }
     }
 
     async fn compare(&self, cx: &Cx, compare: Compare) -> Result<Differences> {
@@ -98,7 +104,10 @@ impl Contracts for Service {
 
     async fn update(&self, cx: &Cx, update: Update) -> Result<Updating> {
         cx.permit("contracts:write")?;
-        self.begin_update(cx, update).await
+        match self.begin_update(cx, update).await {
+            Err(refusal) => self.db.recall(cx, refusal).await,
+            done => done,
+        }
     }
 
     async fn call(&self, cx: &Cx, ask: Ask) -> Result<Answer> {
@@ -113,14 +122,12 @@ impl Contracts for Service {
 
     async fn estimate(&self, cx: &Cx, invoke: Invoke) -> Result<Estimate> {
         cx.permit("contracts:read")?;
-        let submit = self.submission(cx, invoke).await?;
-        self.relay.estimate(cx, submit).await
+        self.guess(cx, invoke).await
     }
 
     async fn invoke(&self, cx: &Cx, invoke: Invoke) -> Result<Transaction> {
         cx.permit("contracts:write")?;
-        let submit = self.submission(cx, invoke).await?;
-        self.relay.submit(cx, submit).await
+        self.hand_over(cx, invoke).await
     }
 
     async fn events(&self, cx: &Cx, ask: AskEvents) -> Result<Events> {

@@ -72,6 +72,12 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "keep integers within 256 bits",
     ),
     Entry::new(
+        "contracts.manifest_unread",
+        503,
+        "no node tells the manifest of the contract",
+        "try again after Retry-After; contracts that were deployed from here are invoked all the same",
+    ),
+    Entry::new(
         "contracts.abi_unknown",
         422,
         "the ABI of the contract is not known",

@@ -1,11 +1,11 @@
 //! Contracts that tenants deployed or described.
 
-use nsl_api::contracts::Deployed;
-use nsl_core::{Entry, Error, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Db, Row, Scope, Tx, Value, args};
+use nsl_api::contracts::{Contract, Deployed};
+use nsl_core::{Entry, Result, Subject, TenantId, Timestamp, fresh};
+use nsl_sql::{Db, Row, Scope, Single, Tx, Value, args};
 use serde_json::Value as Json;
 
-use super::{ROUND, plain};
+use super::{ROUND, all, first, json, plain};
 
 /// A contract as it is kept.
 #[derive(Clone, Debug)]
@@ -29,6 +29,36 @@ pub(crate) struct Known {
     pub(crate) updated_at: Timestamp,
 }
 
+impl Known {
+    /// One that others deployed, and that the tenant calls by this ABI.
+    pub(crate) fn described(
+        (tenant, by): (&TenantId, &Subject),
+        (chain, hash): (&str, &str),
+        (name, abi): (Option<String>, Json),
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            tenant: tenant.clone(),
+            chain: chain.to_owned(),
+            id: fresh("con"),
+            hash: Some(hash.to_owned()),
+            predicted: None,
+            name,
+            account: None,
+            request: None,
+            checksum: None,
+            state: "described".to_owned(),
+            reason: None,
+            tx: None,
+            height: None,
+            abi,
+            created_by: by.clone(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+}
+
 /// Records a deployment that the relay has taken on, with its evidence, and gives what its caller is told.
 pub(crate) struct AddDeployment {
     pub(crate) known: Known,
@@ -36,39 +66,37 @@ pub(crate) struct AddDeployment {
     pub(crate) entry: Entry,
 }
 
-impl Change for AddDeployment {
+impl Single for AddDeployment {
     type Done = Deployed;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Deployed>>> {
-        for add in group {
-            let known = &add.known;
-            // The relay gives one id for one idempotency key; a write that is tried again is there already.
-            let added = tx
-                .execute(
-                    "INSERT INTO contracts_known (tenant_id, chain, id, predicted, name, account, request_id, checksum, state,
-                       abi, created_by, created_at, updated_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'deploying', $9, $10, $11, $11)
-                     ON CONFLICT (tenant_id, request_id) WHERE request_id IS NOT NULL DO NOTHING",
-                    args![
-                        &known.tenant,
-                        known.chain.as_str(),
-                        known.id.as_str(),
-                        known.predicted.clone(),
-                        plain(known.name.clone()),
-                        known.account.clone(),
-                        known.request.clone(),
-                        known.checksum.clone(),
-                        Value::json(known.abi.to_string()),
-                        &known.created_by,
-                        known.created_at
-                    ],
-                )
-                .await?;
-            if added == 1 {
-                tx.note(add.entry.clone());
-            }
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Deployed>> {
+        let known = &self.known;
+        // The relay gives one id for one idempotency key; a write that is tried again is there already.
+        let added = tx
+            .execute(
+                "INSERT INTO contracts_known (tenant_id, chain, id, predicted, name, account, request_id, checksum, state,
+                   abi, created_by, created_at, updated_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'deploying', $9, $10, $11, $11)
+                 ON CONFLICT (tenant_id, request_id) WHERE request_id IS NOT NULL DO NOTHING",
+                args![
+                    &known.tenant,
+                    known.chain.as_str(),
+                    known.id.as_str(),
+                    known.predicted.clone(),
+                    plain(known.name.clone()),
+                    known.account.clone(),
+                    known.request.clone(),
+                    known.checksum.clone(),
+                    Value::json(known.abi.to_string()),
+                    &known.created_by,
+                    known.created_at
+                ],
+            )
+            .await?;
+        if added == 1 {
+            tx.note(self.entry.clone());
         }
-        Ok(group.iter().map(|add| Ok(add.deployed.clone())).collect())
+        Ok(Ok(self.deployed.clone()))
     }
 }
 
@@ -85,63 +113,58 @@ pub(crate) struct SettleDeployment {
     pub(crate) entry: Entry,
 }
 
-impl Change for SettleDeployment {
+impl Single for SettleDeployment {
     type Done = bool;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<bool>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for settle in group {
-            if let Some(hash) = &settle.hash {
-                // What was described meanwhile is now known better.
-                tx.execute(
-                    "DELETE FROM contracts_known WHERE tenant_id = $1 AND hash = $2 AND state = 'described'
-                       AND chain = (SELECT chain FROM contracts_known WHERE tenant_id = $1 AND id = $3 AND state = 'deploying')",
-                    args![&settle.tenant, hash.as_str(), settle.id.as_str()],
-                )
-                .await?;
-            }
-            let changed = tx
-                .execute(
-                    "UPDATE contracts_known SET state = $3, reason = $4, tx = $5, height = $6, updated_at = $7,
-                       hash = CASE WHEN EXISTS (SELECT 1 FROM contracts_known o WHERE o.tenant_id = $1 AND o.hash = $8
-                         AND o.chain = contracts_known.chain) THEN NULL ELSE $8 END
-                     WHERE tenant_id = $1 AND id = $2 AND state = 'deploying'",
-                    args![
-                        &settle.tenant,
-                        settle.id.as_str(),
-                        settle.state,
-                        plain(settle.reason.clone()),
-                        settle.tx.clone(),
-                        settle.height,
-                        settle.now,
-                        settle.hash.clone()
-                    ],
-                )
-                .await?;
-            if changed == 1 {
-                tx.note(settle.entry.clone());
-            }
-            done.push(Ok(changed == 1));
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<bool>> {
+        if let Some(hash) = &self.hash {
+            // What was described meanwhile is now known better.
+            tx.execute(
+                "DELETE FROM contracts_known WHERE tenant_id = $1 AND hash = $2 AND state = 'described'
+                   AND chain = (SELECT chain FROM contracts_known WHERE tenant_id = $1 AND id = $3 AND state = 'deploying')",
+                args![&self.tenant, hash.as_str(), self.id.as_str()],
+            )
+            .await?;
         }
-        Ok(done)
+        let changed = tx
+            .execute(
+                "UPDATE contracts_known SET state = $3, reason = $4, tx = $5, height = $6, updated_at = $7,
+                   hash = CASE WHEN EXISTS (SELECT 1 FROM contracts_known o WHERE o.tenant_id = $1 AND o.hash = $8
+                     AND o.chain = contracts_known.chain) THEN NULL ELSE $8 END
+                 WHERE tenant_id = $1 AND id = $2 AND state = 'deploying'",
+                args![
+                    &self.tenant,
+                    self.id.as_str(),
+                    self.state,
+                    plain(self.reason.clone()),
+                    self.tx.clone(),
+                    self.height,
+                    self.now,
+                    self.hash.clone()
+                ],
+            )
+            .await?;
+        if changed == 1 {
+            tx.note(self.entry.clone());
+        }
+        Ok(Ok(changed == 1))
     }
 }
 
-/// Keeps the ABI of a contract, with its evidence.
+/// Keeps the ABI of a contract, with its evidence, and gives what its caller is told.
 pub(crate) struct Describe {
     pub(crate) known: Known,
+    pub(crate) told: Contract,
     pub(crate) entry: Entry,
 }
 
-impl Change for Describe {
-    type Done = ();
+impl Single for Describe {
+    type Done = Contract;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<()>>> {
-        for describe in group {
-            put(&describe.known, tx).await?;
-            tx.note(describe.entry.clone());
-        }
-        Ok(group.iter().map(|_| Ok(())).collect())
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Contract>> {
+        put(&self.known, tx).await?;
+        tx.note(self.entry.clone());
+        Ok(Ok(self.told.clone()))
     }
 }
 
@@ -168,8 +191,13 @@ pub(super) async fn put(known: &Known, tx: &mut Tx<'_>) -> Result<u64> {
 
 macro_rules! columns {
     () => {
-        "tenant_id, chain, id, hash, predicted, name, account, request_id, checksum, state, reason, tx, height, abi,
-         created_by, created_at, updated_at"
+        "tenant_id, chain, id, hash, predicted, name, account, request_id, checksum, state, reason, tx, height,
+         created_by, created_at, updated_at, abi"
+    };
+    // Where many are read at once: an ABI may be large, and nobody asks for it there.
+    (without abi) => {
+        "tenant_id, chain, id, hash, predicted, name, account, request_id, checksum, state, reason, tx, height,
+         created_by, created_at, updated_at, NULL"
     };
 }
 
@@ -183,45 +211,43 @@ static BY_REQUEST: &str =
     concat!("SELECT ", columns!(), " FROM contracts_known WHERE tenant_id = $1 AND chain = $2 AND request_id = $3");
 static LIST: &str = concat!(
     "SELECT ",
-    columns!(),
+    columns!(without abi),
     " FROM contracts_known WHERE tenant_id = $1 AND chain = $2 AND id < $3 ORDER BY id DESC LIMIT $4"
 );
-static OPEN: &str =
-    concat!("SELECT ", columns!(), " FROM contracts_known WHERE state = 'deploying' AND id > $1 ORDER BY id LIMIT $2");
+static OPEN: &str = concat!(
+    "SELECT ",
+    columns!(without abi),
+    " FROM contracts_known WHERE state = 'deploying' AND id > $1 ORDER BY id LIMIT $2"
+);
 
 static OPEN_OF: &str = concat!(
     "SELECT ",
-    columns!(),
+    columns!(without abi),
     " FROM contracts_known WHERE tenant_id = $1 AND state = 'deploying' ORDER BY id DESC LIMIT $2"
 );
 
 /// The contract that stands there or, while none does, the last one that was to.
 pub(crate) async fn by_hash(db: &Db, tenant: &TenantId, chain: &str, hash: &str) -> Result<Option<Known>> {
-    one(db.query(Scope::Tenant(tenant), BY_HASH, args![tenant, chain, hash]).await?)
+    first(db.query(Scope::Tenant(tenant), BY_HASH, args![tenant, chain, hash]).await?, read)
 }
 
 pub(crate) async fn by_request(db: &Db, tenant: &TenantId, chain: &str, request: &str) -> Result<Option<Known>> {
-    one(db.query(Scope::Tenant(tenant), BY_REQUEST, args![tenant, chain, request]).await?)
+    first(db.query(Scope::Tenant(tenant), BY_REQUEST, args![tenant, chain, request]).await?, read)
 }
 
 /// Newest first, before the one named.
 pub(crate) async fn list(db: &Db, tenant: &TenantId, chain: &str, before: &str, limit: u32) -> Result<Vec<Known>> {
-    db.scan(Scope::Tenant(tenant), LIST, args![tenant, chain, before, limit]).await?.into_iter().map(read).collect()
+    all(db.scan(Scope::Tenant(tenant), LIST, args![tenant, chain, before, limit]).await?, read)
 }
 
 /// Deployments of all tenants that are on their way, after the one named.
 pub(crate) async fn open_deployments(db: &Db, after: &str) -> Result<Vec<Known>> {
-    db.query(Scope::Platform, OPEN, args![after, ROUND]).await?.into_iter().map(read).collect()
+    all(db.query(Scope::Platform, OPEN, args![after, ROUND]).await?, read)
 }
 
 /// Deployments of a tenant that are on their way, the newest first.
 pub(crate) async fn open_of(db: &Db, tenant: &TenantId) -> Result<Vec<Known>> {
-    let rows = db.query(Scope::Tenant(tenant), OPEN_OF, args![tenant, ROUND]).await?;
-    rows.into_iter().map(read).collect()
-}
-
-fn one(rows: Vec<Row>) -> Result<Option<Known>> {
-    rows.into_iter().next().map(read).transpose()
+    all(db.query(Scope::Tenant(tenant), OPEN_OF, args![tenant, ROUND]).await?, read)
 }
 
 fn read(mut row: Row) -> Result<Known> {
@@ -239,9 +265,9 @@ fn read(mut row: Row) -> Result<Known> {
         reason: row.take(10)?,
         tx: row.take(11)?,
         height: row.take(12)?,
-        abi: serde_json::from_str(&row.take::<String>(13)?).map_err(Error::internal)?,
-        created_by: row.take(14)?,
-        created_at: row.take(15)?,
-        updated_at: row.take(16)?,
+        created_by: row.take(13)?,
+        created_at: row.take(14)?,
+        updated_at: row.take(15)?,
+        abi: json(row.take(16)?)?.unwrap_or_default(),
     })
 }

@@ -1,11 +1,15 @@
 //! Updates that were sent from here.
 
 use nsl_api::contracts::Updating;
-use nsl_core::{Entry, Error, Result, Subject, TenantId, Timestamp, fresh};
-use nsl_sql::{Change, Db, Row, Scope, Tx, Value, args};
+use nsl_core::{Entry, Result, Subject, TenantId, Timestamp};
+use nsl_sql::{Db, Row, Scope, Single, Tx, Value, args};
 use serde_json::Value as Json;
 
-use super::{ROUND, known, plain};
+use super::{
+    ROUND, all, first, json,
+    known::{Known, put},
+    plain,
+};
 
 /// An update as it is kept.
 #[derive(Clone, Debug)]
@@ -34,37 +38,35 @@ pub(crate) struct AddUpdate {
     pub(crate) entry: Entry,
 }
 
-impl Change for AddUpdate {
+impl Single for AddUpdate {
     type Done = Updating;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Updating>>> {
-        for add in group {
-            let kept = &add.kept;
-            let added = tx
-                .execute(
-                    "INSERT INTO contracts_updates (tenant_id, request_id, chain, hash, account, checksum, implementation,
-                       abi, state, asked_by, asked_at)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'updating', $9, $10)
-                     ON CONFLICT (tenant_id, request_id) DO NOTHING",
-                    args![
-                        &kept.tenant,
-                        kept.request.as_str(),
-                        kept.chain.as_str(),
-                        kept.hash.as_str(),
-                        kept.account.as_str(),
-                        kept.checksum.clone(),
-                        kept.implementation.clone(),
-                        json(kept.abi.as_ref()),
-                        &kept.asked_by,
-                        kept.asked_at
-                    ],
-                )
-                .await?;
-            if added == 1 {
-                tx.note(add.entry.clone());
-            }
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Updating>> {
+        let kept = &self.kept;
+        let added = tx
+            .execute(
+                "INSERT INTO contracts_updates (tenant_id, request_id, chain, hash, account, checksum, implementation,
+                   abi, state, asked_by, asked_at)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'updating', $9, $10)
+                 ON CONFLICT (tenant_id, request_id) DO NOTHING",
+                args![
+                    &kept.tenant,
+                    kept.request.as_str(),
+                    kept.chain.as_str(),
+                    kept.hash.as_str(),
+                    kept.account.as_str(),
+                    kept.checksum.clone(),
+                    kept.implementation.clone(),
+                    kept_json(kept.abi.as_ref()),
+                    &kept.asked_by,
+                    kept.asked_at
+                ],
+            )
+            .await?;
+        if added == 1 {
+            tx.note(self.entry.clone());
         }
-        Ok(group.iter().map(|add| Ok(add.updating.clone())).collect())
+        Ok(Ok(self.updating.clone()))
     }
 }
 
@@ -78,36 +80,32 @@ pub(crate) struct SettleUpdate {
     pub(crate) entry: Entry,
 }
 
-impl Change for SettleUpdate {
+impl Single for SettleUpdate {
     type Done = bool;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<bool>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for settle in group {
-            let kept = &settle.kept;
-            let changed = tx
-                .execute(
-                    "UPDATE contracts_updates SET state = $3, reason = $4, tx = $5, settled_at = $6
-                     WHERE tenant_id = $1 AND request_id = $2 AND state = 'updating'",
-                    args![
-                        &kept.tenant,
-                        kept.request.as_str(),
-                        settle.state,
-                        plain(settle.reason.clone()),
-                        settle.tx.clone(),
-                        settle.now
-                    ],
-                )
-                .await?;
-            if changed == 1 {
-                if settle.state == "updated" {
-                    renew(kept, settle.now, tx).await?;
-                }
-                tx.note(settle.entry.clone());
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<bool>> {
+        let kept = &self.kept;
+        let changed = tx
+            .execute(
+                "UPDATE contracts_updates SET state = $3, reason = $4, tx = $5, settled_at = $6
+                 WHERE tenant_id = $1 AND request_id = $2 AND state = 'updating'",
+                args![
+                    &kept.tenant,
+                    kept.request.as_str(),
+                    self.state,
+                    plain(self.reason.clone()),
+                    self.tx.clone(),
+                    self.now
+                ],
+            )
+            .await?;
+        if changed == 1 {
+            if self.state == "updated" {
+                renew(kept, self.now, tx).await?;
             }
-            done.push(Ok(changed == 1));
+            tx.note(self.entry.clone());
         }
-        Ok(done)
+        Ok(Ok(changed == 1))
     }
 }
 
@@ -122,7 +120,7 @@ async fn renew(kept: &KeptUpdate, now: Timestamp, tx: &mut Tx<'_>) -> Result<()>
                     &kept.tenant,
                     kept.chain.as_str(),
                     kept.hash.as_str(),
-                    json(Some(abi)),
+                    kept_json(Some(abi)),
                     kept.checksum.clone(),
                     now
                 ],
@@ -134,35 +132,18 @@ async fn renew(kept: &KeptUpdate, now: Timestamp, tx: &mut Tx<'_>) -> Result<()>
             tx.execute(
                 "UPDATE contracts_known SET abi = $4, updated_at = $5
                  WHERE tenant_id = $1 AND chain = $2 AND hash = $3 AND state = 'described'",
-                args![&kept.tenant, kept.chain.as_str(), kept.hash.as_str(), json(Some(abi)), now],
+                args![&kept.tenant, kept.chain.as_str(), kept.hash.as_str(), kept_json(Some(abi)), now],
             )
             .await?;
-            let behind = known::Known {
-                tenant: kept.tenant.clone(),
-                chain: kept.chain.clone(),
-                id: fresh("con"),
-                hash: Some(implementation.clone()),
-                predicted: None,
-                name: None,
-                account: None,
-                request: None,
-                checksum: None,
-                state: "described".to_owned(),
-                reason: None,
-                tx: None,
-                height: None,
-                abi: abi.clone(),
-                created_by: kept.asked_by.clone(),
-                created_at: now,
-                updated_at: now,
-            };
-            known::put(&behind, tx).await?;
+            let parties = (&kept.tenant, &kept.asked_by);
+            let behind = Known::described(parties, (&kept.chain, implementation), (None, abi.clone()), now);
+            put(&behind, tx).await?;
         }
     }
     Ok(())
 }
 
-fn json(value: Option<&Json>) -> Value {
+fn kept_json(value: Option<&Json>) -> Value {
     value.map_or(Value::Null(nsl_sql::Kind::Json), |value| Value::json(value.to_string()))
 }
 
@@ -185,17 +166,15 @@ static OPEN: &str = concat!(
 
 /// The last update of a contract.
 pub(crate) async fn last_update(db: &Db, tenant: &TenantId, chain: &str, hash: &str) -> Result<Option<KeptUpdate>> {
-    let rows = db.query(Scope::Tenant(tenant), LAST, args![tenant, chain, hash]).await?;
-    rows.into_iter().next().map(read).transpose()
+    first(db.query(Scope::Tenant(tenant), LAST, args![tenant, chain, hash]).await?, read)
 }
 
 /// Updates of all tenants that are on their way, after the one named.
 pub(crate) async fn open_updates(db: &Db, after: &str) -> Result<Vec<KeptUpdate>> {
-    db.query(Scope::Platform, OPEN, args![after, ROUND]).await?.into_iter().map(read).collect()
+    all(db.query(Scope::Platform, OPEN, args![after, ROUND]).await?, read)
 }
 
 fn read(mut row: Row) -> Result<KeptUpdate> {
-    let abi: Option<String> = row.take(7)?;
     Ok(KeptUpdate {
         tenant: row.take(0)?,
         request: row.take(1)?,
@@ -204,7 +183,7 @@ fn read(mut row: Row) -> Result<KeptUpdate> {
         account: row.take(4)?,
         checksum: row.take(5)?,
         implementation: row.take(6)?,
-        abi: abi.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::internal)?,
+        abi: json(row.take(7)?)?,
         state: row.take(8)?,
         reason: row.take(9)?,
         tx: row.take(10)?,

@@ -67,8 +67,12 @@ impl Ground {
     }
 
     pub(crate) async fn n3(database: Option<Database>) -> Self {
+        Self::n3_as(N3Options::default(), database).await
+    }
+
+    pub(crate) async fn n3_as(options: N3Options, database: Option<Database>) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
-        let node = N3::start(&dir.path().join("n3"), N3Options::default()).await.unwrap();
+        let node = N3::start(&dir.path().join("n3"), options).await.unwrap();
         Self::open(Node::N3(node), cx(TenantId::fresh()), dir, database.map(Arc::new), Duration::ZERO).await
     }
 
@@ -101,11 +105,13 @@ impl Ground {
             Node::X(node) => {
                 let mut config = XConfig::of(node.chain_id, &[&node.rpc]);
                 config.pool.poll_ms = 50;
+                config.pool.deadline_ms = 6_000;
                 (None, Some(Arc::new(NeoX::open(config).unwrap())))
             }
             Node::N3(node) => {
                 let mut config = N3Config::of(node.magic, &[&node.rpc]);
                 config.pool.poll_ms = 50;
+                config.pool.deadline_ms = 6_000;
                 (Some(Arc::new(NeoN3::open(config).unwrap())), None)
             }
         };
@@ -277,6 +283,14 @@ impl Ground {
             if after.is_none() {
                 return all;
             }
+        }
+    }
+
+    /// From now on no node answers.
+    pub(crate) async fn cut_off(&self) {
+        match &self.node {
+            Node::X(node) => node.stop().await.unwrap(),
+            Node::N3(node) => node.stop().await.unwrap(),
         }
     }
 

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::ground::{Ground, postgres, refused};
 
-type Files = (&'static [u8], &'static str);
+pub(crate) type Files = (&'static [u8], &'static str);
 
 macro_rules! files {
     ($name:literal) => {
@@ -31,19 +31,21 @@ macro_rules! files {
     };
 }
 
-const STORE: Files = files!("store");
-const STORE_V2: Files = files!("store_v2");
+pub(crate) const STORE: Files = files!("store");
+pub(crate) const STORE_V2: Files = files!("store_v2");
 const FAULTY: Files = files!("faulty");
-const ECHO: Files = files!("echo");
+pub(crate) const ECHO: Files = files!("echo");
 const LOCK: Files = files!("lock");
 const TOKEN: Files = files!("token");
+pub(crate) const ITEM: Files = files!("item");
+pub(crate) const SHARE: Files = files!("share");
 
-fn artefact((nef, manifest): Files) -> Artefact {
+pub(crate) fn artefact((nef, manifest): Files) -> Artefact {
     let manifest = serde_json::from_str(manifest).unwrap();
     Artefact { nef: Some(BASE64.encode(nef)), manifest: Some(manifest), artefact: None }
 }
 
-fn deploy(ground: &Ground, files: Files, data: Option<Value>) -> Deploy {
+pub(crate) fn deploy(ground: &Ground, files: Files, data: Option<Value>) -> Deploy {
     Deploy {
         chain: Chain::NeoN3,
         account: ground.account(),
@@ -57,7 +59,7 @@ fn deploy(ground: &Ground, files: Files, data: Option<Value>) -> Deploy {
 }
 
 /// Deploys and waits until the chain has decided.
-async fn deployed(ground: &Ground, files: Files, data: Option<Value>) -> Contract {
+pub(crate) async fn deployed(ground: &Ground, files: Files, data: Option<Value>) -> Contract {
     let begun = ground.contracts.deploy(&ground.cx, deploy(ground, files, data)).await.unwrap();
     let foreseen = begun.hash.clone().unwrap();
     let contract = ground.decided(&begun.transaction.id).await;
@@ -102,7 +104,10 @@ async fn life(ground: Ground) {
     ground.invoke(&hash, "delete", &[json!("a")]).await;
     assert_eq!(text(&ground.ask(&hash, "get", &[json!("key")]).await.unwrap().stack), [0, 255]);
     let found = ground.ask(&hash, "find", &[json!("b")]).await.unwrap();
-    assert_eq!(found.stack[0]["type"], "InteropInterface");
+    assert_eq!(
+        (&found.stack[0]["type"], &found.stack[0]["iterator"][0]["type"]),
+        (&json!("InteropInterface"), &json!("Struct"))
+    );
 
     let height = u64::try_from(put.height.unwrap()).unwrap();
     let ask = |at| Ask {

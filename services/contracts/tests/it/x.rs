@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::ground::{Ground, postgres, refused, until};
 
 pub(crate) const STORE: &str = include_str!("../../../../contracts/x/Store.json");
-const STORE_V2: &str = include_str!("../../../../contracts/x/StoreV2.json");
-const PROXY: &str = include_str!("../../../../contracts/x/Proxy.json");
+pub(crate) const STORE_V2: &str = include_str!("../../../../contracts/x/StoreV2.json");
+pub(crate) const PROXY: &str = include_str!("../../../../contracts/x/Proxy.json");
 pub(crate) const TOKEN: &str = include_str!("../../../../contracts/x/Token.json");
 const ADMIN: &str = include_str!("../../../../contracts/x/ProxyAdmin.json");
-const ECHO: &str = include_str!("../../../../contracts/x/Echo.json");
+pub(crate) const ECHO: &str = include_str!("../../../../contracts/x/Echo.json");
 
 pub(crate) fn artefact(text: &str) -> Artefact {
     Artefact { artefact: Some(serde_json::from_str(text).unwrap()), ..Artefact::default() }
@@ -141,7 +141,7 @@ async fn a_contract_lives_on_postgres() {
     life(Ground::x(postgres()).await).await;
 }
 
-fn update(ground: &Ground, proxy: &str, implementation: &str, text: &str) -> Update {
+pub(crate) fn update(ground: &Ground, proxy: &str, implementation: &str, text: &str) -> Update {
     Update {
         chain: Chain::NeoX,
         hash: proxy.to_owned(),

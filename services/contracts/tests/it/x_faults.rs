@@ -48,6 +48,17 @@ async fn a_revert_is_told_in_the_words_of_the_contract() {
     let reason = format!("Refused(caller: {caller}, code: 42, reason: \"because\")");
     assert_eq!((slug.as_str(), said.ends_with(&reason)), ("contracts.reverted", true), "{said}");
 
+    // The same words, however it is asked.
+    let refuse = || ground.invocation(&hash, "refuse", &[json!(42), json!("because")]);
+    let trial = ground.contracts.simulate(&ground.cx, refuse()).await.unwrap();
+    assert_eq!((trial.ok, trial.reason.as_deref()), (false, Some(&*reason)));
+    let error = ground.contracts.estimate(&ground.cx, refuse()).await.unwrap_err();
+    assert_eq!((&*error.slug, error.details["reason"].as_str()), ("relay.would_fail", Some(&*reason)));
+    assert_eq!(error.message, format!("it would be undone: {reason}"));
+    assert!(error.details["data"].as_str().is_some_and(|data| data.starts_with("0x")), "{:?}", error.details);
+    let bare = ground.contracts.estimate(&ground.cx, ground.invocation(&hash, "bareError", &[])).await.unwrap_err();
+    assert_eq!(bare.details["reason"], "Bare()");
+
     // What would be undone is told so by the relay, and costs nothing.
     let args: [Value; 3] = [json!(format!("0x{}", "01".repeat(32))), json!("v"), json!("no")];
     let done = ground.contracts.invoke(&ground.cx, ground.invocation(&hash, "putThenRefuse", &args)).await;
