@@ -1,6 +1,9 @@
 use std::{
     net::IpAddr,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -130,6 +133,28 @@ pub struct Once {
     pub fingerprint: Arc<str>,
 }
 
+/// Whether what a request with an idempotency key did was done before. Clones share what they are told.
+#[derive(Clone, Debug, Default)]
+pub struct Replay(Option<Arc<AtomicBool>>);
+
+impl Replay {
+    /// One that somebody asks in the end; the default keeps nothing.
+    pub fn heeded() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Told with each outcome under the key; the last one counts.
+    pub fn tell(&self, is_replay: bool) {
+        if let Some(told) = &self.0 {
+            told.store(is_replay, Ordering::Release);
+        }
+    }
+
+    pub fn is_replay(&self) -> bool {
+        self.0.as_ref().is_some_and(|told| told.load(Ordering::Acquire))
+    }
+}
+
 /// What travels with every call: whose data, who asks, until when, and for which request.
 #[derive(Clone, Debug)]
 pub struct Cx {
@@ -139,6 +164,7 @@ pub struct Cx {
     pub trace: Trace,
     pub source: Source,
     pub once: Option<Once>,
+    pub replay: Replay,
 }
 
 impl Cx {
@@ -151,6 +177,7 @@ impl Cx {
             trace: Trace { request_id: RequestId::fresh(), traceparent: None, correlation_id: None },
             source: Source::default(),
             once: None,
+            replay: Replay::default(),
         }
     }
 
@@ -199,6 +226,7 @@ impl From<WireCx> for Cx {
             deadline: Deadline::within(Duration::from_millis(wire.budget_ms)),
             trace: wire.trace,
             source: wire.source,
+            replay: wire.once.as_ref().map(|_| Replay::heeded()).unwrap_or_default(),
             once: wire.once,
         }
     }
@@ -217,6 +245,18 @@ mod tests {
         assert!(Subject::parse("stranger-2026-11").unwrap().is_reserved());
         assert!(!TenantId::fresh().is_reserved() && !Subject::fresh().is_reserved());
         assert!(!Subject::parse("strangers").unwrap().is_reserved());
+    }
+
+    #[test]
+    fn of_several_outcomes_the_last_says_whether_it_is_a_replay() {
+        let cx = Cx { replay: Replay::heeded(), ..Cx::system(TenantId::fresh(), Duration::from_secs(1)) };
+        let onward = cx.clone();
+        assert!(!cx.replay.is_replay());
+        onward.replay.tell(true);
+        assert!(cx.replay.is_replay());
+        cx.replay.tell(false);
+        assert!(!onward.replay.is_replay());
+        Replay::default().tell(true);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::config::CorsSettings;
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, traceparent, \
     x-api-key, x-correlation-id, x-request-id";
-const EXPOSED: &str = "etag, location, ratelimit, ratelimit-policy, retry-after, x-request-id, x-correlation-id";
+const EXPOSED: &str = "etag, idempotency-replayed, location, ratelimit, ratelimit-policy, retry-after, x-request-id, \
+    x-correlation-id";
 
 /// Which web pages may call (Fetch standard, CORS protocol). Credentials travel in headers that the
 /// page itself sets, never in cookies, so `Access-Control-Allow-Credentials` is not sent.

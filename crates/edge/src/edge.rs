@@ -11,7 +11,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 use nsl_api::{audit::AuditClient, identity::IdentityClient};
-use nsl_core::{Clock, Code, Cx, Deadline, Error, Principal, Source, Trace};
+use nsl_core::{Clock, Code, Cx, Deadline, Error, Principal, Replay, Source, Trace};
 use nsl_engine::limits::Limits;
 use nsl_kit::serve::{PeerIdentity, Remote};
 use nsl_rpc::TraceHooks;
@@ -199,13 +199,22 @@ impl Visit<'_> {
         let limit = self.settled.rule.as_ref().and_then(|rule| rule.body_bytes).unwrap_or(shared.settings.body_bytes);
         let (bytes, _held) = shared.memory.read(body, limit, self.deadline).await?;
         let mut cx = self.context(&head.headers);
-        cx.once = idempotency.map(|key| once::tie(key, &head.method, &head.uri, &bytes));
+        if let Some(key) = idempotency {
+            cx.once = Some(once::tie(key, &head.method, &head.uri, &bytes));
+            cx.replay = Replay::heeded();
+        }
+        let replay = cx.replay.clone();
 
         let _turn = shared.turns.take().await?;
         head.extensions.insert(Admitted { cx, body_bytes: limit });
         let work = AssertUnwindSafe(next.oneshot(Request::from_parts(head, Body::from(bytes)))).catch_unwind();
         match tokio::time::timeout_at((self.deadline.instant() + GRACE).into(), work).await {
-            Ok(Ok(Ok(response))) => Ok(response),
+            Ok(Ok(Ok(mut response))) => {
+                if replay.is_replay() && response.status().is_success() {
+                    response.headers_mut().insert(once::REPLAYED, HeaderValue::from_static("true"));
+                }
+                Ok(response)
+            }
             Ok(Err(panic)) => Err(Error::internal(anyhow::anyhow!("a handler panicked: {}", words(&*panic)))),
             Err(_) => Err(Error::new(Code::Timeout, "deadline", "the work took longer than the request may")),
         }
@@ -304,7 +313,15 @@ impl Visit<'_> {
             agent[..end].into()
         });
         let source = Source { ip: self.remote.map(|remote| remote.client), user_agent };
-        Cx { tenant, principal, deadline: self.deadline, trace: self.trace.clone(), source, once: None }
+        Cx {
+            tenant,
+            principal,
+            deadline: self.deadline,
+            trace: self.trace.clone(),
+            source,
+            once: None,
+            replay: Replay::default(),
+        }
     }
 
     fn address(&self) -> String {

@@ -1,7 +1,9 @@
 use aws_lc_rs::digest::{Context, SHA256};
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Method, Uri, header};
 use nsl_core::{Error, Once};
 
+/// On an answer that repeats the outcome of an earlier request under the same key.
+pub(crate) const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const LONGEST_KEY: usize = 255;
 
 /// What a request's head says of being done once.

@@ -19,7 +19,13 @@ use crate::{
 pub(crate) struct Call<Q> {
     pub(crate) cx: WireCx,
     pub(crate) request: Q,
+    /// The caller understands [`REPLAYED`].
+    #[serde(default)]
+    pub(crate) heeds_replays: bool,
 }
+
+/// A reply that repeats an earlier outcome under an idempotency key. The proof of a peer covers it, as any status.
+pub(crate) const REPLAYED: StatusCode = StatusCode::ALREADY_REPORTED;
 
 /// Answers one call of a peer: reads it, runs it under what is left of its deadline, writes the outcome.
 #[doc(hidden)]
@@ -41,21 +47,23 @@ where
                 Error::new(Code::Internal, "rpc.malformed", format!("{method} does not read like this")).because(error);
             method.count(Via::Served, Ending::Failed(error.code), Duration::ZERO);
             tracing::warn!(%method, cause = ?error.cause(), "a peer's call cannot be read");
-            return respond::<()>(Err(error));
+            return respond::<()>(Err(error), StatusCode::OK);
         }
     };
     drop(body);
     let cx = Cx::from(call.cx);
     let span = span(&cx);
     adopt(&span, &cx);
-    let (deadline, request) = (cx.deadline, call.request);
-    respond(observe(method, Via::Served, deadline, run(cx, request)).instrument(span).await)
+    let (deadline, request, replay) = (cx.deadline, call.request, cx.replay.clone());
+    let done = observe(method, Via::Served, deadline, run(cx, request)).instrument(span).await;
+    let is_told = call.heeds_replays && replay.is_replay();
+    respond(done, if is_told { REPLAYED } else { StatusCode::OK })
 }
 
-fn respond<R: Serialize>(result: Result<R>) -> Response {
+fn respond<R: Serialize>(result: Result<R>, success: StatusCode) -> Response {
     let (status, body) = match result {
         Ok(reply) => match serde_json::to_vec(&reply) {
-            Ok(body) => (StatusCode::OK, body.into()),
+            Ok(body) => (success, body.into()),
             Err(error) => {
                 tracing::error!(cause = %error, "a reply cannot be written");
                 refuse(Error::internal(error))

@@ -33,6 +33,8 @@ struct Ticket<C: Change> {
     guard: Option<Guard>,
     reply: oneshot::Sender<Result<C::Done>>,
     outcome: Option<Result<C::Done>>,
+    /// The outcome is that of an earlier one under its idempotency key.
+    is_replay: bool,
 }
 
 impl Job {
@@ -48,7 +50,7 @@ impl Job {
             weight: change.weight(),
             kind: TypeId::of::<C>(),
             fresh: || Box::new(Typed::<C> { tickets: Vec::new() }),
-            ticket: Box::new(Ticket { tenant, change, guard, reply, outcome: None }),
+            ticket: Box::new(Ticket { tenant, change, guard, reply, outcome: None, is_replay: false }),
             abandoned: |ticket| ticket.downcast_ref::<Ticket<C>>().is_none_or(|ticket| ticket.reply.is_closed()),
         };
         (job, outcome)
@@ -98,7 +100,7 @@ impl<C: Change> Batch for Typed<C> {
 
     fn apply<'a>(&'a mut self, now: Timestamp, tx: &'a mut Tx<'_>) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            self.tickets.iter_mut().for_each(|ticket| ticket.outcome = None);
+            self.tickets.iter_mut().for_each(|ticket| (ticket.outcome, ticket.is_replay) = (None, false));
             self.tickets.sort_by(|one, other| one.tenant.cmp(&other.tenant));
             let echoes = self.echoes();
             self.recall(&echoes, tx).await?;
@@ -119,7 +121,9 @@ impl<C: Change> Batch for Typed<C> {
             }
             for (at, first) in echoes.iter().enumerate() {
                 if let Some(first) = first {
-                    self.tickets[at].outcome = Some(self.echo(at, *first));
+                    let outcome = self.echo(at, *first);
+                    self.tickets[at].is_replay = outcome.is_ok();
+                    self.tickets[at].outcome = Some(outcome);
                 }
             }
             Ok(())
@@ -129,6 +133,9 @@ impl<C: Change> Batch for Typed<C> {
     fn settle(self: Box<Self>) {
         for ticket in self.tickets {
             let lost = || Err(Error::internal(anyhow::anyhow!("a change gave no outcome")));
+            if let Some(guard) = &ticket.guard {
+                guard.replay.tell(ticket.is_replay);
+            }
             // A caller that went away does not want to know.
             let _ = ticket.reply.send(ticket.outcome.unwrap_or_else(lost));
         }
@@ -171,8 +178,10 @@ impl<C: Change> Typed<C> {
             .filter_map(|(at, ticket)| ticket.guard.as_ref().map(|guard| (at, guard)))
             .collect();
         for (at, fingerprint, outcome) in idempotency::recall(tx, &guards).await? {
-            if let Some(Ticket { guard: Some(guard), outcome: known, .. }) = self.tickets.get_mut(at) {
-                *known = Some(guard.answer(&fingerprint, outcome).and_then(|text| reread::<C>(&text)));
+            if let Some(Ticket { guard: Some(guard), outcome: known, is_replay, .. }) = self.tickets.get_mut(at) {
+                let told = guard.answer(&fingerprint, outcome).and_then(|text| reread::<C>(&text));
+                *is_replay = told.is_ok();
+                *known = Some(told);
             }
         }
         Ok(())

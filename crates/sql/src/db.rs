@@ -183,6 +183,7 @@ impl Db {
             tenant: cx.tenant.clone(),
             subject: cx.principal.subject.clone(),
             once,
+            replay: cx.replay.clone(),
         });
         let written = self.submit(Some(cx.tenant.clone()), guard, change);
         let deadline = tokio::time::Instant::from_std(cx.deadline.instant());

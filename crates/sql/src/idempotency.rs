@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nsl_core::{Code, Error, Once, Result, Subject, TenantId, Timestamp};
+use nsl_core::{Code, Error, Once, Replay, Result, Subject, TenantId, Timestamp};
 
 use crate::{
     tx::{Many, Tx},
@@ -12,12 +12,13 @@ use crate::{
 /// How long an outcome is kept under its key.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
 
-/// Who may ask for the outcome again, and with what.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Who may ask for the outcome again, and with what; and whom to tell whether it came again.
+#[derive(Clone, Debug)]
 pub(crate) struct Guard {
     pub(crate) tenant: TenantId,
     pub(crate) subject: Subject,
     pub(crate) once: Once,
+    pub(crate) replay: Replay,
 }
 
 impl Guard {

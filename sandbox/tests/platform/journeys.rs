@@ -106,10 +106,13 @@ fn a_request_is_repeated(ground: &Ground) {
         let header = format!("Idempotency-Key: {key}");
         ground.ask_as(&ground.key, "POST", "/v1/storage/store/neo-n3", &[&header], &body)
     };
-    let first = ok(&store("once-1", 1));
-    // Whichever process gets the repetition, nothing is done again.
+    let fresh = store("once-1", 1);
+    assert_eq!(fresh.header("idempotency-replayed"), None);
+    let first = ok(&fresh);
+    // Whichever process gets the repetition, nothing is done again, and the answer says so.
     for _ in 0..3 {
-        assert_eq!(ok(&store("once-1", 1)), first);
+        let again = store("once-1", 1);
+        assert_eq!((ok(&again), again.header("idempotency-replayed")), (first.clone(), Some("true")));
     }
     problem(&store("once-1", 2), 409, "idempotency.key_reused");
     assert_eq!(ok(&store("once-2", 2))["version"], json!(2));

@@ -64,6 +64,12 @@ fn complete(item: &mut Value, face: &Face, route: &str) {
         }
         let responses = operation.entry("responses").or_insert_with(|| json!({}));
         if let Some(responses) = responses.as_object_mut() {
+            for (_, success) in responses.iter_mut().filter(|(status, _)| status.starts_with('2')) {
+                if CHANGING.contains(&method) {
+                    success["headers"]["Idempotency-Replayed"] =
+                        json!({ "$ref": "#/components/headers/IdempotencyReplayed" });
+                }
+            }
             for (status, name) in [
                 ("401", "Unauthenticated"),
                 ("403", "Forbidden"),
@@ -99,8 +105,13 @@ fn shared_components() -> Value {
         "schemas": { "Problem": schema },
         "parameters": { "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header", "required": false,
-            "description": "Makes the request safe to repeat: the same key with the same request has one effect.",
+            "description": "Makes the request safe to repeat: the same key with the same request has one effect, and what is \
+                answered again says so in `Idempotency-Replayed`.",
             "schema": { "type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$" },
+        } },
+        "headers": { "IdempotencyReplayed": {
+            "description": "There, and `true`, where the answer repeats the outcome of an earlier request under the same key.",
+            "schema": { "type": "string", "const": "true" },
         } },
         "responses": {
             "Problem": problem("Any other problem.", Value::Null),

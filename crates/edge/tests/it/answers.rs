@@ -97,6 +97,26 @@ async fn an_idempotency_key_comes_with_the_fingerprint_of_its_request() {
 }
 
 #[tokio::test]
+async fn an_answer_that_repeats_an_earlier_outcome_says_so() {
+    let rig = Rig::start(&["cors.allowed_origins=https://app.example"]).await;
+    for (name, key, replayed) in
+        [("k", Some("once-1"), None), ("again", Some("once-1"), Some("true")), ("again", None, None)]
+    {
+        let request = rig.keyed(reqwest::Method::POST, "/v1/echo/store").header("origin", "https://app.example");
+        let request =
+            request.header("content-type", "application/json").body(format!(r#"{{"key":"{name}","value":1}}"#));
+        let request = key.into_iter().fold(request, |request, key| request.header("idempotency-key", key));
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        let told = response.headers().get("idempotency-replayed").map(|told| told.to_str().unwrap());
+        assert_eq!(told, replayed, "{name} {key:?}");
+        let exposed = response.headers()["access-control-expose-headers"].to_str().unwrap();
+        assert!(exposed.contains("idempotency-replayed"), "pages may read it: {exposed}");
+    }
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn a_request_keeps_its_names() {
     let rig = Rig::start(&[]).await;
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

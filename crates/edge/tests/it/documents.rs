@@ -144,6 +144,9 @@ fn operations_say_what_holds_because_of_the_edge() {
     assert_eq!(look["security"][0], json!({}), "an open route needs no credential");
     assert_eq!(keep["parameters"], json!([{ "$ref": "#/components/parameters/IdempotencyKey" }]));
     assert_eq!(look["parameters"].as_array().unwrap().len(), 1);
+    let replayed = json!({ "Idempotency-Replayed": { "$ref": "#/components/headers/IdempotencyReplayed" } });
+    assert_eq!(keep["responses"]["200"]["headers"], replayed);
+    assert!(keep["responses"]["429"].get("headers").is_none() && look["responses"]["200"].get("headers").is_none());
     assert!(whole["components"]["schemas"]["Kept"].is_object());
     // Each reference leads somewhere.
     let text = whole.to_string();

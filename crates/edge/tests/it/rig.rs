@@ -315,6 +315,7 @@ async fn open(Anyone(cx): Anyone) -> Json<Value> {
 
 async fn store(Caller(cx): Caller, Strict(body): Strict<Store>) -> Result<Json<Value>, Problem> {
     cx.permit("echo:write")?;
+    cx.replay.tell(body.key == "again");
     Ok(Json(json!({ "key": body.key, "bytes": body.value.get().len(), "once": cx.once })))
 }
 

@@ -11,7 +11,7 @@ use super::{
     permit::{Permit, Sign},
     pool::Tried,
 };
-use crate::{auth::HEADER, method::Method};
+use crate::{auth::HEADER, message::REPLAYED, method::Method};
 
 /// A service was tried this often at most, each time at another address.
 const TRIES: u32 = 3;
@@ -24,11 +24,18 @@ enum Failure {
     Broken(anyhow::Error),
 }
 
+/// What a call that was done gave.
+pub(super) struct Reply {
+    pub(super) body: Bytes,
+    /// It was done before, under its idempotency key.
+    pub(super) is_replay: bool,
+}
+
 type Write<'a> = &'a (dyn Fn() -> Result<Bytes> + Send + Sync);
 
 impl Inner {
     /// One call with its repeats. The outcome of the far side is passed on as it is.
-    pub(super) async fn exchange(self: &Arc<Self>, method: &'static Method, write: Write<'_>) -> Result<Bytes> {
+    pub(super) async fn exchange(self: &Arc<Self>, method: &'static Method, write: Write<'_>) -> Result<Reply> {
         let mut permit = self.admit(method).await?;
         let mut tried = Tried::default();
         let mut tries = 1;
@@ -57,7 +64,7 @@ impl Inner {
         permit: Permit,
         tried: &mut Tried,
         write: Write<'_>,
-    ) -> Result<Result<Result<Bytes>, Failure>> {
+    ) -> Result<Result<Result<Reply>, Failure>> {
         let first = self.attempt(method, permit, write()?);
         if !method.repeatable || self.addresses.len() < 2 || !self.dialer.settings.hedge {
             return Ok(first.await);
@@ -84,7 +91,7 @@ impl Inner {
         })
     }
 
-    async fn attempt(&self, method: &'static Method, permit: Permit, body: Bytes) -> Result<Result<Bytes>, Failure> {
+    async fn attempt(&self, method: &'static Method, permit: Permit, body: Bytes) -> Result<Result<Reply>, Failure> {
         let ended = self.send(method, permit.index, body).await;
         let sign = match &ended {
             Ok(Err(error)) if error.code == Code::Unavailable => Sign::Strained,
@@ -97,7 +104,7 @@ impl Inner {
         ended
     }
 
-    async fn send(&self, method: &'static Method, index: usize, body: Bytes) -> Result<Result<Bytes>, Failure> {
+    async fn send(&self, method: &'static Method, index: usize, body: Bytes) -> Result<Result<Reply>, Failure> {
         let (address, dialer) = (&self.addresses[index], &self.dialer);
         let context = |error: anyhow::Error| error.context(format!("calling {method} at {}", address.authority));
         let broken = |error: anyhow::Error| Failure::Broken(context(error));
@@ -126,8 +133,8 @@ impl Inner {
                 return Err(broken(anyhow!("answered {} without the proof of a peer", parts.status)));
             }
         }
-        if parts.status == StatusCode::OK {
-            return Ok(Ok(body));
+        if parts.status == StatusCode::OK || parts.status == REPLAYED {
+            return Ok(Ok(Reply { body, is_replay: parts.status == REPLAYED }));
         }
         let error: Error = serde_json::from_slice(&body)
             .map_err(|_| broken(anyhow!("answered {} without an error of ours", parts.status)))?;

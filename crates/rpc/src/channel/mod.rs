@@ -135,7 +135,8 @@ impl Channel {
         let limit = self.0.dialer.settings.body_limit;
         // Written anew for each attempt, so that each carries what then remains of the deadline.
         let write = || {
-            let body = serde_json::to_vec(&Call { cx: outgoing(cx).to_wire(), request }).map_err(Error::internal)?;
+            let call = Call { cx: outgoing(cx).to_wire(), request, heeds_replays: cx.once.is_some() };
+            let body = serde_json::to_vec(&call).map_err(Error::internal)?;
             if body.len() > limit {
                 return Err(Error::new(
                     Code::Invalid,
@@ -146,7 +147,10 @@ impl Channel {
             Ok(body.into())
         };
         let reply = self.0.exchange(method, &write).await?;
-        serde_json::from_slice(&reply).map_err(|error| {
+        if !method.repeatable {
+            cx.replay.tell(reply.is_replay);
+        }
+        serde_json::from_slice(&reply.body).map_err(|error| {
             Error::new(Code::Internal, "rpc.malformed", format!("the reply of {method} does not read like one"))
                 .because(error)
         })

@@ -28,6 +28,8 @@ pub(crate) enum Then {
     Hang,
     Panic,
     Linger(u64),
+    /// As a deed that was done before.
+    Repeat,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
@@ -84,7 +86,8 @@ impl Parrot {
     async fn tell(&self, cx: &Cx, ask: Ask) -> Result<Told> {
         let mut running = Running(Arc::clone(&self.dropped), false);
         match ask.then {
-            Then::Tell => {}
+            Then::Tell => cx.replay.tell(false),
+            Then::Repeat => cx.replay.tell(true),
             Then::Linger(millis) => tokio::time::sleep(Duration::from_millis(millis)).await,
             Then::Hang => std::future::pending().await,
             Then::Panic => panic!("told to panic"),

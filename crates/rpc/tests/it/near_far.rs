@@ -3,7 +3,7 @@ use std::{
     time::Duration,
 };
 
-use nsl_core::Code;
+use nsl_core::{Code, Cx, Once, Replay};
 use nsl_rpc::{Client, Settings, Via};
 use tower::ServiceExt;
 
@@ -28,6 +28,21 @@ async fn a_reply_is_the_same_near_and_far() {
         assert!((9_000..=10_000).contains(&told.remaining_ms), "{}", told.remaining_ms);
         client.read(&long(), plain()).await.unwrap();
         assert_eq!((parrot.writes(), parrot.reads()), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_replay_is_told_near_and_far() {
+    for (client, ..) in both().await {
+        let once = Some(Once { key: "key".into(), fingerprint: "print".into() });
+        let cx = Cx { once, replay: Replay::heeded(), ..long() };
+        for (then, is_replay) in [(Then::Tell, false), (Then::Repeat, true), (Then::Tell, false), (Then::Repeat, true)]
+        {
+            let told = client.write(&cx, ask("x", then)).await.unwrap();
+            assert_eq!((told.text.as_str(), cx.replay.is_replay()), ("x", is_replay));
+        }
+        // What is far answers as ever to whoever has no key.
+        assert_eq!(client.write(&long(), ask("x", Then::Repeat)).await.unwrap().text, "x");
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use nsl_core::{Clock, Code, Subject, SystemClock};
+use nsl_core::{Clock, Code, Cx, Replay, Subject, SystemClock};
 use tokio::task::JoinSet;
 
 use crate::{
@@ -17,6 +17,7 @@ on_each!(
     equal_requests_learn_the_same_refusal,
     keys_belong_to_a_tenant_and_subject,
     old_outcomes_are_forgotten,
+    who_learns_an_earlier_outcome_is_told_so,
 );
 
 async fn a_hundred_equal_requests_do_it_once(bed: Bed) {
@@ -57,6 +58,30 @@ async fn it_stays_done_over_a_restart(bed: Bed) {
     let db = bed.open().await;
     assert_eq!(db.write(&again, Note::new(&cx, "k", 7)).await.unwrap(), first);
     assert_eq!(count(&db).await, 1);
+}
+
+async fn who_learns_an_earlier_outcome_is_told_so(bed: Bed) {
+    let db = bed.open().await;
+    let cx = tenant();
+    let heeded = |key: &str, print: &str| Cx { replay: Replay::heeded(), ..once(&cx, key, print) };
+    let one = heeded("key", "print");
+    for is_replay in [false, true, true] {
+        db.write(&one, Note::new(&cx, "k", 7)).await.unwrap();
+        assert_eq!(one.replay.is_replay(), is_replay);
+    }
+    let other = heeded("key", "other");
+    db.write(&other, Note::new(&cx, "l", 7)).await.unwrap_err();
+    assert!(!other.replay.is_replay(), "a refusal repeats nothing");
+    // Of equal ones at the same moment, all but the one that is done are told.
+    let mut requests = JoinSet::new();
+    for _ in 0..20 {
+        let (db, one) = (db.clone(), heeded("new", "print"));
+        requests.spawn(async move {
+            db.write(&one, Note::new(&one, "m", 7)).await.unwrap();
+            one.replay.is_replay()
+        });
+    }
+    assert_eq!(requests.join_all().await.into_iter().filter(|is_replay| !is_replay).count(), 1);
 }
 
 async fn another_request_under_the_same_key_is_refused(bed: Bed) {
