@@ -18,6 +18,7 @@ pub(super) fn check(sources: &[Source], found: &mut Vec<String>) {
         if source.has_extension(&["rs"]) {
             opening(source, found);
             lines(source, found);
+            exceptions(source, found);
         }
     }
 }
@@ -82,13 +83,32 @@ fn lines(source: &Source, found: &mut Vec<String>) {
         if comment && ["----", "====", "****", "####"].iter().any(|rule| text.contains(rule)) {
             say(number, "a banner: let the file be smaller instead");
         }
-        if text.starts_with("#[allow(") && !text.contains("reason") && text.ends_with(']') {
-            say(number, "an allow without its reason");
-        }
         if let Some(name) = declared(text)
             && EMPTY_NAMES.iter().any(|empty| name.ends_with(empty) || name.starts_with(empty))
         {
             say(number, &format!("the name {name} says nothing"));
+        }
+    }
+}
+
+// A lint that is not heeded somewhere, in one line or in several.
+fn exceptions(source: &Source, found: &mut Vec<String>) {
+    let mut lines = (1..).zip(source.text.lines());
+    while let Some((number, line)) = lines.next() {
+        let text = line.trim_start();
+        let Some(kind) = ["allow", "expect"].into_iter().find(|kind| {
+            let inside = text.strip_prefix("#![").or_else(|| text.strip_prefix("#["));
+            inside.and_then(|inside| inside.strip_prefix(kind)).is_some_and(|rest| rest.starts_with('('))
+        }) else {
+            continue;
+        };
+        let mut whole = text.to_owned();
+        while !whole.contains(")]") {
+            let Some((_, more)) = lines.next() else { break };
+            whole.push_str(more);
+        }
+        if !whole.contains("reason = \"") {
+            found.push(format!("{}:{number}: an {kind} without its reason", source.path));
         }
     }
 }
@@ -121,7 +141,15 @@ mod tests {
         assert_eq!(findings("crates/a/src/b.rs", "struct Whole;"), 1);
         assert_eq!(findings("crates/a/src/b.rs", "// -------- part two\n"), 1);
         assert_eq!(findings("crates/a/src/b.rs", concat!("// TO", "DO: later\n")), 1);
-        assert_eq!(findings("crates/a/src/b.rs", "#[allow(dead_code)]\n"), 1);
+        for attribute in ["#[allow", "#![allow", "    #[expect", "#![expect"] {
+            let text = |inside: &str| format!("{attribute}({inside})]\nfn reason() {{}}\n");
+            for bare in ["dead_code", "dead_code, clippy::reason", "\n    dead_code,\n    unused\n"] {
+                assert_eq!(findings("crates/a/src/b.rs", &text(bare)), 1, "{attribute} {bare}");
+            }
+            for told in ["dead_code, reason = \"it is\"", "\n    dead_code,\n    reason = \"it (is)\"\n"] {
+                assert_eq!(findings("crates/a/src/b.rs", &text(told)), 0, "{attribute} {told}");
+            }
+        }
         assert_eq!(findings("crates/a/src/lib.rs", "//! Says much.\n"), 1);
         assert_eq!(findings("crates/a/src/lib.rs", "//! Says much.\n//!\n//! Holds: this.\n"), 0);
         assert_eq!(findings("crates/a/src/b.rs", &"struct A;\n".repeat(501)), 1);

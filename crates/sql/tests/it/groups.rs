@@ -71,6 +71,7 @@ impl Hold {
     async fn on(db: &Db) -> Self {
         let (gate, inside, open) = Gate::new();
         let db = db.clone();
+        #[allow(clippy::disallowed_methods, reason = "`let_go` awaits it")]
         let held = tokio::spawn(async move { db.write_platform(gate).await });
         tokio::task::spawn_blocking(move || inside.recv().unwrap()).await.unwrap();
         Self { open, held }
