@@ -180,7 +180,7 @@ pub(super) async fn put(
 
 /// Change what surrounds a value
 ///
-/// Access, expiry, retention lock and metadata; the value stays as it is, the version grows.
+/// Access and with whom it is shared, expiry, retention lock and metadata; the value stays as it is, the version grows.
 #[utoipa::path(patch, path = "/v1/storage/{chain}/items/{key}", tag = "storage", operation_id = "amend_item",
     params(("chain" = Chain, Path), ("key" = String, Path)), request_body = AmendBody,
     responses((status = 200, description = "Changed, on disk", body = Stored)))]

@@ -167,6 +167,44 @@ async fn a_scope_that_is_missing_refuses() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_whom_a_value_is_shared_changes_at_once() {
+    each(async |ground| {
+        let tenant = TenantId::fresh();
+        let owner = ground.cx(&tenant, "sub_owner");
+        let named = |names: &[&str]| names.iter().map(|name| Subject::parse(name).unwrap()).collect::<Vec<_>>();
+        for wanted in [put("a", "1"), sealed("b", "1")] {
+            let key = wanted.key.clone();
+            let wanted = nsl_api::storage::Put { access: Access::Shared, shared_with: named(&["sub_x"]), ..wanted };
+            ground.put(&owner, wanted).await.unwrap();
+            let readers = async || {
+                let mut found = Vec::new();
+                for name in ["sub_x", "sub_y"] {
+                    let read = ground.client.get(&ground.cx(&tenant, name), of("sub_owner", &key)).await;
+                    found.extend(read.is_ok().then_some(name));
+                }
+                found
+            };
+            assert_eq!(readers().await, ["sub_x"]);
+            for (number, names) in [&["sub_y"][..], &["sub_x", "sub_y"], &[]].into_iter().enumerate() {
+                let amend = Amend {
+                    chain: Chain::NeoN3,
+                    key: key.clone(),
+                    access: Some(Access::Shared),
+                    shared_with: Some(named(names)),
+                    expires_at: None,
+                    retain_until: None,
+                    metadata: None,
+                    expected_version: None,
+                };
+                assert_eq!(ground.client.amend(&owner, amend).await.unwrap().version, 2 + number as i64);
+                assert_eq!(readers().await, names);
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_made_private_again_is_private_at_once() {
     each(async |ground| {
         let tenant = TenantId::fresh();
