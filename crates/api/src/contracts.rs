@@ -297,7 +297,8 @@ pub struct Ask {
     pub account: Option<String>,
 }
 
-/// What a call gave back: stack items as nodes show them on Neo N3, the decoded outputs on Neo X.
+/// What a call gave back: stack items as nodes show them on Neo N3, the decoded outputs on Neo X. An iterator of Neo N3
+/// comes with its items, at most 1,000 and 1 MiB of them in all; it is `truncated` where there are more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Answer {
     pub stack: Vec<Value>,
