@@ -9,6 +9,7 @@
 //! - A request that would be undone is told so, with the chain's reason, before it costs anything.
 
 mod accounts;
+mod amounts;
 mod balance;
 mod config;
 mod dispatch;

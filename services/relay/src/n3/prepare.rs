@@ -12,6 +12,7 @@ use neo::{
     script::{Invocation, Outcome, batch, read_outcomes},
     stack::StackItem,
 };
+use nsl_api::Chain;
 use nsl_chain::n3::{Rules, Shown};
 use nsl_core::{Clock, Result, Timestamp};
 use nsl_sql::Db;
@@ -26,6 +27,7 @@ use super::{
     scope::{First, Trial, Tryout, refused, well},
 };
 use crate::{
+    amounts::beyond_bound,
     dispatch::Nodes,
     node::Refusal,
     nonces::{Hash, Id},
@@ -326,7 +328,7 @@ fn together(asked: &[Asked]) -> Result<Vec<u8>> {
 /// Why it costs more than it may, together with what the chain took for it already.
 pub(super) fn over(wanted: &Wanted, fee: u128) -> Option<String> {
     let (most, fee) = (wanted.max_fee?, fee.saturating_add(wanted.paid));
-    (fee > most).then(|| format!("it may cost {fee}, and max_fee is {most}"))
+    (fee > most).then(|| beyond_bound(Chain::NeoN3.as_str(), fee, most))
 }
 
 /// What an invocation of a batch threw.

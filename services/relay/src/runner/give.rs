@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{News, Runner, told};
 use crate::{
+    amounts::beyond_bound,
     node::{Node, Signed},
     nonces::{Id, Lane},
     store::{Became, Cost, NewTry, Order, Purse, budget, day, orders},
@@ -119,13 +120,13 @@ impl<N: Node> Runner<N> {
     async fn bound(&self, turn: &[Id], orders: &[Order], price: u128) -> Result<Vec<(Id, String)>> {
         let today = day(self.clock.now());
         let (limits, spent) = budget(&self.db, &self.key.tenant, self.key.chain, today).await?;
-        let mut purse = Purse::of(&limits, spent)?;
+        let mut purse = Purse::of(self.key.chain, &limits, spent)?;
         let mut refused = Vec::new();
         for (id, order) in turn.iter().zip(orders) {
             let Some((ready, max_fee)) = self.ready.get(id) else { continue };
             let cost = ready.cost(price);
             let why = match max_fee {
-                Some(most) if cost > *most => Some(format!("it may cost {cost}, and max_fee is {most}")),
+                Some(most) if cost > *most => Some(beyond_bound(self.key.chain, cost, *most)),
                 // What was reserved on another day is counted there.
                 _ if order.reserved.1.is_some_and(|on| on != today) => None,
                 _ => purse.take(order.reserved.0, cost),

@@ -105,7 +105,7 @@ impl<N: Node> Runner<N> {
         }
         let must = given_up.is_some();
         let costs = owner.clone().map(|request| Cost { request, amount: cost, must }).into_iter().collect();
-        let offered = format!("offered again, at {price} for a unit of gas");
+        let offered = format!("offered again, at {price} wei for a unit of gas");
         let became = match (&given_up, &request) {
             (None, Some(id)) => Some(told(id.clone(), "signed", Some(offered)).hashed(&hash)),
             // What does nothing is no try of the request, whose hash stays what it was.

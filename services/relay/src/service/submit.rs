@@ -8,6 +8,7 @@ use nsl_core::{Code, Cx, Entry, Error, Result, fresh};
 
 use super::{Service, shown};
 use crate::{
+    amounts::told,
     rules::{self, Asked},
     sponsor,
     store::{Accept, Kept, LaneKey, budget, day},
@@ -87,9 +88,13 @@ impl Service {
         let (limits, spent) = budget(&self.db, &cx.tenant, chain.as_str(), day(self.clock.now())).await?;
         let bound = |text: &Option<String>| text.as_ref().and_then(|text| text.parse::<u128>().ok());
         let message = match (bound(&limits.per_transaction), bound(&limits.per_day)) {
-            (Some(0), _) => "the budget of the chain allows no transaction".to_owned(),
+            (Some(0), _) => "the budget of the chain allows no transaction: raise its per_transaction".to_owned(),
             (_, Some(daily)) if spent >= daily => {
-                format!("the budget of the day is spent or reserved: {spent} of {daily}")
+                let (spent, daily) = (told(chain.as_str(), spent), told(chain.as_str(), daily));
+                format!(
+                    "the budget of the day is spent or reserved: {spent} of {daily}; raise its per_day, or wait for the \
+                     next day (UTC)"
+                )
             }
             _ => return Ok(()),
         };

@@ -20,6 +20,7 @@ use nsl_core::{Code, Error, Result};
 use serde::Deserialize;
 
 use crate::{
+    amounts::gas,
     balance::held,
     n3::{Desk, Trial},
 };
@@ -109,8 +110,8 @@ pub(crate) async fn can_pay(chain: &NeoN3, sponsor: Hash160, fee: i64) -> Result
     match held(chain, native::GAS, sponsor).await? {
         Some(has) if has >= fee => Ok(()),
         has => {
-            let has = has.map_or_else(|| "an unknown amount".to_owned(), |has| has.to_string());
-            let message = format!("the sponsor holds {has} of 10⁻⁸ GAS, and the fee is {fee}");
+            let has = has.map_or_else(|| "an unknown amount".to_owned(), gas);
+            let message = format!("the sponsor holds {has}, and the fee is {}: send GAS to its account", gas(fee));
             Err(Error::new(Code::Conflict, "sponsor.out_of_gas", message))
         }
     }

@@ -46,6 +46,7 @@ use self::{
     witness::Wanted,
 };
 use crate::{
+    amounts::gas,
     dispatch::{Nodes, View},
     n3::{N3Node, SIGNED},
     rules,
@@ -203,7 +204,8 @@ impl Sponsoring {
         let made = assemble(&node.desk, draft).await?;
         let fee = made.transaction.system_fee + made.transaction.network_fee;
         if let Some(most) = self.most_fee.filter(|most| u128::try_from(fee).unwrap_or(u128::MAX) > *most) {
-            let message = format!("the fee is {fee}, and the operator allows {most}");
+            let (fee, most) = (gas(fee), gas(most));
+            let message = format!("the fee is {fee}, and the operator allows {most}: raise relay.neo_n3_max_fee");
             return Err(Error::new(Code::Forbidden, "sponsor.over_transaction", message));
         }
         let chain = &node.desk.chain;

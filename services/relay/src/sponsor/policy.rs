@@ -7,6 +7,8 @@ use nsl_api::{
 };
 use nsl_core::{Code, Error, Result};
 
+use crate::amounts::gas;
+
 const MOST_CONTRACTS: usize = 100;
 const MOST_METHODS: usize = 100;
 const LONGEST_METHOD: usize = 128;
@@ -92,8 +94,12 @@ impl Policy {
     /// Refuses a fee beyond what one transaction may cost, or what is left of the day.
     pub(crate) fn affords(&self, fee: i64, spent: Spent) -> Result<()> {
         if fee > self.per_transaction {
-            let message =
-                format!("budget of the sponsor: the fee is {fee}, a transaction may cost {}", self.per_transaction);
+            let message = format!(
+                "budget of the sponsor: the fee is {}, and one transaction may cost {}: raise per_transaction of the \
+                     sponsor's policy",
+                gas(fee),
+                gas(self.per_transaction)
+            );
             let error = Error::new(Code::Forbidden, "sponsor.over_transaction", message);
             return Err(error.detail("fee", fee.to_string()).detail("limit", self.per_transaction.to_string()));
         }
@@ -102,7 +108,11 @@ impl Policy {
         for (bound, most, so_far) in bounds {
             if spent.more > most.saturating_sub(so_far) {
                 let message = format!(
-                    "budget of the sponsor: {bound} is {most}, of which {so_far} are spent, and {fee} is asked"
+                    "budget of the sponsor: {bound} is {}, of which {} are spent or reserved, and {} are asked for: raise \
+                     {bound} of the sponsor's policy, or wait for the next day (UTC)",
+                    gas(most),
+                    gas(so_far),
+                    gas(spent.more)
                 );
                 let error = Error::new(Code::Exhausted, "sponsor.over_day", message);
                 return Err(error

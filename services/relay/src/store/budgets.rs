@@ -11,6 +11,7 @@ use nsl_core::{Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_sql::{Db, Kind, Many, Row, Scope, Single, Tx, args};
 
 use super::moves::Step;
+use crate::amounts::told;
 
 /// The most that a request may cost from now on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,28 +85,34 @@ static RESERVE: Many = Many {
 
 /// A tenant's budget for a day, without a lock.
 pub(crate) struct Purse {
+    chain: &'static str,
     most: Option<u128>,
     daily: Option<u128>,
     spent: u128,
 }
 
 impl Purse {
-    pub(crate) fn of(limits: &Limits, spent: u128) -> Result<Self> {
+    pub(crate) fn of(chain: &'static str, limits: &Limits, spent: u128) -> Result<Self> {
         let bound = |text: &Option<String>| text.clone().map(number).transpose();
-        Ok(Self { most: bound(&limits.per_transaction)?, daily: bound(&limits.per_day)?, spent })
+        Ok(Self { chain, most: bound(&limits.per_transaction)?, daily: bound(&limits.per_day)?, spent })
     }
 
     /// Why so much can't be taken, in place of what is counted for the same request already.
     fn refuses(&self, before: u128, after: u128) -> Option<String> {
         let others = self.spent.saturating_sub(before);
+        let told = |amount| told(self.chain, amount);
         match (self.most, self.daily) {
-            (Some(most), _) if after > most => {
-                Some(format!("budget: it may cost {after}, and one transaction may cost {most}"))
-            }
-            (_, Some(daily)) if others.saturating_add(after) > daily => {
-                let left = daily.saturating_sub(others);
-                Some(format!("budget: it may cost {after}, and {left} of the {daily} for a day are left"))
-            }
+            (Some(most), _) if after > most => Some(format!(
+                "budget: it may cost {}, and one transaction may cost {}: raise per_transaction of the budget",
+                told(after),
+                told(most)
+            )),
+            (_, Some(daily)) if others.saturating_add(after) > daily => Some(format!(
+                "budget: it may cost {}, and for this day (UTC) {} are left of {}: raise per_day of the budget",
+                told(after),
+                told(daily.saturating_sub(others)),
+                told(daily)
+            )),
             _ => None,
         }
     }
@@ -199,7 +206,7 @@ impl Books {
             let after = before.max(cost.amount);
             let sum = spent.entry(place.clone()).or_default();
             let others = sum.saturating_sub(before);
-            let purse = Purse { most, daily, spent: *sum };
+            let purse = Purse { chain: step.lane.chain, most, daily, spent: *sum };
             match purse.refuses(before, after).filter(|_| !cost.must) {
                 Some(words) => over.push((cost.request.clone(), words)),
                 None => {

@@ -91,12 +91,17 @@ async fn a_budget_is_the_tenants_own_and_told_at_once_where_nothing_is_left() {
     let id = ground.send(ground.transfer(0, to, 1)).await.unwrap().id;
     let done = ground.settled(std::slice::from_ref(&id), Duration::from_secs(60)).await.remove(0);
     assert_eq!((done.state, done.tx), (State::Failed, None));
-    assert!(done.reason.unwrap().ends_with("one transaction may cost 1"));
+    let bound = "one transaction may cost 1 wei (0.000000000000000001 GAS): raise per_transaction of the budget";
+    assert!(done.reason.unwrap().ends_with(bound));
     set(&*ground.relay, &ground.cx, None, Some(0)).await;
     let refused = ground.send(ground.transfer(0, to, 1)).await.unwrap_err();
     assert_eq!(
         (&*refused.slug, &*refused.message),
-        ("relay.budget_spent", "the budget of the day is spent or reserved: 0 of 0")
+        (
+            "relay.budget_spent",
+            "the budget of the day is spent or reserved: 0 wei (0 GAS) of 0 wei (0 GAS); raise its per_day, or wait for \
+             the next day (UTC)"
+        )
     );
     let mut stranger = ground.cx.clone();
     stranger.tenant = nsl_core::TenantId::fresh();
