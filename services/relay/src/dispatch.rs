@@ -263,11 +263,10 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    use nsl_core::{ManualClock, TenantId};
-    use nsl_sql::{BASE, Config, Scope, args};
+    use nsl_sql::{Scope, args};
 
     use super::*;
-    use crate::MIGRATIONS;
+    use crate::store::ground::Ground;
 
     /// Whoever asks for a node waits for ever.
     struct Stuck;
@@ -285,12 +284,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_lane_is_kept_however_long_its_work_takes_and_left_when_it_is_lost() {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
-        let config = Config::embedded();
-        config.migrate(dir.path(), &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
-        let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
-        let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
+        let Ground { db, clock, cx, dir: _dir, .. } = Ground::fresh(None).await;
+        let key = LaneKey { tenant: cx.tenant, chain: "neo-x", account: "0xabc".into() };
         let (nodes, pace) = (Arc::new(Stuck), crate::Config::default().pace());
         let tasks = Tasks::new();
         let dispatcher =

@@ -339,48 +339,5 @@ async fn a_storm_leaves_nothing_stuck_and_nothing_doubled_on_postgres() {
     storm(Config::postgres(database.url()), tempfile::tempdir().unwrap().path(), 3).await;
 }
 
-#[tokio::test]
-async fn what_is_sent_again_and_again_is_told_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
-    let config = Config::embedded();
-    config.migrate(dir.path(), &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
-    let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
-    let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
-    let id = ask(&db, &key, 1, false, clock.now()).await;
-    let node = FakeNode(Arc::default(), false, 1);
-    let held = hold(&db, &key, 1, clock.now()).await;
-    let pace = Pace { raise: Duration::from_secs(1_000), ..pace() };
-    let mut runner = Runner::take_up(db.clone(), clock.clone(), node.clone(), key.clone(), held, pace).await.unwrap();
-    for _ in 0..20 {
-        clock.advance(Duration::from_secs(3));
-        runner.round().await.unwrap();
-    }
-    node.0.lock().mine();
-    runner.round().await.unwrap();
-    let passed: Vec<String> = steps(&db, &key.tenant, &id, 0).await.unwrap().into_iter().map(|one| one.state).collect();
-    assert_eq!(passed, ["accepted", "simulated", "signed", "sent", "final"]);
-}
-
-#[tokio::test]
-async fn a_process_that_lost_its_lane_writes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
-    let config = Config::embedded();
-    config.migrate(dir.path(), &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
-    let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
-    let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
-    let id = ask(&db, &key, 1, false, clock.now()).await;
-    let node = FakeNode(Arc::default(), false, 1);
-    let held = hold(&db, &key, 1, clock.now()).await;
-    let mut slow = Runner::take_up(db.clone(), clock.clone(), node.clone(), key.clone(), held, pace()).await.unwrap();
-    clock.advance(Duration::from_secs(2));
-    hold(&db, &key, 2, clock.now()).await;
-    let error = slow.round().await.unwrap_err();
-    assert!(!passes(&error), "{error}");
-    assert!(node.0.lock().pool.is_empty(), "what was not stored was not sent");
-    assert_eq!(find(&db, &key.tenant, &id).await.unwrap().state, "accepted");
-}
-
 #[path = "runner_trouble_tests.rs"]
 mod troubles;

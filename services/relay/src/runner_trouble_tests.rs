@@ -1,30 +1,31 @@
 //! Lanes on bad days, one trouble at a time.
 
 use super::*;
+use crate::store::ground;
 
 struct Ground {
-    dir: tempfile::TempDir,
     clock: Arc<ManualClock>,
     db: Db,
     key: LaneKey,
     node: FakeNode,
+    dir: tempfile::TempDir,
 }
 
 impl Ground {
     async fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
-        let config = Config::embedded();
-        config.migrate(dir.path(), &*clock, &[&BASE, &MIGRATIONS]).await.unwrap();
-        let db = Db::open(&config, dir.path(), clock.clone(), || None).await.unwrap();
-        let key = LaneKey { tenant: TenantId::parse("ten_a").unwrap(), chain: "neo-x", account: "0xabc".into() };
-        Self { dir, clock, db, key, node: FakeNode(Arc::default(), false, 1) }
+        let ground::Ground { db, clock, cx, dir, .. } = ground::Ground::fresh(None).await;
+        let key = LaneKey { tenant: cx.tenant, chain: "neo-x", account: "0xabc".into() };
+        Self { clock, db, key, node: FakeNode(Arc::default(), false, 1), dir }
     }
 
     async fn runner(&self, holder: u32) -> Runner<FakeNode> {
+        self.runner_at(holder, pace()).await
+    }
+
+    async fn runner_at(&self, holder: u32, pace: Pace) -> Runner<FakeNode> {
         let held = hold(&self.db, &self.key, holder, self.clock.now()).await;
         let (db, clock, node) = (self.db.clone(), self.clock.clone(), self.node.clone());
-        Runner::take_up(db, clock, node, self.key.clone(), held, pace()).await.unwrap()
+        Runner::take_up(db, clock, node, self.key.clone(), held, pace).await.unwrap()
     }
 
     async fn end(&self, id: &Id) -> (String, Option<String>) {
@@ -198,4 +199,36 @@ async fn what_is_over_before_it_was_signed_ends_while_no_node_answers() {
     ended_without_a_node(Config::embedded(), tempfile::tempdir().unwrap().path()).await;
     let database = nsl_sandbox::Database::fresh().unwrap();
     ended_without_a_node(Config::postgres(database.url()), tempfile::tempdir().unwrap().path()).await;
+}
+
+#[tokio::test]
+async fn what_is_sent_again_and_again_is_told_once() {
+    let ground = Ground::new().await;
+    let (db, key, clock) = (&ground.db, &ground.key, &ground.clock);
+    let id = ask(db, key, 1, false, clock.now()).await;
+    let mut runner = ground.runner_at(1, Pace { raise: Duration::from_secs(1_000), ..pace() }).await;
+    for _ in 0..20 {
+        clock.advance(Duration::from_secs(3));
+        runner.round().await.unwrap();
+    }
+    ground.node.0.lock().mine();
+    runner.round().await.unwrap();
+    let passed: Vec<String> = steps(db, &key.tenant, &id, 0).await.unwrap().into_iter().map(|one| one.state).collect();
+    assert_eq!(passed, ["accepted", "simulated", "signed", "sent", "final"]);
+    ground.close().await;
+}
+
+#[tokio::test]
+async fn a_process_that_lost_its_lane_writes_nothing() {
+    let ground = Ground::new().await;
+    let (db, key, clock) = (&ground.db, &ground.key, &ground.clock);
+    let id = ask(db, key, 1, false, clock.now()).await;
+    let mut slow = ground.runner(1).await;
+    clock.advance(Duration::from_secs(2));
+    hold(db, key, 2, clock.now()).await;
+    let error = slow.round().await.unwrap_err();
+    assert!(!passes(&error), "{error}");
+    assert!(ground.node.0.lock().pool.is_empty(), "what was not stored was not sent");
+    assert_eq!(ground.end(&id).await.0, "accepted");
+    ground.close().await;
 }

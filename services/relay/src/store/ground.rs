@@ -8,17 +8,17 @@ use nsl_sql::{BASE, Config, Db};
 
 use super::MIGRATIONS;
 
-pub(super) struct Ground {
-    pub(super) db: Db,
-    pub(super) clock: Arc<ManualClock>,
-    pub(super) cx: Cx,
-    pub(super) config: Config,
-    pub(super) dir: tempfile::TempDir,
-    pub(super) database: Option<Database>,
+pub(crate) struct Ground {
+    pub(crate) db: Db,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) cx: Cx,
+    pub(crate) config: Config,
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) database: Option<Database>,
 }
 
 impl Ground {
-    async fn fresh(database: Option<Database>) -> Self {
+    pub(crate) async fn fresh(database: Option<Database>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = database.as_ref().map_or_else(Config::embedded, |database| Config::postgres(database.url()));
         let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
@@ -28,11 +28,11 @@ impl Ground {
         Self { db, clock, cx, config, dir, database }
     }
 
-    pub(super) async fn both() -> [Self; 2] {
+    pub(crate) async fn both() -> [Self; 2] {
         [Self::fresh(None).await, Self::fresh(Some(Database::fresh().unwrap())).await]
     }
 
-    pub(super) fn entry(&self) -> Entry {
+    pub(crate) fn entry(&self) -> Entry {
         Entry::new(&self.cx, "relay.test", "relay", "test", self.clock.now())
     }
 }

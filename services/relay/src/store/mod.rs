@@ -216,7 +216,7 @@ fn mark(tenant: &TenantId, became: &[Became], now: Timestamp, tx: &mut Tx<'_>) -
 }
 
 #[cfg(test)]
-mod ground;
+pub(crate) mod ground;
 
 #[cfg(test)]
 mod schema_tests;
