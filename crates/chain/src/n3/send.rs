@@ -40,7 +40,10 @@ pub(super) fn refusal(error: NodeError) -> Option<Error> {
     };
     // The same bytes may be taken when the pool has room, or the sender money.
     let later = matches!(said, NodeCode::MempoolCapReached | NodeCode::InsufficientFunds | NodeCode::InternalError);
-    let message = format!("sending a transaction to {}: the node says: {}", ChainKind::NeoN3, shown(&error.message));
+    let mut message = format!("sending a transaction to {}: the node says: {}", ChainKind::NeoN3, shown(&error.message));
+    if said == NodeCode::InsufficientFunds {
+        message.push_str(" (in 10^-8 GAS): send GAS to the account that pays");
+    }
     let made = Error::new(code, slug, message)
         .detail("chain", ChainKind::NeoN3.name())
         .detail("node_code", error.code)
@@ -74,6 +77,7 @@ mod tests {
         ] {
             let error = of(code).unwrap();
             assert_eq!((error.slug.as_ref(), is_retryable(&error)), (slug, later));
+            assert_eq!(error.message.contains("10^-8 GAS"), slug == "chain.insufficient_funds");
         }
     }
 }
