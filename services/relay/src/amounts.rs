@@ -35,14 +35,14 @@ mod tests {
     #[test]
     fn amounts_have_their_unit() {
         for (chain, amount, words) in [
-            ("neo-n3", 0, "0 of 10^-8 GAS (0 GAS)"),
+            ("neo-n3", 0_u128, "0 of 10^-8 GAS (0 GAS)"),
             ("neo-n3", 1, "1 of 10^-8 GAS (0.00000001 GAS)"),
             ("neo-n3", 9_977_750, "9977750 of 10^-8 GAS (0.0997775 GAS)"),
             ("neo-n3", 10_000_000_000, "10000000000 of 10^-8 GAS (100 GAS)"),
             ("neo-x", 21_000, "21000 wei (0.000000000000021 GAS)"),
             ("neo-x", 2_500_000_000_000_000_000, "2500000000000000000 wei (2.5 GAS)"),
         ] {
-            assert_eq!(told(chain, amount as u128), words);
+            assert_eq!(told(chain, amount), words);
         }
         assert_eq!(gas(7_i64), told("neo-n3", 7_u128));
         assert!(told("neo-x", u128::MAX).contains("340282366920938463463.374607431768211455 GAS"));
