@@ -8,6 +8,7 @@ mod receipt;
 mod rules;
 mod send;
 mod sent;
+mod signers;
 mod together;
 
 use std::{sync::Arc, time::Duration};
@@ -51,6 +52,7 @@ pub struct NeoN3 {
     blocks: receipt::Blocks,
     read: sent::Read,
     head: Fresh<Head>,
+    signers: signers::Signers,
 }
 
 impl NeoN3 {
@@ -67,6 +69,7 @@ impl NeoN3 {
             blocks: receipt::Blocks::default(),
             read: sent::Read::default(),
             head: Fresh::default(),
+            signers: signers::Signers::default(),
         })
     }
 

@@ -1,4 +1,5 @@
-//! What blocks have: the one evidence of what became of a transaction.
+//! What blocks have: the one evidence of what became of a transaction. They are proven by their signatures
+//! ([`super::signers`]).
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -71,7 +72,7 @@ impl NeoN3 {
                 if let Some(last) = last.filter(|last| last.height == height) {
                     return Ok(last);
                 }
-                let read = match block(&node, height).await {
+                let read = match self.block(&node, height).await {
                     // Who has no block there does not know how high the chain is.
                     Err(Trouble::Node(error)) => Err(Trouble::Garbled(format!("no block {height}: {}", error.message))),
                     Err(Trouble::Behind(why)) => Err(Trouble::Garbled(format!("no block {height}: {why}"))),
@@ -88,7 +89,7 @@ impl NeoN3 {
 
     /// The hash of a block, as nodes show it now.
     pub async fn hash_of(&self, height: u32) -> Result<Hash256> {
-        self.ask("a block", |node| async move { block(&node, height).await.map(|block| block.hash) }).await
+        self.ask("a block", |node| async move { self.block(&node, height).await.map(|block| block.hash) }).await
     }
 
     /// Those of these transactions that these blocks have, in order, and how their scripts ran; with the last of these
@@ -138,7 +139,7 @@ impl NeoN3 {
             let known = self.read.0.lock().get(&height).cloned();
             match known {
                 Some(block) => Ok(block),
-                None => self.ask("a block", |node| async move { block(&node, height).await.map(Arc::new) }).await,
+                None => self.ask("a block", |node| async move { self.block(&node, height).await.map(Arc::new) }).await,
             }
         };
         let blocks: Vec<Arc<Block>> = stream::iter(from..=to).map(read).buffered(TOGETHER).try_collect().await?;
@@ -155,24 +156,26 @@ impl NeoN3 {
         }
         Ok(blocks)
     }
+
+    /// A block whose transactions are all there, and that the consensus nodes signed.
+    async fn block(&self, node: &Arc<Node>, height: u32) -> Result<Block, Trouble> {
+        let block = node.ask("getblock", |rpc| rpc.block(height)).await?;
+        if block.header.index != height || block.verify_content().is_err() {
+            return Err(Trouble::Garbled(format!("what was given for block {height} is another one")));
+        }
+        self.prove(node, &block.header).await?;
+        let sent = |tx: &neo::tx::Transaction| Sent {
+            height,
+            hash: tx.hash(),
+            sender: tx.sender(),
+            fee: tx.system_fee.saturating_add(tx.network_fee),
+        };
+        let sent = block.transactions.iter().map(sent).collect();
+        Ok(Block { hash: block.hash(), previous: block.header.previous, sent })
+    }
 }
 
 fn broken(height: u32) -> Error {
     let broken = Trouble::Garbled(format!("block {height} does not follow the one before"));
     broken.into_error(ChainKind::NeoN3, "its blocks")
-}
-
-async fn block(node: &Node, height: u32) -> Result<Block, Trouble> {
-    let block = node.ask("getblock", |rpc| rpc.block(height)).await?;
-    if block.header.index != height || block.verify_content().is_err() {
-        return Err(Trouble::Garbled(format!("what was given for block {height} is another one")));
-    }
-    let sent = |tx: &neo::tx::Transaction| Sent {
-        height,
-        hash: tx.hash(),
-        sender: tx.sender(),
-        fee: tx.system_fee.saturating_add(tx.network_fee),
-    };
-    let sent = block.transactions.iter().map(sent).collect();
-    Ok(Block { hash: block.hash(), previous: block.header.previous, sent })
 }

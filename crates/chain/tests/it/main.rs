@@ -10,4 +10,5 @@ mod faults;
 mod many;
 mod n3;
 mod proxy;
+mod signers;
 mod x;
