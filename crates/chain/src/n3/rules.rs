@@ -59,9 +59,9 @@ impl NeoN3 {
             conflicts,
             notary_assisted,
         };
-        let told = match (ms_per_block, most_valid) {
-            (Some(ms), Some(most)) => (ms as u64, most as u32),
-            _ => {
+        let told = match pace(ms_per_block, most_valid) {
+            Some(told) => told,
+            None => {
                 let protocol = self.protocol().await?;
                 (protocol.ms_per_block, protocol.max_valid_until_block_increment)
             }
@@ -81,5 +81,23 @@ fn number(run: &InvocationResult) -> Option<i64> {
     match (&run.state, &run.stack) {
         (VmState::Halt, Shown::Known(stack)) => stack.first()?.as_integer().ok()?.try_into().ok(),
         _ => None,
+    }
+}
+
+/// None where the contract does not tell them, or says what can't be.
+fn pace(ms_per_block: Option<i64>, most_valid: Option<i64>) -> Option<(u64, u32)> {
+    Some((ms_per_block?.try_into().ok()?, most_valid?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_not_be_is_not_believed() {
+        assert_eq!(pace(Some(15_000), Some(5_760)), Some((15_000, 5_760)));
+        for (ms, most) in [(Some(-1), Some(5_760)), (Some(15_000), Some(-1)), (Some(1), Some(1 << 40)), (None, Some(1))] {
+            assert_eq!(pace(ms, most), None);
+        }
     }
 }
