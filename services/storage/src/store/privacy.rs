@@ -3,7 +3,7 @@
 use nsl_api::storage::{Chain, PrivacyKind, PrivacyRequest, PrivacyStatus};
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_keyring as keyring;
-use nsl_sql::{Change, Kind, Row, Scope, Statement, Tx, Value as Cell, args};
+use nsl_sql::{Kind, Row, Scope, Single, Statement, Tx, Value as Cell, args};
 use serde::{Deserialize, Serialize};
 
 use super::{Past, Store, body, held, json, remove::Removed};
@@ -208,35 +208,30 @@ pub(crate) struct Ask {
     pub(crate) entry: Entry,
 }
 
-impl Change for Ask {
+impl Single for Ask {
     type Done = Request;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Request>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for ask in group {
-            let (tenant, seen) = (&ask.request.tenant, &ask.request.seen);
-            if let Err(error) = ask.is_welcome(tx).await? {
-                done.push(Err(error));
-                continue;
-            }
-            tx.execute(
-                "INSERT INTO gdpr_requests (tenant_id, id, kind, subject, requested_by, status, requested_at, due_at)
-                 VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7)",
-                args![
-                    tenant,
-                    seen.id.as_str(),
-                    kind(seen.kind),
-                    &seen.subject,
-                    &ask.requested_by,
-                    seen.requested_at,
-                    seen.due_at
-                ],
-            )
-            .await?;
-            tx.note(ask.entry.clone());
-            done.push(Ok(ask.request.clone()));
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Request>> {
+        let (tenant, seen) = (&self.request.tenant, &self.request.seen);
+        if let Err(error) = self.is_welcome(tx).await? {
+            return Ok(Err(error));
         }
-        Ok(done)
+        tx.execute(
+            "INSERT INTO gdpr_requests (tenant_id, id, kind, subject, requested_by, status, requested_at, due_at)
+             VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7)",
+            args![
+                tenant,
+                seen.id.as_str(),
+                kind(seen.kind),
+                &seen.subject,
+                &self.requested_by,
+                seen.requested_at,
+                seen.due_at
+            ],
+        )
+        .await?;
+        tx.note(self.entry.clone());
+        Ok(Ok(self.request.clone()))
     }
 }
 
@@ -272,21 +267,18 @@ pub(crate) struct TakeUp {
     pub(crate) until: Timestamp,
 }
 
-impl Change for TakeUp {
+impl Single for TakeUp {
     type Done = Option<Request>;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Option<Request>>>> {
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Option<Request>>> {
         let sql = "UPDATE gdpr_requests SET tries = tries + 1, next_try_at = $4 WHERE tenant_id = $1 AND id = $2
                      AND completed_at IS NULL AND (next_try_at IS NULL OR next_try_at <= $3)";
-        let mut done = Vec::with_capacity(group.len());
-        for one in group {
-            let args = args![&one.tenant, one.id.as_str(), one.now, one.until];
-            done.push(Ok(match tx.execute(sql, args).await? {
-                0 => None,
-                _ => tx.query(FIND, args![&one.tenant, one.id.as_str()]).await?.first_mut().map(request).transpose()?,
-            }));
+        let args = args![&self.tenant, self.id.as_str(), self.now, self.until];
+        if tx.execute(sql, args).await? == 0 {
+            return Ok(Ok(None));
         }
-        Ok(done)
+        let mut found = tx.query(FIND, args![&self.tenant, self.id.as_str()]).await?;
+        found.first_mut().map(request).transpose().map(Ok)
     }
 }
 
@@ -315,45 +307,39 @@ pub(crate) struct Shred {
     pub(crate) entry: Option<Entry>,
 }
 
-impl Change for Shred {
+impl Single for Shred {
     type Done = Progress;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Progress>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for shred in group {
-            if let Some(request) = &shred.request
-                && let Some(done_before) = claim(tx, &shred.tenant, request).await?
-                && done_before.progress.cutoff.is_some()
-            {
-                done.push(Ok(done_before.progress));
-                continue;
-            }
-            let mut locked = tx
-                .query(
-                    "SELECT count(*), max(retain_until) FROM storage_data WHERE tenant_id = $1 AND user_address = $2
-                       AND retain_until > $3 AND deleted_at IS NULL",
-                    args![&shred.tenant, &shred.subject, shred.now],
-                )
-                .await?;
-            let row = locked.first_mut().ok_or_else(|| Error::internal(anyhow::anyhow!("a count gave no row")))?;
-            let (locked, until): (i64, Option<Timestamp>) = (row.take(0)?, row.take(1)?);
-            if let Some(until) = until.filter(|_| locked > 0) {
-                // No names: a key may tell of a person, and the reason lies open.
-                let message = format!("retention locks hold {locked} of the values, the last until {until}");
-                done.push(Err(Error::new(Code::Conflict, "storage.retained", message)));
-                continue;
-            }
-            let keys = keyring::destroy(tx, &shred.tenant, &shred.subject).await?;
-            let progress = Progress { cutoff: Some(shred.cutoff), keys, ..Progress::default() };
-            if let Some(request) = &shred.request {
-                write_progress(tx, &shred.tenant, request, &progress).await?;
-            }
-            if let Some(entry) = &shred.entry {
-                tx.note(entry.clone().response("keys", progress.keys.len()));
-            }
-            done.push(Ok(progress));
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Progress>> {
+        if let Some(request) = &self.request
+            && let Some(done_before) = claim(tx, &self.tenant, request).await?
+            && done_before.progress.cutoff.is_some()
+        {
+            return Ok(Ok(done_before.progress));
         }
-        Ok(done)
+        let mut locked = tx
+            .query(
+                "SELECT count(*), max(retain_until) FROM storage_data WHERE tenant_id = $1 AND user_address = $2
+                   AND retain_until > $3 AND deleted_at IS NULL",
+                args![&self.tenant, &self.subject, self.now],
+            )
+            .await?;
+        let row = locked.first_mut().ok_or_else(|| Error::internal(anyhow::anyhow!("a count gave no row")))?;
+        let (locked, until): (i64, Option<Timestamp>) = (row.take(0)?, row.take(1)?);
+        if let Some(until) = until.filter(|_| locked > 0) {
+            // No names: a key may tell of a person, and the reason lies open.
+            let message = format!("retention locks hold {locked} of the values, the last until {until}");
+            return Ok(Err(Error::new(Code::Conflict, "storage.retained", message)));
+        }
+        let keys = keyring::destroy(tx, &self.tenant, &self.subject).await?;
+        let progress = Progress { cutoff: Some(self.cutoff), keys, ..Progress::default() };
+        if let Some(request) = &self.request {
+            write_progress(tx, &self.tenant, request, &progress).await?;
+        }
+        if let Some(entry) = &self.entry {
+            tx.note(entry.clone().response("keys", progress.keys.len()));
+        }
+        Ok(Ok(progress))
     }
 }
 
@@ -393,20 +379,10 @@ pub(crate) struct Advance {
     pub(crate) entry: Option<Entry>,
 }
 
-impl Change for Advance {
+impl Single for Advance {
     type Done = Request;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Request>>> {
-        let mut done = Vec::with_capacity(group.len());
-        for change in group {
-            done.push(change.advance(tx).await?);
-        }
-        Ok(done)
-    }
-}
-
-impl Advance {
-    async fn advance(&self, tx: &mut Tx<'_>) -> Result<Result<Request>> {
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Request>> {
         let missing = || Error::new(Code::NotFound, "storage.request_not_found", "there is no such request");
         let Some(found) = claim(tx, &self.tenant, &self.id).await? else { return Ok(Err(missing())) };
         // Another process may have come first: what it did stands.

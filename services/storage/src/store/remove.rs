@@ -3,7 +3,7 @@
 
 use nsl_api::storage::Chain;
 use nsl_core::{Entry, Result, Subject, TenantId, Timestamp};
-use nsl_sql::{Change, Kind, Many, Tx, Value as Cell, args};
+use nsl_sql::{Kind, Many, Single, Tx, Value as Cell, args};
 use serde::{Deserialize, Serialize};
 
 /// Which states of the named keys go.
@@ -70,15 +70,11 @@ pub(super) static VERSIONS: Many = Many {
     kinds: &[Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Time, Kind::Bool],
 };
 
-impl Change for Remove {
+impl Single for Remove {
     type Done = Removed;
 
-    async fn apply<'a>(group: &'a [&'a Self], tx: &'a mut Tx<'_>) -> Result<Vec<Result<Removed>>> {
-        let mut all = Vec::with_capacity(group.len());
-        for change in group {
-            all.push(Ok(change.remove(tx).await?));
-        }
-        Ok(all)
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Removed>> {
+        self.remove(tx).await.map(Ok)
     }
 
     fn weight(&self) -> usize {
