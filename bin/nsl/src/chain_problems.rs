@@ -117,6 +117,7 @@ const PROBLEMS: &[Entry] = &[
         "a signature or witness does not fit",
         "sign the transaction as it is, with the accounts that it names",
     ),
+    Entry::new("chain.too_large", 400, "the answer of the chain is larger than is read", "ask for less at once"),
     Entry::new("chain.too_slow", 504, "the endpoints of the chain did not answer in time", "ask again"),
     Entry::new(
         "chain.tx_attribute_refused",

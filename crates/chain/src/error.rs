@@ -16,6 +16,8 @@ pub enum Trouble {
     Slow(String),
     /// The endpoint did not so much as read the request (an HTTP status of 4xx): it may be too much for it.
     Declined(String),
+    /// What came back is more than is read of an answer.
+    TooLarge(String),
     /// What came back is not what the method gives.
     Garbled(String),
     /// The endpoint, or our own limit for it, asks to slow down.
@@ -42,7 +44,7 @@ pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
 /// The node failed on its own (JSON-RPC 2.0).
 const INTERNAL: i64 = -32603;
 /// "Limit exceeded" (EIP-1474).
-const LIMIT: i64 = -32005;
+pub(crate) const LIMIT: i64 = -32005;
 
 impl NodeError {
     /// Whether the fault is the endpoint's, so that another one may do better.
@@ -57,6 +59,7 @@ impl Trouble {
             Self::Unreachable(_) => "unreachable",
             Self::Slow(_) => "slow",
             Self::Declined(_) => "declined",
+            Self::TooLarge(_) => "too_large",
             Self::Garbled(_) => "garbled",
             Self::Busy { .. } => "busy",
             Self::Behind(_) => "behind",
@@ -68,7 +71,8 @@ impl Trouble {
     /// Whether the same request may be answered elsewhere or a moment later.
     pub(crate) fn may_pass(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Slow(_) | Self::Declined(_) | Self::Garbled(_) | Self::Busy { .. } => true,
+            Self::Unreachable(_) | Self::Slow(_) | Self::Declined(_) => true,
+            Self::TooLarge(_) | Self::Garbled(_) | Self::Busy { .. } => true,
             Self::Behind(_) | Self::Foreign { .. } => false,
             Self::Node(error) => error.is_endpoints_own(),
         }
@@ -87,6 +91,11 @@ impl Trouble {
                 Code::Timeout,
                 TOO_SLOW,
                 format!("asking {chain} for {what}: it takes longer than a node is given"),
+            ),
+            Self::TooLarge(_) => Error::new(
+                Code::Invalid,
+                "chain.too_large",
+                format!("asking {chain} for {what}: the answer is larger than is read"),
             ),
             Self::Busy { wait } => Error::new(
                 Code::Exhausted,
@@ -147,6 +156,7 @@ impl fmt::Display for Trouble {
             Self::Unreachable(why) => write!(f, "unreachable: {why}"),
             Self::Slow(why) => write!(f, "too slow: {why}"),
             Self::Declined(why) => write!(f, "declined: {why}"),
+            Self::TooLarge(why) => write!(f, "too large: {why}"),
             Self::Garbled(why) => write!(f, "not a sound answer: {why}"),
             Self::Busy { wait } => write!(f, "busy for {} ms", wait.as_millis()),
             Self::Behind(why) => write!(f, "behind: {why}"),
@@ -178,6 +188,7 @@ mod tests {
             (Trouble::Unreachable("refused".into()), "chain.unreachable", true),
             (Trouble::Slow("5 s".into()), "chain.too_slow", false),
             (Trouble::Declined("413".into()), "chain.unreachable", true),
+            (Trouble::TooLarge("64 MB".into()), "chain.too_large", false),
             (Trouble::Garbled("html".into()), "chain.unreachable", true),
             (Trouble::Busy { wait: Duration::ZERO }, "chain.busy", true),
             (Trouble::Behind("block 9".into()), "chain.not_there_yet", true),

@@ -107,10 +107,21 @@ impl Line {
         method: &'static str,
         params: impl Serialize,
     ) -> Result<T, Trouble> {
+        self.call_within(self.most, method, params).await
+    }
+
+    /// As `call`, for what is not worth more than so many bytes.
+    pub(crate) async fn call_within<T: DeserializeOwned>(
+        &self,
+        most: usize,
+        method: &'static str,
+        params: impl Serialize,
+    ) -> Result<T, Trouble> {
+        let most = most.min(self.most);
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let asked = async {
             self.meter.enter().await?;
-            self.answer(&Request { jsonrpc: "2.0", id, method, params }).await
+            self.answer(&Request { jsonrpc: "2.0", id, method, params }, most).await
         };
         let done = asked.await.and_then(|body| read(method, id, &body));
         self.meter.count(method, &done);
@@ -153,7 +164,7 @@ impl Line {
         let ids = (first..).take(params.len());
         let requests: Vec<_> =
             ids.clone().zip(params).map(|(id, params)| Request { jsonrpc: "2.0", id, method, params }).collect();
-        let body = match self.answer(&requests).await {
+        let body = match self.answer(&requests, self.most).await {
             Err(Trouble::Declined(_)) => return Ok(None),
             body => body?,
         };
@@ -177,8 +188,8 @@ impl Line {
         Ok(Some(all))
     }
 
-    // The body of the answer, whatever it holds.
-    async fn answer(&self, request: &impl Serialize) -> Result<Vec<u8>, Trouble> {
+    // The body of the answer, whatever it holds, up to so many bytes.
+    async fn answer(&self, request: &impl Serialize, most: usize) -> Result<Vec<u8>, Trouble> {
         let mut response = self.http.post(self.url.clone()).json(request).send().await.map_err(broken)?;
         let status = response.status();
         if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
@@ -190,8 +201,8 @@ impl Line {
         }
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(broken)? {
-            if body.len() + part.len() > self.most {
-                return Err(Trouble::Garbled(format!("the answer is larger than {} bytes", self.most)));
+            if body.len() + part.len() > most {
+                return Err(Trouble::TooLarge(format!("the answer has more than {most} bytes")));
             }
             body.extend_from_slice(&part);
         }

@@ -72,9 +72,8 @@ impl Node {
             }
             error @ neo_rpc::Error::Status { status: 400..=499, .. } => Trouble::Declined(error.to_string()),
             error @ neo_rpc::Error::Timeout { .. } => Trouble::Slow(error.to_string()),
-            error @ (neo_rpc::Error::TooLarge { .. } | neo_rpc::Error::Malformed { .. }) => {
-                Trouble::Garbled(error.to_string())
-            }
+            error @ neo_rpc::Error::TooLarge { .. } => Trouble::TooLarge(error.to_string()),
+            error @ neo_rpc::Error::Malformed { .. } => Trouble::Garbled(error.to_string()),
             error => Trouble::Unreachable(error.to_string()),
         }
     }

@@ -136,9 +136,9 @@ impl<C: Client> Endpoint<C> {
     pub(super) fn failed(&self, trouble: &Trouble, rules: &Rules) {
         let mut state = self.state.lock();
         state.last = Some(trouble.clone());
-        let is_blamed =
-            matches!(trouble, Trouble::Unreachable(_) | Trouble::Slow(_) | Trouble::Declined(_) | Trouble::Garbled(_));
-        if !is_blamed {
+        let is_blameless =
+            matches!(trouble, Trouble::Busy { .. } | Trouble::Behind(_) | Trouble::Foreign { .. } | Trouble::Node(_));
+        if is_blameless {
             return;
         }
         state.failures = state.failures.saturating_add(1);

@@ -114,6 +114,7 @@ impl<C: Client> Pool<C> {
     {
         match self.rounds(Weight::Light, ask).await {
             Err(Trouble::Slow(why)) => Err(Trouble::Unreachable(why)),
+            Err(Trouble::TooLarge(why)) => Err(Trouble::Garbled(why)),
             done => done,
         }
     }
@@ -144,7 +145,7 @@ impl<C: Client> Pool<C> {
                 Trouble::Busy { wait } => (*wait).max(pause),
                 _ => pause,
             };
-            let is_too_much = weight == Weight::Heavy && matches!(last, Trouble::Slow(_));
+            let is_too_much = weight == Weight::Heavy && matches!(last, Trouble::Slow(_) | Trouble::TooLarge(_));
             if is_too_much || !last.may_pass() || Instant::now() + wait >= until {
                 return Err(last);
             }
@@ -171,6 +172,8 @@ impl<C: Client> Pool<C> {
                     slow = Some((endpoint, trouble));
                     continue;
                 }
+                // It would be as large at the others.
+                Err(trouble @ Trouble::TooLarge(_)) if weight == Weight::Heavy => return Err(trouble),
                 Err(trouble) if trouble.is_endpoints() => trouble,
                 // What this one did in time was not too much for the other one.
                 done => {
@@ -221,7 +224,7 @@ impl<C: Client> Pool<C> {
             let done = ask(endpoint.client.clone()).await;
             match &done {
                 Ok(_) | Err(Trouble::Node(_)) => endpoint.succeeded(),
-                Err(Trouble::Slow(_) | Trouble::Declined(_)) if weight == Weight::Heavy => {}
+                Err(Trouble::Slow(_) | Trouble::Declined(_) | Trouble::TooLarge(_)) if weight == Weight::Heavy => {}
                 Err(trouble) => endpoint.failed(trouble, &self.rules),
             }
             done
@@ -354,7 +357,7 @@ fn weightier(one: Option<Trouble>, other: Trouble) -> Trouble {
         Trouble::Foreign { .. } => 0,
         Trouble::Behind(_) => 1,
         Trouble::Unreachable(_) | Trouble::Slow(_) | Trouble::Declined(_) => 2,
-        Trouble::Garbled(_) => 3,
+        Trouble::TooLarge(_) | Trouble::Garbled(_) => 3,
         Trouble::Node(_) => 4,
         Trouble::Busy { .. } => 5,
     };

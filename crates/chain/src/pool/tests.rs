@@ -259,6 +259,24 @@ async fn a_request_that_is_not_read_is_nobodys_fault_unless_it_is_a_light_one() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_is_too_large_is_asked_for_once_and_is_nobodys_fault() {
+    let (one, two) = (Fake::at(10), Fake::at(10));
+    let pool = pool(&[&one, &two]);
+    pool.probe_all().await;
+    let large = Trouble::TooLarge("the answer has more than 8 bytes".into());
+    one.feel(Mood::Says(large.clone()));
+    two.feel(Mood::Says(large.clone()));
+    let began = Instant::now();
+    for _ in 0..10 {
+        assert_eq!(pool.run_heavy(Fake::height).await, Err(large.clone()));
+    }
+    assert_eq!((one.asked(), two.asked(), began.elapsed()), (10, 0, Duration::ZERO));
+    assert_eq!(standings(&pool), ["up", "up"]);
+    assert!(matches!(pool.run(Fake::height).await, Err(Trouble::Garbled(_))));
+    assert_eq!(standings(&pool), ["down", "down"], "who answers the least question so is not well");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_busy_or_behind_is_passed_over_without_blame() {
     let (one, two) = (Fake::at(10), Fake::at(10));
     let pool = pool(&[&one, &two]);

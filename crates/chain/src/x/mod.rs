@@ -24,10 +24,11 @@ use async_trait::async_trait;
 pub use fee::{FeePolicy, Fees};
 pub use key::Key;
 pub use node::Node;
-use nsl_core::{Error, Result};
+use nsl_core::{Error, Result, Timestamp};
 pub use receipt::Found;
 pub use sent::{Blocks, Head, Sent};
 use serde_json::json;
+use tokio::sync::Semaphore;
 pub use trace::{Failed, Traced};
 pub use tx::{Draft, Read, Signed, read as read_transaction};
 pub use value::address;
@@ -72,6 +73,7 @@ pub struct NeoX {
     config: XConfig,
     fees: FeePolicy,
     head: Fresh<Head>,
+    traces: Semaphore,
 }
 
 impl NeoX {
@@ -83,7 +85,8 @@ impl NeoX {
         });
         let clients = lines.collect::<Result<Vec<_>>>()?;
         let pool = Pool::new(ChainKind::NeoX, config.chain_id, &config.pool, clients);
-        Ok(Self { pool, fees: FeePolicy::of(&config), config, head: Fresh::default() })
+        let (fees, traces) = (FeePolicy::of(&config), Semaphore::new(trace::AT_ONCE));
+        Ok(Self { pool, fees, config, head: Fresh::default(), traces })
     }
 
     pub fn chain_id(&self) -> u64 {
@@ -152,6 +155,43 @@ impl NeoX {
             .ask("a nonce", |node| async move { node.call("eth_getTransactionCount", json!([account, place])).await })
             .await?;
         Ok(nonce.to())
+    }
+
+    /// As `nonce_after`, from each endpoint that is well and has the block.
+    pub async fn nonces_after(&self, account: Address, height: u64) -> Result<Vec<u64>> {
+        let place = node::quantity(height);
+        let place = &place;
+        let ask =
+            |node: Arc<Node>| async move { node.call::<U64>("eth_getTransactionCount", json!([account, place])).await };
+        let mut told = Vec::new();
+        let mut last = None;
+        for one in self.pool.everywhere(ask).await {
+            match one {
+                Ok(nonce) => told.push(nonce.to()),
+                Err(trouble) => last = Some(trouble),
+            }
+        }
+        if told.is_empty() {
+            let trouble = last.unwrap_or_else(|| Trouble::Unreachable("no endpoint is well".to_owned()));
+            return Err(trouble.into_error(ChainKind::NeoX, "a nonce"));
+        }
+        Ok(told)
+    }
+
+    /// When the first block was made; none where no node has it any more.
+    pub async fn began(&self) -> Result<Option<Timestamp>> {
+        #[derive(serde::Deserialize)]
+        struct First {
+            timestamp: U64,
+        }
+        let place = node::quantity(0);
+        let place = &place;
+        let ask = |node: Arc<Node>| async move {
+            node.call::<Option<First>>("eth_getBlockByNumber", json!([place, false])).await
+        };
+        let first = self.ask("its first block", ask).await?;
+        let micros = first.and_then(|first| i64::try_from(first.timestamp.to::<u64>()).ok()?.checked_mul(1_000_000));
+        Ok(micros.map(Timestamp))
     }
 
     // Asks the pool; what remains of the trouble is an error about `what`.

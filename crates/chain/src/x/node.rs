@@ -10,7 +10,7 @@ use super::{
     send::{self, Verdict, Why},
 };
 use crate::{
-    error::{NodeError, Trouble},
+    error::{LIMIT, NodeError, Trouble},
     line::Line,
     pool::{Client, Probe},
 };
@@ -108,6 +108,16 @@ impl Node {
         self.0.call(method, params).await.map_err(understood)
     }
 
+    /// As `call`, for what is not worth more than so many bytes.
+    pub(super) async fn call_within<T: serde::de::DeserializeOwned>(
+        &self,
+        most: usize,
+        method: &'static str,
+        params: Value,
+    ) -> Result<T, Trouble> {
+        self.0.call_within(most, method, params).await.map_err(understood)
+    }
+
     /// As `call`, for many of one kind in one request; an error is the endpoint's alone, and then nothing was done well.
     pub(super) async fn many<T: serde::de::DeserializeOwned>(
         &self,
@@ -144,6 +154,10 @@ fn understood(trouble: Trouble) -> Trouble {
         Trouble::Node(error) if error.is_endpoints_own() && is_understood(&error) => {
             Trouble::Node(NodeError { code: SERVER_ERROR, ..error })
         }
+        // Others number as a refusal what is a limit of theirs: another endpoint, or a moment later, does better.
+        Trouble::Node(error) if is_limit(&error) && !is_understood(&error) => {
+            Trouble::Node(NodeError { code: LIMIT, ..error })
+        }
         other => other,
     }
 }
@@ -155,6 +169,14 @@ pub(super) fn quantity(number: u64) -> String {
 
 fn is_understood(error: &NodeError) -> bool {
     revert::fault(error).is_some() || !matches!(send::verdict(error), Verdict::Refused(Why::NodeFailed | Why::Unclear))
+}
+
+// Who asks for too much in too little time, in the words and numbers of those who offer nodes.
+fn is_limit(error: &NodeError) -> bool {
+    let message = error.message.to_ascii_lowercase();
+    let words =
+        ["too many requests", "rate limit", "rate exceeded", "request limit", "requests limit", "compute units"];
+    matches!(error.code, 429 | -32007 | -32090) || words.iter().any(|words| message.contains(words))
 }
 
 // Blocks and states that a node does not have, or not any more, in the words of the nodes.
@@ -193,6 +215,22 @@ impl Client for Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_asked_too_much_refuses_nothing() {
+        let error = |code: i64, message: &str| Trouble::Node(NodeError { code, message: message.into(), data: None });
+        for (code, message, is_endpoints) in [
+            (-32000, "Too many requests, slow down", true),
+            (-32007, "50/second request limit reached", true),
+            (-32090, "call limit reached", true),
+            (429, "you have no more for today", true),
+            (-32000, "the sky is falling", false),
+            (-32000, "execution reverted: rate limit exceeded", false),
+            (3, "execution reverted: Too many requests", false),
+        ] {
+            assert_eq!(understood(error(code, message)).is_endpoints(), is_endpoints, "{message}");
+        }
+    }
 
     #[test]
     fn failures_of_the_code_are_not_those_of_the_node() {

@@ -1,7 +1,7 @@
 //! Where a run of the EVM failed, as nodes tell that can trace.
 
 use alloy_primitives::{Address, Bytes};
-use nsl_core::{Code, Result};
+use nsl_core::{Code, Error, Result};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -57,9 +57,15 @@ struct Line {
     depth: usize,
 }
 
+/// What is read of a trace: as much as the steps of a run take whose end someone may look for.
+const MOST: usize = 8 << 20;
+/// Traces that are made at once, for whomever.
+pub(super) const AT_ONCE: usize = 2;
+
 impl NeoX {
     /// Where a run failed; the inner error says why no node tells.
     pub async fn trace(&self, what: Traced<'_>) -> Result<Result<Option<Failed>, String>> {
+        let _turn = self.traces.acquire().await.map_err(Error::internal)?;
         let frame = match self.traced::<Frame>(&what, json!({ "tracer": "callTracer" })).await? {
             Ok(frame) => frame,
             Err(why) => return Ok(Err(why)),
@@ -89,7 +95,7 @@ impl NeoX {
             .pool
             .run_heavy(|node: std::sync::Arc<Node>| {
                 let params = params.clone();
-                async move { node.call::<T>(method, params).await }
+                async move { node.call_within::<T>(MOST, method, params).await }
             })
             .await;
         match done {
@@ -98,6 +104,7 @@ impl NeoX {
                 Ok(Err(format!("the node can't trace: it does not offer {method}")))
             }
             Err(Trouble::Node(error)) => Ok(Err(format!("the node could not trace: {}", error.message))),
+            Err(Trouble::TooLarge(_)) => Ok(Err("its trace is longer than what is read of one".to_owned())),
             Err(Trouble::Garbled(why)) => Ok(Err(format!("the trace could not be read: {why}"))),
             Err(trouble) => {
                 let error = trouble.into_error(ChainKind::NeoX, "a trace");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use nsl_chain::{
     Chain, is_retryable,
-    x::{Address, As, NeoX},
+    x::{self, Address, As, NeoX, Traced},
 };
 use nsl_devnet::{X, XOptions};
 use serde_json::json;
@@ -200,4 +200,31 @@ async fn requests_keep_to_the_rate_of_an_endpoint() {
         assert!(proxy.seen() >= 15, "both take their part: {}", proxy.seen());
     }
     assert!(seconds < 4.0, "{seconds}");
+}
+
+#[tokio::test]
+async fn a_trace_that_is_too_long_costs_no_endpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = anvil(dir.path(), None).await;
+    let seen = Proxy::before(&node.rpc).await;
+    let mut settings = config(&node, &[&seen.url]);
+    settings.pool.answer_bytes = 1 << 20;
+    let chain = NeoX::open(settings).unwrap();
+    // It counts down from its number, and reverts.
+    let looping = |times: u16| {
+        let [high, low] = times.to_be_bytes();
+        let code = [0x61, high, low, 0x5b, 0x60, 1, 0x90, 0x03, 0x80, 0x60, 3, 0x57, 0x5f, 0x5f, 0xfd];
+        x::Call { from: Some(key(&node, 0).address()), data: code.to_vec(), ..x::Call::default() }
+    };
+    let short = chain.trace(Traced::Call(&looping(3))).await.unwrap().unwrap().unwrap();
+    assert_eq!(short.at.unwrap(), (14, "REVERT".to_owned()));
+    let (before, began) = (seen.seen(), Instant::now());
+    for _ in 0..6 {
+        let long = chain.trace(Traced::Call(&looping(20_000))).await.unwrap().unwrap().unwrap();
+        assert!(long.at.unwrap_err().contains("longer than what is read"));
+    }
+    assert!(began.elapsed() < Duration::from_secs(12), "{:?}", began.elapsed());
+    assert_eq!(seen.seen() - before, 12, "two questions each, and none again");
+    assert_eq!(chain.endpoints()[0].standing, "up");
+    chain.height().await.unwrap();
 }
