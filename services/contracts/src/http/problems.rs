@@ -6,7 +6,7 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "contracts.chain_missing",
         404,
         "the chain is not set up here",
-        "ask an operator to set its endpoints; at a desk, nsl devnet up starts nodes",
+        "set [chain.neo_n3] endpoints or [chain.neo_x] endpoints; at a desk, nsl devnet up starts nodes",
     ),
     Entry::new(
         "contracts.hash_malformed",

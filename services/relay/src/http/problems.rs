@@ -37,7 +37,7 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "relay.chain_missing",
         404,
         "the chain is not set up here",
-        "ask an operator to set its endpoints; at a desk, nsl devnet up starts nodes",
+        "set [chain.neo_n3] endpoints or [chain.neo_x] endpoints; at a desk, nsl devnet up starts nodes",
     ),
     Entry::new(
         "relay.call_unfit",
