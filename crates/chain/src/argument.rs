@@ -23,9 +23,9 @@ pub(crate) fn misfit(number: usize, name: &str, kind: impl Display, given: &Valu
 
 /// Another number of arguments than are taken.
 pub(crate) fn miscounted(given: usize, taker: &str, takes: &str) -> Error {
-    let were = if given == 1 { "argument was" } else { "arguments were" };
+    let were = if given == 1 { "was" } else { "were" };
     let taker = shown(taker);
-    Error::invalid("chain.argument_count", format!("{given} {were} given, and {taker} takes {takes}"))
+    Error::invalid("chain.argument_count", format!("{taker} takes {takes}, and {given} {were} given"))
 }
 
 /// How many parameters there are, and each with its name and type.
@@ -34,8 +34,9 @@ pub(crate) fn listed<N: Display, K: Display>(parameters: impl ExactSizeIterator<
     let each: Vec<String> =
         parameters.map(|(name, kind)| format!("{name}: {kind}").trim_start_matches(": ").to_owned()).collect();
     match count {
-        0 => "none".to_owned(),
-        _ => shown(&format!("{count} ({})", each.join(", "))),
+        0 => "no arguments".to_owned(),
+        1 => shown(&format!("1 argument ({})", each.join(", "))),
+        _ => shown(&format!("{count} arguments ({})", each.join(", "))),
     }
 }
 
@@ -66,12 +67,12 @@ mod tests {
 
     #[test]
     fn a_wrong_count_tells_what_is_taken() {
-        let takes = listed([("key", "ByteArray"), ("", "Integer")].into_iter());
-        assert_eq!(
-            miscounted(1, "put", &takes).message,
-            "1 argument was given, and put takes 2 (key: ByteArray, Integer)"
-        );
-        let none = listed(std::iter::empty::<(&str, &str)>().collect::<Vec<_>>().into_iter());
-        assert_eq!(miscounted(2, "f", &none).message, "2 arguments were given, and f takes none");
+        let said = |given, parameters: &[(&str, &str)]| {
+            miscounted(given, "f", &listed(parameters.iter().map(|(name, kind)| (name, kind)))).message
+        };
+        let two = [("key", "ByteArray"), ("", "Integer")];
+        assert_eq!(said(1, &two), "f takes 2 arguments (key: ByteArray, Integer), and 1 was given");
+        assert_eq!(said(0, &two[..1]), "f takes 1 argument (key: ByteArray), and 0 were given");
+        assert_eq!(said(2, &[]), "f takes no arguments, and 2 were given");
     }
 }

@@ -48,7 +48,8 @@ pub fn arguments(method: &Method, args: &[Value]) -> Result<Vec<Param>> {
             let why = error.to_string();
             // The type is told already.
             let why = why.strip_prefix("argument: ").unwrap_or(&why);
-            let why = why.strip_prefix(&format!("of type {kind}: ")).unwrap_or(why);
+            let why = why.strip_prefix("of type ").unwrap_or(why);
+            let why = why.strip_prefix(&format!("{kind}: ")).unwrap_or(why);
             let name = if parameter.name.is_empty() { number.to_string() } else { parameter.name.clone() };
             misfit(number, &name, &kind, arg, why)
         })
@@ -106,11 +107,15 @@ mod tests {
                 arguments(put, &[json!("x"), json!("1.5")]).unwrap_err(),
             ),
             (
+                "argument 1 (who, type Hash160) is given as \"none\": not ",
+                arguments(all, &[json!("none"), json!([]), json!("yes")]).unwrap_err(),
+            ),
+            (
                 "argument 3 (yes, type Boolean) is given as \"yes\": neither true nor false",
                 arguments(all, &[json!(null), json!([]), json!("yes")]).unwrap_err(),
             ),
             (
-                "3 arguments were given, and put takes 2 (key: ByteArray, n: Integer) or 1 (key: ByteArray)",
+                "put takes 2 arguments (key: ByteArray, n: Integer) or 1 argument (key: ByteArray), and 3 were given",
                 method(&manifest, "put", 3).unwrap_err(),
             ),
         ] {

@@ -333,7 +333,7 @@ mod tests {
         let error = abi().call("mixed", &mixed()[..5]).unwrap_err();
         assert_eq!(error.slug, "chain.argument_count");
         assert!(
-            error.message.starts_with("5 arguments were given, and mixed takes 6 (p: (address,int64)[], "),
+            error.message.starts_with("mixed takes 6 arguments (p: (address,int64)[], "),
             "{}",
             error.message
         );
