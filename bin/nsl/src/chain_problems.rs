@@ -20,7 +20,7 @@ const PROBLEMS: &[Entry] = &[
         "chain.argument_invalid",
         400,
         "an argument does not fit its type",
-        "write it as its type asks; details has its name",
+        "write it as its type asks; details has its number, name and type",
     ),
     Entry::new(
         "chain.artefact_invalid",
@@ -152,7 +152,8 @@ const PROBLEMS: &[Entry] = &[
         "chain.unreachable",
         503,
         "no endpoint of the chain answers",
-        "ask again in a moment; operators: look at the endpoints",
+        "ask again in a moment, or look at [chain.neo_n3] endpoints and [chain.neo_x] endpoints; at a desk, nsl devnet up \
+         starts nodes that have ended",
     ),
     Entry::new("chain.wrong_chain", 400, "this is of the other chain", "use the routes of its own chain"),
     Entry::new(

@@ -1,4 +1,4 @@
-use std::{fmt, process::ExitCode};
+use std::{fmt, io::Write, process::ExitCode};
 
 use nsl_core::Code;
 use serde_json::{Value, json};
@@ -43,16 +43,21 @@ impl Failure {
     pub(crate) fn report(self, as_json: bool) -> ExitCode {
         if as_json {
             let problem = self.problem.unwrap_or_else(|| json!({ "detail": self.message }));
-            eprintln!("{problem}");
+            aside(&problem.to_string());
         } else {
-            eprintln!("nsl: {}", self.message);
+            aside(&format!("nsl: {}", self.message));
             let mend = self.problem.as_ref().and_then(|problem| problem["mend"].as_str());
             if let Some(mend) = mend {
-                eprintln!("     {mend}");
+                aside(&format!("     {mend}"));
             }
         }
         ExitCode::from(self.exit as u8)
     }
+}
+
+/// Says something beside the output. That nobody listens to it is no failure.
+pub(crate) fn aside(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 impl fmt::Display for Failure {

@@ -52,6 +52,29 @@ pub(crate) fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// A long word, such as data in hex or base64, by its beginning, its end and its length.
+pub(crate) fn short(text: &str) -> String {
+    const MOST: usize = 100;
+    let length = text.chars().count();
+    if length <= MOST {
+        return clean(text);
+    }
+    let part = |from: usize, count: usize| text.chars().skip(from).take(count).collect::<String>();
+    clean(&format!("{}…{} ({length} characters)", part(0, 48), part(length - 8, 8)))
+}
+
+/// A value with each long word in it cut.
+pub(crate) fn trimmed(value: &Value) -> Value {
+    match value {
+        Value::String(text) => short(text).into(),
+        Value::Array(items) => items.iter().map(trimmed).collect(),
+        Value::Object(fields) => {
+            Value::Object(fields.iter().map(|(name, field)| (name.clone(), trimmed(field))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -64,5 +87,16 @@ mod tests {
         assert_eq!(table(&[("KEY", "key"), ("N", "n")], &items), "KEY      N\na        1\nlängere  -\n");
         assert_eq!(pairs(&[("key", "key"), ("none", "x"), ("n", "n")], &items[0]), "key   a\nn     1\n");
         assert_eq!(cell(&json!("a\u{1b}[2Jb")), "a\u{fffd}[2Jb");
+    }
+
+    #[test]
+    fn a_long_word_is_cut_and_a_short_one_is_not() {
+        assert_eq!(short(&"ü".repeat(100)), "ü".repeat(100));
+        let cut = short(&format!("0x{}end", "a".repeat(5_000)));
+        assert_eq!(cut, format!("0x{}…aaaaaend (5005 characters)", "a".repeat(46)));
+        let nested = json!([{ "data": "b".repeat(200), "n": 5 }, null]);
+        let cut = trimmed(&nested);
+        assert!(cut[0]["data"].as_str().unwrap().ends_with("(200 characters)"), "{cut}");
+        assert_eq!((&cut[0]["n"], &cut[1]), (&json!(5), &Value::Null));
     }
 }

@@ -3,33 +3,25 @@ mod sponsor;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use nsl_kit::Environment;
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
-use super::{Done, IDEMPOTENCY_KEY, chain::Chain, input};
+use super::{Asking, Asks, Done, IDEMPOTENCY_KEY, chain::Chain, input};
 use crate::{
-    client::{Client, Reach},
-    exit::Failure,
-    server::Server,
+    client::Client,
+    exit::{Exit, Failure, aside},
     show,
 };
 
-#[derive(Args)]
-pub(crate) struct Account {
-    #[command(flatten)]
-    reach: Reach,
-    #[command(subcommand)]
-    command: Command,
-}
+pub(crate) type Account = Asking<Command>;
 
 #[derive(Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Make an account with a fresh key, or take one over; its key is kept sealed and never shown
     Add(Box<Add>),
     /// List the accounts that can send
     List { chain: Chain },
-    /// What an account holds of GAS and NEO on Neo N3
+    /// What an account holds of GAS, and of NEO on Neo N3
     Balance {
         chain: Chain,
         /// Not needed where the tenant has one account only
@@ -44,7 +36,7 @@ enum Command {
 }
 
 #[derive(Args)]
-struct Add {
+pub(crate) struct Add {
     chain: Chain,
     /// A name for people, by which --account finds it
     #[arg(long, default_value = "")]
@@ -70,7 +62,7 @@ struct Add {
 }
 
 #[derive(Subcommand)]
-enum Budget {
+pub(crate) enum Budget {
     /// Show the bounds, and what is gone of them today
     Get { chain: Chain },
     /// Set the bounds; what is not given is not bounded
@@ -88,16 +80,11 @@ enum Budget {
     },
 }
 
-impl Account {
-    pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
-        let reach = self.reach.clone();
-        Server::during(&reach, environment, async |client| self.with(client).await).await
-    }
-
-    pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {
-        match self.command {
-            Command::Add(add) => add.run(client).await,
-            Command::List { chain } => {
+impl Asks for Command {
+    async fn with(self, client: &Client) -> Result<Done, Failure> {
+        match self {
+            Self::Add(add) => add.run(client).await,
+            Self::List { chain } => {
                 let columns =
                     [("ACCOUNT", "account"), ("ADDRESS", "address"), ("LABEL", "label"), ("CREATED", "created_at")];
                 let reply = client.ask(Method::GET, &["v1", "accounts", chain.name()]).send().await?;
@@ -105,9 +92,9 @@ impl Account {
                     show::table(&columns, reply["items"].as_array().map(Vec::as_slice).unwrap_or_default())
                 }))
             }
-            Command::Balance { chain, account } => balance(client, chain, account).await,
-            Command::Budget(budget) => budget.run(client).await,
-            Command::Sponsor(sponsor) => sponsor.run(client).await,
+            Self::Balance { chain, account } => balance(client, chain, account).await,
+            Self::Budget(budget) => budget.run(client).await,
+            Self::Sponsor(sponsor) => sponsor.run(client).await,
         }
     }
 }
@@ -130,6 +117,9 @@ impl Add {
         let key = self.idempotency_key.unwrap_or_else(|| nsl_core::fresh("cli"));
         let ask = client.ask(Method::POST, &["v1", "accounts", self.chain.name()]).body(&body);
         let reply = ask.header(IDEMPOTENCY_KEY, Some(key)).send().await?;
+        if !self.label.is_empty() {
+            warn_of_namesakes(client, self.chain, &self.label, &reply.read()?).await;
+        }
         let fields = [("account", "account"), ("address", "address"), ("label", "label"), ("chain", "chain")];
         Ok(Done::one(reply, |reply| show::pairs(&fields, reply)))
     }
@@ -148,23 +138,30 @@ impl Add {
     }
 }
 
-/// The natives of Neo N3 are contracts, so they can be asked as any other; of Neo X only a node knows balances.
 async fn balance(client: &Client, chain: Chain, account: Option<String>) -> Result<Done, Failure> {
-    if chain == Chain::NeoX {
-        return Err(Failure::usage("only balances of Neo N3 can be asked for here; ask a node for those of Neo X"));
-    }
     let account = super::sending::account(client, chain, account.as_deref()).await?;
-    let mut held = json!({ "account": account });
-    for (token, contract) in [("gas", neo::native::GAS), ("neo", neo::native::NEO)] {
-        let contract = contract.to_string();
-        let path = ["v1", "contracts", chain.name(), &contract, "call"];
-        let body = json!({ "method": "balanceOf", "args": [account] });
-        let reply: Value = client.ask(Method::POST, &path).body(&body).send().await?.read()?;
-        held[token] = reply["stack"][0]["value"].clone();
-    }
-    let gas = held["gas"].as_str().map(|gas| chain.gas(gas)).unwrap_or_default();
-    let shown = format!("{gas}\n{} NEO\n", held["neo"].as_str().unwrap_or_default());
-    Ok(Done { json: held.to_string(), shown })
+    let asked = client.ask(Method::GET, &["v1", "accounts", chain.name(), &account, "balance"]).send().await;
+    let reply = asked.map_err(|mut failure| {
+        if failure.exit == Exit::Unavailable {
+            failure.message = format!("what {} holds is not known now: {}", show::clean(&account), failure.message);
+        }
+        failure
+    })?;
+    Ok(Done::one(reply, |held| {
+        let neo = held["neo"].as_str().map(|neo| format!("{} NEO\n", show::clean(neo))).unwrap_or_default();
+        chain.gas(held["gas"].as_str().unwrap_or_default()) + "\n" + &neo
+    }))
+}
+
+/// A label that two accounts have finds neither. The account is made all the same: labels are for people.
+async fn warn_of_namesakes(client: &Client, chain: Chain, label: &str, made: &Value) {
+    // Who may not list accounts is not warned.
+    let Ok(reply) = client.ask(Method::GET, &["v1", "accounts", chain.name()]).send().await else { return };
+    let listed: Value = reply.read().unwrap_or_default();
+    let same = |other: &&Value| other["label"] == label && other["account"] != made["account"];
+    let Some(first) = listed["items"].as_array().into_iter().flatten().find(same) else { return };
+    let address = show::clean(first["address"].as_str().unwrap_or_default());
+    aside(&format!("nsl: warning: {address} has the label {label:?} too: name the two by address or hash from now on"));
 }
 
 impl Budget {

@@ -82,7 +82,7 @@ impl Audit {
                         .query("from", from.as_ref())
                         .query("to", to.as_ref())
                 };
-                page.run_showing(ask, &columns, facts).await
+                page.run_showing(ask, &columns, facts, |_| crate::show::table(&columns, &[])).await
             }
             Command::Verify { configure, tenant } => verify(configure, tenant, environment).await,
         }

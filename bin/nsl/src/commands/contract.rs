@@ -7,28 +7,16 @@ mod deploy;
 
 pub(crate) use artefact::abi;
 use clap::{Args, Subcommand};
-use nsl_kit::Environment;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{Done, IDEMPOTENCY_KEY, chain::Chain, page};
-use crate::{
-    client::{Client, Reach},
-    exit::Failure,
-    server::Server,
-    show,
-};
+use super::{Asking, Asks, Done, IDEMPOTENCY_KEY, chain::Chain, page};
+use crate::{client::Client, exit::Failure, show};
 
-#[derive(Args)]
-pub(crate) struct Contract {
-    #[command(flatten)]
-    reach: Reach,
-    #[command(subcommand)]
-    command: Command,
-}
+pub(crate) type Contract = Asking<Command>;
 
 #[derive(Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Deploy a contract
     Deploy(Box<deploy::Deploy>),
     /// Show what an update changes, and make it
@@ -58,7 +46,7 @@ enum Command {
 }
 
 #[derive(Args)]
-struct Events {
+pub(crate) struct Events {
     chain: Chain,
     hash: String,
     /// Only events of this name
@@ -74,33 +62,28 @@ struct Events {
     page: page::Paging,
 }
 
-impl Contract {
-    pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
-        let reach = self.reach.clone();
-        Server::during(&reach, environment, async |client| self.with(client).await).await
-    }
-
-    pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {
-        match self.command {
-            Command::Deploy(deploy) => deploy.run(client).await,
-            Command::Update(update) => update.run(client).await,
-            Command::Diff(diff) => diff.run(client).await,
-            Command::Call(call) => call.run(client).await,
-            Command::Invoke(invoke) => invoke.send(client).await,
-            Command::Simulate(invoke) => invoke.simulate(client).await,
-            Command::Estimate(invoke) => invoke.estimate(client).await,
-            Command::List { chain, page } => {
+impl Asks for Command {
+    async fn with(self, client: &Client) -> Result<Done, Failure> {
+        match self {
+            Self::Deploy(deploy) => deploy.run(client).await,
+            Self::Update(update) => update.run(client).await,
+            Self::Diff(diff) => diff.run(client).await,
+            Self::Call(call) => call.run(client).await,
+            Self::Invoke(invoke) => invoke.send(client).await,
+            Self::Simulate(invoke) => invoke.simulate(client).await,
+            Self::Estimate(invoke) => invoke.estimate(client).await,
+            Self::List { chain, page } => {
                 let columns =
                     [("HASH", "hash"), ("NAME", "name"), ("STATE", "state"), ("HEIGHT", "height"), ("TX", "tx")];
                 page.run(|| client.ask(Method::GET, &["v1", "contracts", chain.name()]), &columns).await
             }
-            Command::Show { chain, hash } => {
+            Self::Show { chain, hash } => {
                 let hash = chain.contract(&hash)?;
                 let reply = client.ask(Method::GET, &["v1", "contracts", chain.name(), &hash]).send().await?;
                 Ok(Done::one(reply, described))
             }
-            Command::Events(events) => events.run(client).await,
-            Command::Add(add) => add.run(client).await,
+            Self::Events(events) => events.run(client).await,
+            Self::Add(add) => add.run(client).await,
         }
     }
 }
@@ -117,7 +100,19 @@ impl Events {
                 .query("from", from)
                 .query("to", to)
         };
-        page.run_showing(ask, &columns, ready).await
+        match page.run_showing(ask, &columns, ready, |read| nothing(name.as_deref(), read)).await {
+            Ok(done) => Ok(done),
+            Err(failure) => Err(calls::explained(client, chain, &hash, failure).await),
+        }
+    }
+}
+
+/// What is shown where there is no event: of which blocks that is true.
+fn nothing(name: Option<&str>, read: &Value) -> String {
+    let what = name.map_or_else(|| "no event".to_owned(), |name| format!("no event {name:?}"));
+    match (read["from"].as_u64(), read["to"].as_u64()) {
+        (Some(from), Some(to)) => format!("{what} in the blocks from {from} to {to}\n"),
+        _ => format!("{what}: there is no final block to read there yet\n"),
     }
 }
 
@@ -188,5 +183,17 @@ fn parameter(parameter: &Value) -> String {
     match text("name").as_str() {
         "" => text("type"),
         name => format!("{name}: {}", text("type")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_page_says_what_was_read() {
+        let read = json!({ "items": [], "from": 5, "to": 90 });
+        assert_eq!(nothing(Some("Put"), &read), "no event \"Put\" in the blocks from 5 to 90\n");
+        assert!(nothing(None, &json!({ "items": [] })).starts_with("no event: there is no final block"));
     }
 }

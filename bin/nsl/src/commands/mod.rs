@@ -18,12 +18,39 @@ pub(crate) mod tx;
 
 use std::{io::Write, process::ExitCode};
 
+use clap::{Args, Subcommand};
+use nsl_kit::Environment;
 use reqwest::header::HeaderName;
 use serde_json::Value;
 
-use crate::client::Reply;
+use crate::{
+    client::{Client, Reach, Reply},
+    exit::Failure,
+    server::Server,
+};
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// A command of the chains: the server that it asks, or the data directory that it works on, and what it does there.
+#[derive(Args)]
+pub(crate) struct Asking<C: Subcommand> {
+    #[command(flatten)]
+    reach: Reach,
+    #[command(subcommand)]
+    command: C,
+}
+
+/// What is done with the server that was reached.
+pub(crate) trait Asks {
+    async fn with(self, client: &Client) -> Result<Done, Failure>;
+}
+
+impl<C: Subcommand + Asks> Asking<C> {
+    pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
+        let Self { reach, command } = self;
+        Server::during(&reach, environment, async |client| command.with(client).await).await
+    }
+}
 
 /// What a command has to say: one JSON document for programs, or text for people.
 pub(crate) struct Done {

@@ -1,5 +1,5 @@
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Done;
 use crate::{client::Ask, exit::Failure, show};
@@ -21,23 +21,26 @@ pub(crate) struct Paging {
 impl Paging {
     /// Asks for one page or for all of them, and shows what came.
     pub(crate) async fn run<'a>(self, ask: impl Fn() -> Ask<'a>, columns: &[(&str, &str)]) -> Result<Done, Failure> {
-        self.run_showing(ask, columns, Value::clone).await
+        self.run_showing(ask, columns, Value::clone, |_| show::table(columns, &[])).await
     }
 
-    /// As `run`, with items made ready for people; `--json` has them as they came.
+    /// As `run`, with items made ready for people, and `none` where there are none; `--json` has them as they came.
     pub(crate) async fn run_showing<'a>(
         self,
         ask: impl Fn() -> Ask<'a>,
         columns: &[(&str, &str)],
         ready: impl Fn(&Value) -> Value,
+        none: impl Fn(&Value) -> String,
     ) -> Result<Done, Failure> {
-        let (items, next) = self.collect(ask).await?;
-        let mut shown = show::table(columns, &items.iter().map(ready).collect::<Vec<_>>());
-        let mut whole = serde_json::json!({ "items": items });
-        if let Some(next) = next {
-            shown.push_str(&format!("(more: --after {next})\n"));
-            whole["next"] = next.into();
+        let (items, mut whole) = self.collect(ask).await?;
+        let mut shown = match items.is_empty() {
+            true => none(&whole),
+            false => show::table(columns, &items.iter().map(ready).collect::<Vec<_>>()),
+        };
+        if let Some(next) = whole["next"].as_str() {
+            shown.push_str(&format!("(more: --after {})\n", show::clean(next)));
         }
+        whole["items"] = items.into();
         Ok(Done { json: whole.to_string(), shown })
     }
 
@@ -54,19 +57,22 @@ impl Paging {
         Ok(Done { json: serde_json::json!({ "items": items }).to_string(), shown })
     }
 
-    /// What came, and after what more would come.
-    async fn collect<'a>(self, ask: impl Fn() -> Ask<'a>) -> Result<(Vec<Value>, Option<String>), Failure> {
-        let mut items = Vec::new();
+    /// All items, and what else the last page says: after what more would come, and of lists that say so, from where to
+    /// where they reach.
+    async fn collect<'a>(self, ask: impl Fn() -> Ask<'a>) -> Result<(Vec<Value>, Value), Failure> {
+        let (mut items, mut first) = (Vec::new(), None);
         let mut after = self.after;
         loop {
             let reply = ask().query("limit", self.limit).query("after", after.as_ref()).send().await?;
-            let mut page: Value = reply.read()?;
-            if let Value::Array(more) = page["items"].take() {
+            let mut page: Map<String, Value> = reply.read()?;
+            if let Some(Value::Array(more)) = page.remove("items") {
                 items.extend(more);
             }
-            after = page["next"].as_str().map(str::to_owned);
+            first = first.or_else(|| page.get("from").cloned());
+            after = page.get("next").and_then(Value::as_str).map(str::to_owned);
             if !self.all || after.is_none() {
-                return Ok((items, after));
+                page.extend(first.map(|from| ("from".to_owned(), from)));
+                return Ok((items, page.into()));
             }
         }
     }

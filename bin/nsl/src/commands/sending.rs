@@ -6,11 +6,11 @@ mod waiting;
 use std::time::Duration;
 
 use clap::Args;
-pub(crate) use ended::{explain, place};
+pub(crate) use ended::{explain, place, told};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
-pub(crate) use waiting::{is_decided, is_under_way, until_decided};
+pub(crate) use waiting::{is_decided, is_under_way, stay_with, step, until_decided};
 
 use super::{IDEMPOTENCY_KEY, chain::Chain};
 use crate::{
@@ -55,7 +55,18 @@ pub(crate) struct Waiting {
 pub(crate) struct Patience {
     /// Stay no longer than so many seconds; what was sent stays on its way
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
-    pub(crate) timeout: u64,
+    timeout: u64,
+    // The same flag as everywhere: then standard error is one document too, and no place for what is said on the way.
+    #[arg(long, global = true, hide = true)]
+    json: bool,
+}
+
+/// How long somebody stays.
+#[derive(Clone, Copy)]
+pub(crate) struct Stay {
+    pub(crate) until: Instant,
+    /// Only a person at a terminal is told on the way.
+    pub(crate) is_quiet: bool,
 }
 
 impl Sending {
@@ -99,7 +110,7 @@ impl Sending {
     /// Stays with a transaction if that was asked for.
     pub(crate) async fn follow(&self, client: &Client, chain: Chain, transaction: Value) -> Result<Value, Failure> {
         match self.waiting.wait {
-            true => until_decided(client, chain, transaction, self.waiting.patience.until()).await,
+            true => until_decided(client, chain, transaction, self.waiting.patience.stay()).await,
             false => Ok(transaction),
         }
     }
@@ -108,14 +119,19 @@ impl Sending {
         self.waiting.wait
     }
 
-    pub(crate) fn until(&self) -> Instant {
-        self.waiting.patience.until()
+    pub(crate) fn stay(&self) -> Stay {
+        self.waiting.patience.stay()
+    }
+
+    pub(crate) fn as_json(&self) -> bool {
+        self.waiting.patience.json
     }
 }
 
 impl Patience {
-    pub(crate) fn until(&self) -> Instant {
-        Instant::now() + Duration::from_secs(self.timeout.min(30 * 24 * 3600))
+    pub(crate) fn stay(&self) -> Stay {
+        let until = Instant::now() + Duration::from_secs(self.timeout.min(30 * 24 * 3600));
+        Stay { until, is_quiet: self.json }
     }
 }
 

@@ -1,36 +1,25 @@
+mod cancel;
 mod told;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use nsl_kit::Environment;
 use reqwest::Method;
 use serde_json::{Map, Value};
 pub(crate) use told::estimate;
 
 use super::{
-    Done, IDEMPOTENCY_KEY,
+    Asking, Asks, Done, IDEMPOTENCY_KEY,
     chain::Chain,
     input, page,
     sending::{self, Patience, Sending},
 };
-use crate::{
-    client::{Client, Reach},
-    exit::Failure,
-    server::Server,
-    show,
-};
+use crate::{client::Client, exit::Failure, show};
 
-#[derive(Args)]
-pub(crate) struct Tx {
-    #[command(flatten)]
-    reach: Reach,
-    #[command(subcommand)]
-    command: Command,
-}
+pub(crate) type Tx = Asking<Command>;
 
 #[derive(Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Send a transaction as it is; `nsl contract invoke` knows the types of a contract's arguments
     Send {
         chain: Chain,
@@ -65,8 +54,8 @@ enum Command {
         #[command(flatten)]
         patience: Patience,
     },
-    /// Take a transaction back, if the chain has not taken it yet
-    Cancel { chain: Chain, id: String },
+    /// Take a transaction back, if the chain has not taken it yet; exits 4 when it is too late
+    Cancel(cancel::Cancel),
     /// Why a transaction is where it is: the fault or revert, and by which instruction
     Explain {
         chain: Chain,
@@ -87,7 +76,7 @@ enum Command {
 
 /// What to send.
 #[derive(Args)]
-struct Call {
+pub(crate) struct Call {
     /// Neo X: the account or contract that is called; absent to deploy
     #[arg(long, value_name = "ADDRESS")]
     to: Option<String>,
@@ -190,32 +179,27 @@ fn argument(text: &str) -> Result<Value, Failure> {
     })
 }
 
-impl Tx {
-    pub(crate) async fn run(self, environment: &Environment) -> Result<Done, Failure> {
-        let reach = self.reach.clone();
-        Server::during(&reach, environment, async |client| self.with(client).await).await
-    }
-
-    pub(crate) async fn with(self, client: &Client) -> Result<Done, Failure> {
-        match self.command {
-            Command::Send { chain, call, sending } => {
+impl Asks for Command {
+    async fn with(self, client: &Client) -> Result<Done, Failure> {
+        match self {
+            Self::Send { chain, call, sending } => {
                 let mut body = call.body(client, chain).await?;
                 sending.fill(client, chain, &mut body).await?;
                 let sent = sending.post(client, &["v1", "tx", chain.name()], &body).await?;
                 let stands = sending.follow(client, chain, sent).await?;
                 Ok(Done { json: stands.to_string(), shown: sending::line(chain, &stands) })
             }
-            Command::Estimate { chain, call, sending } => {
+            Self::Estimate { chain, call, sending } => {
                 let mut body = call.body(client, chain).await?;
                 sending.fill(client, chain, &mut body).await?;
                 let ask = client.ask(Method::POST, &["v1", "tx", chain.name(), "estimate"]).body(&body);
                 Ok(Done::one(ask.send().await?, |reply| estimate(chain, reply)))
             }
-            Command::Get { chain, id } => {
+            Self::Get { chain, id } => {
                 let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await?;
                 Ok(Done::one(reply, |reply| told::transaction(chain, reply)))
             }
-            Command::List { chain, open, page } => {
+            Self::List { chain, open, page } => {
                 let columns = [
                     ("REQUEST", "id"),
                     ("STATE", "state"),
@@ -230,22 +214,18 @@ impl Tx {
                     false => page.run(ask, &columns).await,
                 }
             }
-            Command::Wait { chain, id, patience } => {
+            Self::Wait { chain, id, patience } => {
                 let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await?;
-                let stands = sending::until_decided(client, chain, reply.read()?, patience.until()).await?;
+                let stands = sending::until_decided(client, chain, reply.read()?, patience.stay()).await?;
                 Ok(Done { json: stands.to_string(), shown: sending::line(chain, &stands) })
             }
-            Command::Cancel { chain, id } => {
-                let ask = client.ask(Method::DELETE, &["v1", "tx", chain.name(), &id]);
-                let reply = ask.header(IDEMPOTENCY_KEY, Some(nsl_core::fresh("cli"))).send().await?;
-                Ok(Done::one(reply, |reply| sending::line(chain, reply)))
-            }
-            Command::Explain { chain, id, abi } => {
+            Self::Cancel(cancel) => cancel.run(client).await,
+            Self::Explain { chain, id, abi } => {
                 let abi = abi.map(|file| super::contract::abi(&file, None)).transpose()?;
                 let explained = sending::explain(client, chain, &id, abi).await?;
                 Ok(Done { shown: told::explanation(&explained), json: explained.to_string() })
             }
-            Command::States { chain, id, after } => {
+            Self::States { chain, id, after } => {
                 let ask = client.ask(Method::GET, &["v1", "tx", chain.name(), &id, "states"]).query("after", after);
                 let columns =
                     [("NUMBER", "number"), ("STATE", "state"), ("AT", "at"), ("TX", "tx"), ("REASON", "reason")];

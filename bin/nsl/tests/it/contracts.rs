@@ -7,10 +7,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const CONTRACTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../contracts");
-const STRANGER: &str = "0x00000000000000000000000000000000000000aa";
+pub(crate) const STRANGER: &str = "0x00000000000000000000000000000000000000aa";
 
 /// A data directory with nodes beside it, which end also when the test fails.
-struct Desk(TempDir);
+pub(crate) struct Desk(pub(crate) TempDir);
 
 impl Drop for Desk {
     fn drop(&mut self) {
@@ -19,38 +19,38 @@ impl Drop for Desk {
 }
 
 impl Desk {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let desk = Self(tempfile::tempdir().unwrap());
         desk.json(&["devnet", "up", "--n3-block-time", "100"]);
         desk
     }
 
-    fn data(&self) -> std::path::PathBuf {
+    pub(crate) fn data(&self) -> std::path::PathBuf {
         self.0.path().join("data")
     }
 
-    fn output(&self, args: &[&str]) -> Output {
+    pub(crate) fn output(&self, args: &[&str]) -> Output {
         nsl_command(args).unwrap().env("NSL_DATA_DIR", self.data()).output().unwrap()
     }
 
-    fn said(&self, args: &[&str]) -> String {
+    pub(crate) fn said(&self, args: &[&str]) -> String {
         let output = self.output(args);
         assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     }
 
-    fn json(&self, args: &[&str]) -> Value {
+    pub(crate) fn json(&self, args: &[&str]) -> Value {
         serde_json::from_str(&self.said(&[args, &["--json"]].concat())).unwrap()
     }
 
     /// How it ended, and what it said of that.
-    fn refused(&self, args: &[&str]) -> (i32, String) {
+    pub(crate) fn refused(&self, args: &[&str]) -> (i32, String) {
         let output = self.output(args);
         assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{args:?}");
         (output.status.code().unwrap(), String::from_utf8(output.stderr).unwrap())
     }
 
-    fn deploy(&self, chain: &str, contract: &str) -> String {
+    pub(crate) fn deploy(&self, chain: &str, contract: &str) -> String {
         let [nef, manifest, artefact] = [("n3", "nef"), ("n3", "manifest.json"), ("x", "json")]
             .map(|(chain, ending)| file(chain, contract, ending));
         let files: &[&str] = if chain == "neo-n3" { &[&nef, &manifest] } else { &[&artefact] };

@@ -14,4 +14,5 @@ mod secrets;
 mod stop;
 mod surface;
 mod tls;
+mod told;
 mod traces;

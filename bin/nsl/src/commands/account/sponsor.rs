@@ -6,7 +6,7 @@ use super::{Chain, Done, IDEMPOTENCY_KEY};
 use crate::{client::Client, commands::sending, exit::Failure, show};
 
 #[derive(Subcommand)]
-pub(super) enum Sponsor {
+pub(crate) enum Sponsor {
     /// Say what an account pays for; what is not named is refused
     Set(Set),
     /// Show what an account pays for, and what is gone of it today
@@ -16,7 +16,7 @@ pub(super) enum Sponsor {
 }
 
 #[derive(Args)]
-pub(super) struct Set {
+pub(crate) struct Set {
     /// By hash, address or label
     account: String,
     /// A contract and its methods, such as 0x…=transfer,approve, or 0x…=* for all of them; may be given several times

@@ -12,7 +12,7 @@ use super::{Chain, Done, IDEMPOTENCY_KEY, described};
 use crate::{client::Client, commands::input, exit::Failure, show};
 
 #[derive(Args)]
-pub(super) struct Add {
+pub(crate) struct Add {
     chain: Chain,
     hash: String,
     /// The ABI, or an artefact that has it

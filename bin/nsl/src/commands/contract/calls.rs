@@ -29,7 +29,7 @@ struct Target {
 }
 
 #[derive(Args)]
-pub(super) struct Call {
+pub(crate) struct Call {
     #[command(flatten)]
     target: Target,
     /// Who is taken to call, by hash, address or label
@@ -41,7 +41,7 @@ pub(super) struct Call {
 }
 
 #[derive(Args)]
-pub(super) struct Invoke {
+pub(crate) struct Invoke {
     #[command(flatten)]
     target: Target,
     /// Neo X: wei that go along, or such as 1.5gas
@@ -77,8 +77,10 @@ impl Call {
             body.insert("at".to_owned(), height.into());
         }
         let path = self.target.path(&contract, "call");
-        let reply = client.ask(Method::POST, &path).body(&body).send().await.map_err(came_to_nothing)?;
-        Ok(Done::one(reply, |reply| stack(&reply["stack"])))
+        match client.ask(Method::POST, &path).body(&body).send().await {
+            Ok(reply) => Ok(Done::one(reply, |reply| stack(&reply["stack"]))),
+            Err(failure) => Err(explained(client, chain, &contract, failure).await),
+        }
     }
 }
 
@@ -95,17 +97,24 @@ impl Invoke {
     }
 
     async fn ask(&self, client: &Client, verb: &str) -> Result<Reply, Failure> {
-        let contract = self.target.chain.contract(&self.target.hash)?;
+        let chain = self.target.chain;
+        let contract = chain.contract(&self.target.hash)?;
         let body = self.body(client).await?;
-        client.ask(Method::POST, &self.target.path(&contract, verb)).body(&body).send().await.map_err(came_to_nothing)
+        match client.ask(Method::POST, &self.target.path(&contract, verb)).body(&body).send().await {
+            Ok(reply) => Ok(reply),
+            Err(failure) => Err(explained(client, chain, &contract, failure).await),
+        }
     }
 
     pub(super) async fn send(self, client: &Client) -> Result<Done, Failure> {
         let chain = self.target.chain;
         let contract = chain.contract(&self.target.hash)?;
         let body = self.body(client).await?;
-        let sent = self.sending.post(client, &self.target.path(&contract, "invoke"), &body).await;
-        let stands = self.sending.follow(client, chain, sent.map_err(came_to_nothing)?).await?;
+        let sent = match self.sending.post(client, &self.target.path(&contract, "invoke"), &body).await {
+            Ok(sent) => sent,
+            Err(failure) => return Err(explained(client, chain, &contract, failure).await),
+        };
+        let stands = self.sending.follow(client, chain, sent).await?;
         Ok(Done { json: sending::brief(&stands).to_string(), shown: sending::line(chain, &stands) })
     }
 
@@ -138,6 +147,41 @@ impl Invoke {
     }
 }
 
+/// What a contract could not be asked for, with what helps.
+pub(super) async fn explained(client: &Client, chain: Chain, contract: &str, failure: Failure) -> Failure {
+    if failure.problem.as_ref().is_none_or(|problem| problem["code"] != "contracts.abi_unknown") {
+        return came_to_nothing(failure);
+    }
+    let found = client.ask(Method::GET, &["v1", "contracts", chain.name(), contract]).send().await;
+    without_abi(chain, contract, failure, found.and_then(|reply| reply.read()))
+}
+
+/// Where no ABI is known, there may be no contract either: `found` is what the chain has there.
+fn without_abi(chain: Chain, contract: &str, mut failure: Failure, found: Result<Value, Failure>) -> Failure {
+    let (name, contract) = (chain.name(), show::clean(contract));
+    let code = match &found {
+        Ok(found) => found["live"]["code_bytes"].as_u64().unwrap_or(0),
+        Err(missing) if missing.exit == Exit::NotFound => 0,
+        // What is there can't be told now: the server's words stand.
+        Err(_) => return failure,
+    };
+    let mend = match code {
+        0 => {
+            failure.exit = Exit::NotFound;
+            failure.message = format!("there is no code at {contract} on {name}: no contract to ask");
+            "check the address, and that it is of this network".to_owned()
+        }
+        _ => {
+            failure.message = format!("{}; {contract} has {code} bytes of code", failure.message);
+            format!("nsl contract add {name} {contract} FILE.json makes its ABI known")
+        }
+    };
+    let problem = failure.problem.get_or_insert_default();
+    problem["detail"] = failure.message.as_str().into();
+    problem["mend"] = mend.into();
+    failure
+}
+
 /// A contract that says no is no mistake of the command line.
 fn came_to_nothing(mut failure: Failure) -> Failure {
     failure.message = show::clean(&failure.message);
@@ -150,6 +194,7 @@ fn came_to_nothing(mut failure: Failure) -> Failure {
     if let Some(methods) = problem["details"]["methods"].as_array() {
         let methods: Vec<String> = methods.iter().filter_map(Value::as_str).map(show::clean).collect();
         failure.message.push_str(&format!("; it has {}", methods.join(", ")));
+        problem.as_object_mut().map(|problem| problem.remove("mend"));
     }
     failure
 }
@@ -193,6 +238,26 @@ fn data(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_no_abi_is_known_it_is_told_whether_there_is_a_contract() {
+        let failure = || Failure {
+            problem: Some(json!({ "code": "contracts.abi_unknown", "mend": "PUT it" })),
+            ..Failure::usage("the ABI of the contract is not known")
+        };
+        let told = |found| without_abi(Chain::NeoX, "0xab", failure(), found);
+        let there = told(Ok(json!({ "live": { "code_bytes": 7 } })));
+        assert_eq!(there.exit, Exit::Usage);
+        assert!(there.message.ends_with("0xab has 7 bytes of code"), "{}", there.message);
+        assert!(there.problem.unwrap()["mend"].as_str().unwrap().contains("nsl contract add neo-x 0xab"));
+        for found in [Err(Failure::new(Exit::NotFound, "")), Ok(json!({ "live": null }))] {
+            let absent = told(found);
+            assert_eq!(absent.exit, Exit::NotFound);
+            assert!(absent.message.contains("no code at 0xab on neo-x"), "{}", absent.message);
+        }
+        let unknown = told(Err(Failure::new(Exit::Unavailable, "")));
+        assert_eq!((unknown.exit, unknown.problem.unwrap()["mend"].as_str()), (Exit::Usage, Some("PUT it")));
+    }
 
     #[test]
     fn values_of_both_chains_are_shown_by_what_they_hold() {

@@ -29,13 +29,13 @@ struct Change {
 }
 
 #[derive(Args)]
-pub(super) struct Diff {
+pub(crate) struct Diff {
     #[command(flatten)]
     change: Change,
 }
 
 #[derive(Args)]
-pub(super) struct Update {
+pub(crate) struct Update {
     #[command(flatten)]
     change: Change,
     /// Neo X: the contract, deployed already, that the proxy shall hand its calls to
@@ -47,9 +47,6 @@ pub(super) struct Update {
     /// Make it, having seen what it changes
     #[arg(long)]
     yes: bool,
-    // The same flag as everywhere: programs are not asked.
-    #[arg(long, global = true, hide = true)]
-    json: bool,
     #[command(flatten)]
     sending: Sending,
 }
@@ -83,7 +80,8 @@ impl Update {
         }
         let (hash, mut body) = (chain.contract(&self.change.hash)?, self.change.body()?);
         let path = |verb| ["v1", "contracts", chain.name(), &hash, verb];
-        if !(self.yes || self.json) {
+        // Programs are not asked.
+        if !(self.yes || self.sending.as_json()) {
             let seen: Value = client.ask(Method::POST, &path("diff")).body(&body).send().await?.read()?;
             let shown = differences(&seen);
             return Err(Failure::usage(format!(
@@ -98,13 +96,13 @@ impl Update {
             body.insert("data".to_owned(), data.as_str().into());
         }
         self.sending.fill(client, chain, &mut body).await?;
-        let until = self.sending.until();
+        let stay = self.sending.stay();
         let mut sent = self.sending.post(client, &path("update"), &body).await?;
         let changed = sent["differences"].take();
         let mut stands = sent["transaction"].take();
         if self.sending.waits() {
-            stands = sending::until_decided(client, chain, stands, until).await?;
-            took(client, chain, &hash, &stands, until).await?;
+            stands = sending::until_decided(client, chain, stands, stay).await?;
+            took(client, chain, &hash, &stands, stay.until).await?;
         }
         let shown = differences(&changed) + &sending::line(chain, &stands);
         let mut json = sending::brief(&stands);

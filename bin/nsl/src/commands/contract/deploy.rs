@@ -14,7 +14,7 @@ use crate::{
 };
 
 #[derive(Args)]
-pub(super) struct Deploy {
+pub(crate) struct Deploy {
     chain: Chain,
     /// Neo N3: FILE.nef FILE.manifest.json. Neo X: FILE.json with abi and bytecode
     #[arg(value_name = "FILE")]
@@ -40,14 +40,14 @@ impl Deploy {
         let chain = self.chain;
         let mut body = self.body()?;
         self.sending.fill(client, chain, &mut body).await?;
-        let until = self.sending.until();
+        let stay = self.sending.stay();
         let mut sent = self.sending.post(client, &["v1", "contracts", chain.name()], &body).await?;
         let transaction = sent["transaction"].take();
         let hash = sent["hash"].take();
         let (hash, stands) = match self.sending.waits() {
             true => {
-                let stands = sending::until_decided(client, chain, transaction, until).await?;
-                (stood(client, chain, hash, &stands, until).await?, stands)
+                let stands = sending::until_decided(client, chain, transaction, stay).await?;
+                (stood(client, chain, hash, &stands, stay.until).await?, stands)
             }
             false => (hash, transaction),
         };

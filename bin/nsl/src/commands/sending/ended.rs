@@ -59,7 +59,8 @@ pub(crate) fn place(explained: &Value) -> Option<String> {
     let text = |value: &Value| value.as_str().map(show::clean);
     let instruction = &fault["instruction"];
     let step = text(&instruction["opcode"]).map(|opcode| {
-        let operand = text(&instruction["operand"]).map(|operand| format!(" {operand}")).unwrap_or_default();
+        let operand = instruction["operand"].as_str().map(|operand| format!(" {}", show::short(operand)));
+        let operand = operand.unwrap_or_default();
         format!("offset {}: {opcode}{operand}", instruction["offset"])
     });
     let contract = text(&fault["contract"]).map(|contract| format!("of {contract}"));
@@ -68,7 +69,8 @@ pub(crate) fn place(explained: &Value) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(" "))
 }
 
-pub(super) fn told(transaction: &Value, detail: &str) -> Value {
+/// A transaction as a failure tells of it.
+pub(crate) fn told(transaction: &Value, detail: &str) -> Value {
     let mut told = json!({ "detail": detail });
     for field in ["id", "tx", "state", "reason", "height", "fee"] {
         if !transaction[field].is_null() {

@@ -53,7 +53,7 @@ pub(super) fn explanation(explained: &Value) -> String {
     }
     ready["place"] = sending::place(explained).into();
     ready["error"] = match (fault["error"]["name"].as_str(), fault["error"]["selector"].as_str()) {
-        (Some(name), _) => format!("{name} {}", fault["error"]["args"]).into(),
+        (Some(name), _) => format!("{name} {}", show::trimmed(&fault["error"]["args"])).into(),
         (None, Some(selector)) => format!("{selector}, which no known ABI names").into(),
         (None, None) => Value::Null,
     };
@@ -81,10 +81,26 @@ pub(super) fn explanation(explained: &Value) -> String {
                 .as_array()
                 .into_iter()
                 .flatten()
-                .map(|arg| show::clean(&arg["value"].to_string()))
+                .map(|arg| show::clean(&show::trimmed(&arg["value"]).to_string()))
                 .collect();
             shown.push_str(&format!("step            {} {}({})\n", text("contract"), text("method"), args.join(", ")));
         }
     }
     shown
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn long_arguments_of_a_step_are_cut() {
+        let call = json!({ "contract": "0xab", "method": "deploy", "args": [
+            { "type": "ByteString", "value": "TkVG".repeat(2_000) }, { "type": "Integer", "value": "5" }] });
+        let shown = explanation(&json!({ "state": "failed", "steps": [{ "call": call }] }));
+        assert!(shown.contains("0xab deploy(\"TkVG") && shown.contains("(8000 characters)\", \"5\")"), "{shown}");
+        assert!(shown.len() < 300, "{shown}");
+    }
 }
