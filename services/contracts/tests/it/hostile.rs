@@ -236,9 +236,17 @@ async fn arguments_and_artefacts_of_neo_n3_are_taken_to_their_bounds_and_no_furt
     // Larger than any transaction, and than the virtual machine takes.
     let large = json!("a".repeat(1 << 20));
     for error in [
-        ground.ask(&hash, "text", &[large.clone()]).await.unwrap_err(),
-        ground.contracts.simulate(&ground.cx, ground.invocation(&hash, "text", &[large.clone()])).await.unwrap_err(),
-        ground.contracts.invoke(&ground.cx, ground.invocation(&hash, "text", &[large.clone()])).await.unwrap_err(),
+        ground.ask(&hash, "text", std::slice::from_ref(&large)).await.unwrap_err(),
+        ground
+            .contracts
+            .simulate(&ground.cx, ground.invocation(&hash, "text", std::slice::from_ref(&large)))
+            .await
+            .unwrap_err(),
+        ground
+            .contracts
+            .invoke(&ground.cx, ground.invocation(&hash, "text", std::slice::from_ref(&large)))
+            .await
+            .unwrap_err(),
     ] {
         assert!(matches!(error.code, Code::Invalid), "{error}");
         assert!(error.message.len() < 1_000, "{} letters", error.message.len());
