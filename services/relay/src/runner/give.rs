@@ -54,16 +54,15 @@ impl<N: Node> Runner<N> {
             tries.push(NewTry { place: nonce, number: 0, hash, request: Some(id), given_up: None, price, raw });
         }
         let nonces: Vec<u64> = tries.iter().map(|one| one.place).collect();
-        let simulated: Vec<Became> = became.iter().filter(|one| one.state == "simulated").cloned().collect();
         let over = self.write(lane, self.looked, News { tries, became, costs, ..News::default() }).await?;
         if over.is_empty() {
             return self.send(&nonces).await;
         }
-        // Another lane of the tenant was faster. What was signed here was stored and sent nowhere.
+        // Another lane of the tenant was faster. What was signed here was stored and sent nowhere, and the others have
+        // their turn again: what is told of a request before it has a nonce is its end.
         let mut lane = self.lane.clone();
         lane.waiting.retain(|id| !over.iter().any(|(other, _)| other == id));
-        let failed = over.into_iter().map(|(id, why)| told(id, "failed", Some(why)));
-        let became = simulated.into_iter().chain(failed).collect();
+        let became = over.into_iter().map(|(id, why)| told(id, "failed", Some(why))).collect();
         self.write(lane, self.looked, News { became, ..News::default() }).await.map(drop)
     }
 

@@ -87,7 +87,7 @@ pub(crate) async fn load(db: &Db, key: &LaneKey, held: &Held) -> Result<Lane> {
 }
 
 /// The oldest requests of a lane that have no place, oldest first: more than any lane looks at in one turn. What is taken
-/// back is among them wherever it stands.
+/// back is among them wherever it stands. What was tried out and not signed has no place either.
 pub(crate) async fn waiting(db: &Db, key: &LaneKey) -> Result<Vec<Id>> {
     let rows = db.scan(Scope::Tenant(&key.tenant), WAITING, key.args()).await?;
     rows.into_iter().map(|mut row| Ok(row.take::<String>(0)?.into())).collect()
@@ -105,10 +105,10 @@ pub(super) use open_of_lane;
 pub(super) static WAITING: &str = concat!(
     "SELECT id FROM (SELECT id ",
     open_of_lane!(),
-    " AND state = 'accepted' ORDER BY id LIMIT 2048) AS oldest
+    " AND state IN ('accepted', 'simulated') ORDER BY id LIMIT 2048) AS oldest
     UNION SELECT id FROM (SELECT id ",
     open_of_lane!(),
-    " AND cancelled_at IS NOT NULL AND state = 'accepted' LIMIT 2048) AS taken_back ORDER BY id"
+    " AND cancelled_at IS NOT NULL AND state IN ('accepted', 'simulated') LIMIT 2048) AS taken_back ORDER BY id"
 );
 
 /// Accounts of a chain with requests that have not come to their end.

@@ -138,11 +138,11 @@ pub(super) static REVOKED: &str = concat!(
     "SELECT id, cancelled_at FROM (SELECT id, cancelled_at ",
     open_of_lane!(),
     " AND cancelled_at IS NOT NULL
-      ORDER BY CASE state WHEN 'accepted' THEN 1 ELSE 0 END, id LIMIT 4096) AS taken_back
+      ORDER BY CASE WHEN state IN ('accepted', 'simulated') THEN 1 ELSE 0 END, id LIMIT 4096) AS taken_back
     UNION ALL SELECT id, cancelled_at FROM (SELECT id, cancelled_at ",
     open_of_lane!(),
     " AND cancelled_at IS NULL AND expires_at IS NOT NULL AND expires_at <= $4
-      ORDER BY CASE state WHEN 'accepted' THEN 1 ELSE 0 END, id LIMIT 4096) AS late"
+      ORDER BY CASE WHEN state IN ('accepted', 'simulated') THEN 1 ELSE 0 END, id LIMIT 4096) AS late"
 );
 
 /// Ends what was taken back or is over before it was signed; no node is needed for that.
@@ -152,7 +152,8 @@ pub(crate) async fn end_revoked(db: &Db, key: &LaneKey, held: &Held, now: Timest
         if revoked.is_empty() {
             return Ok(());
         }
-        let signed: HashSet<Id> = last_states(db, key).await?.into_iter().map(|(id, ..)| id).collect();
+        let left = last_states(db, key).await?.into_iter();
+        let signed: HashSet<Id> = left.filter(|(_, state, _)| has_a_place(state)).map(|(id, ..)| id).collect();
         let ended = revoked.into_iter().filter(|(id, _)| !signed.contains(id));
         let became: Vec<Became> =
             ended.map(|(id, why)| Became::told(id, Revoked::end_of(why.why()), Some(why.why().into()))).collect();
@@ -165,6 +166,11 @@ pub(crate) async fn end_revoked(db: &Db, key: &LaneKey, held: &Held, now: Timest
         let empty = Step::nothing(key.clone(), held.fence, now, next, looked);
         step(db, &cx, Step { at: held.at, became, entries, ..empty }).await?;
     }
+}
+
+/// Whether an open request in this state was signed, so that only the chain says what becomes of it.
+fn has_a_place(state: &str) -> bool {
+    !matches!(state, "accepted" | "simulated")
 }
 
 /// The states in which the open requests of a lane were left.
