@@ -207,7 +207,7 @@ fn stack(items: &Value) -> String {
 /// A value for people: stack items of Neo N3 by what they hold, bytes as text where they are text.
 pub(super) fn shown(value: &Value) -> String {
     let list = |items: &[Value]| items.iter().map(shown).collect::<Vec<_>>().join(", ");
-    match (value["type"].as_str(), &value["value"]) {
+    match (value["type"].as_str(), value.get("iterator").unwrap_or(&value["value"])) {
         (Some("ByteString" | "Buffer"), Value::String(text)) => match STANDARD.decode(text) {
             Ok(bytes) => data(&bytes),
             Err(_) => show::clean(text),
@@ -217,6 +217,10 @@ pub(super) fn shown(value: &Value) -> String {
             format!("{{{}}}", each.collect::<Vec<_>>().join(", "))
         }
         (Some("Any"), Value::Null) => "null".to_owned(),
+        (Some("InteropInterface"), Value::Array(items)) => {
+            let more = if value["truncated"] == true { ", and more that is cut off" } else { "" };
+            format!("[{}{more}]", list(items))
+        }
         (Some(_), Value::Array(items)) => format!("[{}]", list(items)),
         (Some(_), Value::String(text)) => show::clean(text),
         (Some(_), held @ (Value::Bool(_) | Value::Number(_))) => held.to_string(),
@@ -267,6 +271,14 @@ mod tests {
             (number.clone(), "-5"),
             (bytes(b"text"), "\"text\""),
             (bytes(&[0, 255]), "0x00ff"),
+            (
+                json!({ "type": "InteropInterface", "iterator": [bytes(b"a"), number], "truncated": false }),
+                "[\"a\", -5]",
+            ),
+            (
+                json!({ "type": "InteropInterface", "iterator": [number], "truncated": true }),
+                "[-5, and more that is cut off]",
+            ),
             (bytes(b""), "0x"),
             (bytes(b"\x1b[2J"), "0x1b5b324a"),
             (json!({ "type": "Boolean", "value": true }), "true"),
