@@ -13,7 +13,10 @@ use nsl_core::{Clock, Result, Timestamp};
 use nsl_kit::Tasks;
 use nsl_sql::{Db, EngineKind};
 use parking_lot::Mutex;
-use tokio::{sync::Notify, time::sleep};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -212,8 +215,7 @@ impl Dispatcher {
     }
 
     async fn work(&self, key: &LaneKey, held: Held, wake: &Notify, stop: &CancellationToken) -> Result<()> {
-        let began = self.clock.now();
-        end_revoked(&self.db, key, &held, began).await?;
+        end_revoked(&self.db, key, &held, self.clock.now()).await?;
         let view = self.nodes.node(key).await?;
         let (db, clock) = (self.db.clone(), Arc::clone(&self.clock));
         let mut work: Box<dyn Work> = match view {
@@ -224,6 +226,7 @@ impl Dispatcher {
                 Box::new(n3::Runner::take_up(ground, held).await?)
             }
         };
+        let began = Instant::now();
         let (mut looked, mut busy) = (began, began);
         while !stop.is_cancelled() && !self.is_paused() {
             match work.round().await {
@@ -231,10 +234,10 @@ impl Dispatcher {
                 Err(error) if !passes(&error) => return Ok(()),
                 Err(error) => return Err(error),
             }
-            let now = self.clock.now();
+            let now = Instant::now();
             if !work.is_idle() {
                 busy = now;
-            } else if now >= busy.plus(REST) {
+            } else if now >= busy + REST {
                 return Ok(());
             }
             let pause = match work.is_idle() {
@@ -243,7 +246,7 @@ impl Dispatcher {
                 false => ROUND,
             };
             let woken = tokio::time::timeout(pause, wake.notified()).await.is_ok();
-            if work.wants_more() && (woken || now >= looked.plus(LOOK)) {
+            if work.wants_more() && (woken || now >= looked + LOOK) {
                 looked = now;
                 work.accept(waiting(&self.db, key).await?);
             }

@@ -23,6 +23,7 @@ mod rules;
 mod runner;
 mod service;
 mod sponsor;
+mod steady;
 mod store;
 mod tidings;
 pub mod validity;

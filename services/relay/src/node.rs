@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use nsl_core::Result;
+use nsl_core::{Result, Timestamp};
 
 use crate::nonces::{Hash, Id};
 
@@ -43,6 +43,15 @@ impl Ready {
     }
 }
 
+/// What a try offers for a unit of gas, in wei.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// At most.
+    pub most: u128,
+    /// What the first try for the same nonce offered at most. What is offered above that is there to be preferred.
+    pub first: u128,
+}
+
 /// What spending a nonce without doing anything takes.
 pub const IDLE_GAS: u64 = 21_000;
 
@@ -73,6 +82,8 @@ pub enum Verdict {
     NotNow(String),
     /// Never, in this form.
     Never(String),
+    /// It refuses it in words that are not known, which may mean anything.
+    Unclear(String),
     /// Nobody knows whether it arrived.
     Unknown,
 }
@@ -89,6 +100,14 @@ pub struct Signed {
 pub trait Node: Send + Sync {
     /// How many transactions of the account the chain has after this block: from a node that has the block, or an error.
     async fn count(&self, after: u64) -> Result<u64>;
+    /// As `count`, from each endpoint that answers; one at least, or an error.
+    async fn counts(&self, after: u64) -> Result<Vec<u64>> {
+        Ok(vec![self.count(after).await?])
+    }
+    /// When the first block of the chain was made, where that is known.
+    async fn began(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
     /// The last block that is final, and its hash, from a node that has the block.
     async fn head(&self) -> Result<(u64, Hash)>;
     /// How many blocks, its own among them, a transaction needs to be final; at least one.
@@ -123,7 +142,7 @@ pub trait Node: Send + Sync {
         u128::MAX
     }
     /// Signs what is ready, or, without it, what spends the nonce and does nothing.
-    async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed>;
+    async fn sign(&self, ready: Option<&Ready>, nonce: u64, offer: Offer) -> Result<Signed>;
     /// Hands signed transactions on, in order, and gives a verdict on each.
     async fn send(&self, raw: &[&[u8]]) -> Vec<Verdict>;
 }
@@ -132,6 +151,14 @@ pub trait Node: Send + Sync {
 impl<N: Node + ?Sized> Node for Arc<N> {
     async fn count(&self, after: u64) -> Result<u64> {
         (**self).count(after).await
+    }
+
+    async fn counts(&self, after: u64) -> Result<Vec<u64>> {
+        (**self).counts(after).await
+    }
+
+    async fn began(&self) -> Result<Option<Timestamp>> {
+        (**self).began().await
     }
 
     async fn head(&self) -> Result<(u64, Hash)> {
@@ -173,8 +200,8 @@ impl<N: Node + ?Sized> Node for Arc<N> {
         (**self).most_price()
     }
 
-    async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed> {
-        (**self).sign(ready, nonce, price).await
+    async fn sign(&self, ready: Option<&Ready>, nonce: u64, offer: Offer) -> Result<Signed> {
+        (**self).sign(ready, nonce, offer).await
     }
 
     async fn send(&self, raw: &[&[u8]]) -> Vec<Verdict> {

@@ -4,7 +4,7 @@
 //! - A request is on the chain at most once. It gets another nonce only after a block has shown that its own was
 //!   spent by something else. That an endpoint does not know a transaction proves nothing.
 //! - No nonce is left behind: each that was given out is tried until a block spends it, by its request or, when that
-//!   can't be sent any more, by a transaction that does nothing.
+//!   can't be sent any more, by a transaction that does nothing. So is one that was passed over below it.
 //! - Every step is a function of what is stored, so a process that is killed between two steps goes on from there.
 
 use std::{
@@ -71,7 +71,7 @@ impl Lane {
     pub fn give(&mut self, hash: Hash, price: u128) -> Option<u64> {
         let request = self.waiting.pop_front()?;
         let nonce = self.next;
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         self.slots.entry(nonce).or_default().tries.push(Try { request: Some(request), hash, price });
         Some(nonce)
     }
@@ -79,7 +79,7 @@ impl Lane {
     /// What a further try for this nonce has to offer.
     pub fn price_of_next(&self, nonce: u64) -> Option<u128> {
         let most = self.slots.get(&nonce)?.tries.iter().map(|one| one.price).max()?;
-        Some(most + (most * REPLACE_PERCENT).div_ceil(100))
+        Some(most.saturating_add(most.saturating_mul(REPLACE_PERCENT).div_ceil(100)))
     }
 
     /// Adds the same request again, at a higher price.
@@ -102,7 +102,7 @@ impl Lane {
 
     /// A block has a transaction of this account with this nonce. Blocks are told in their order.
     pub fn spent(&mut self, nonce: u64, hash: Hash) -> Option<Settled> {
-        self.next = self.next.max(nonce + 1);
+        self.next = self.next.max(nonce.saturating_add(1));
         let slot = self.slots.remove(&nonce)?;
         let request = slot.tries.iter().find_map(|one| one.request.clone())?;
         let ours = slot.tries.iter().find(|one| one.hash == hash);
@@ -117,12 +117,20 @@ impl Lane {
         Some(Settled::Displaced { request })
     }
 
-    /// What an account has sent according to the chain, where that is further than what is known here: its owner
-    /// used the key elsewhere before this process first saw it. Never takes a nonce back.
-    pub fn skip_to(&mut self, count: u64) {
+    /// What an account has sent according to the chain: while nothing is under way that is the next nonce, whoever used
+    /// the key elsewhere, and whatever somebody made believe before.
+    pub fn go_on_at(&mut self, count: u64) {
         if self.slots.is_empty() {
-            self.next = self.next.max(count);
+            self.next = count;
         }
+    }
+
+    /// Spends a nonce that nothing was given and that no block has spent, so that those above it can go on.
+    pub fn fill(&mut self, nonce: u64, why: String, hash: Hash, price: u128) {
+        let slot = self.slots.entry(nonce).or_default();
+        slot.given_up.get_or_insert(why);
+        slot.tries.push(Try { request: None, hash, price });
+        self.next = self.next.max(nonce.saturating_add(1));
     }
 }
 

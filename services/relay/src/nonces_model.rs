@@ -78,6 +78,14 @@ enum Step {
         ahead: u64,
     },
     DropPool,
+    /// Somebody counts wrongly for an account of which nothing is under way: so many too many, or too few.
+    Lied {
+        by: i64,
+    },
+    /// Spends what was passed over, as far as blocks are looked at.
+    Fill {
+        sent: bool,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -91,6 +99,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => Just(Step::Look),
         2 => (0..4u64).prop_map(|ahead| Step::Foreign { ahead }),
         1 => Just(Step::DropPool),
+        1 => (-4..5i64).prop_map(|by| Step::Lied { by }),
+        1 => any::<bool>().prop_map(|sent| Step::Fill { sent }),
     ]
 }
 
@@ -169,7 +179,26 @@ impl World {
                 self.chain.pool.entry(nonce).or_insert((hash, 1_000));
             }
             Step::DropPool => self.chain.pool.clear(),
+            Step::Lied { by } => {
+                let count = self.counted().saturating_add_signed(by);
+                self.stored.lane.go_on_at(count);
+            }
+            Step::Fill { sent } => {
+                let first = self.stored.lane.slots.keys().next().copied();
+                for nonce in self.counted()..first.unwrap_or_default() {
+                    let hash = self.hash(None);
+                    self.stored.lane.fill(nonce, "passed over".into(), hash, 100);
+                    if sent {
+                        self.chain.send(nonce, hash, 100);
+                    }
+                }
+            }
         }
+    }
+
+    /// How much the account has sent as of the last block that was looked at.
+    fn counted(&self) -> u64 {
+        self.chain.blocks[..self.stored.looked].iter().map(|block| block.len() as u64).sum()
     }
 
     /// How often each request is on the chain.
@@ -201,6 +230,11 @@ impl World {
             while self.stored.looked < self.chain.blocks.len() {
                 self.run(Step::Look);
             }
+            // What a node calls spent, and no block that was looked at, is in one that was passed over.
+            if self.stored.lane.slots.keys().any(|nonce| *nonce < self.chain.count) {
+                self.stored.looked = 0;
+            }
+            self.run(Step::Fill { sent: true });
             if self.stored.lane.slots.is_empty() && self.stored.lane.waiting.is_empty() {
                 return;
             }

@@ -1,11 +1,13 @@
 //! The holder of a lane at work: looks at blocks, gives nonces, sends, and sends again.
 
+mod begin;
+mod gap;
 mod give;
 mod look;
 mod press;
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -13,10 +15,13 @@ use std::{
 use nsl_core::{Clock, Cx, Error, Result, Timestamp};
 use nsl_sql::Db;
 
+use begin::begin;
+
 use crate::{
     n3::N3Pace,
     node::{Node, Ready},
     nonces::{Hash, Id, Lane},
+    steady::Steady,
     store::{Became, Cost, Held, LaneKey, NewTry, Over, Revoked, Step, last_states, load, raws, step},
 };
 
@@ -42,6 +47,8 @@ const BLOCKS: u64 = 64;
 pub(crate) struct Runner<N> {
     db: Db,
     clock: Arc<dyn Clock>,
+    /// What is paced goes by this.
+    steady: Steady,
     node: N,
     key: LaneKey,
     fence: i64,
@@ -68,6 +75,16 @@ pub(crate) struct Runner<N> {
     passing: HashSet<u64>,
     /// Nonces whose transaction no node takes for now.
     refused: HashSet<u64>,
+    /// Nonces whose transaction is refused in words that are not known: since when, and how often.
+    unclear: HashMap<u64, (Timestamp, u32)>,
+    /// Nonces that a node calls spent, and no block that was looked at.
+    missed: BTreeSet<u64>,
+    /// How far back blocks are read again for such a nonce.
+    depth: u64,
+    /// Since when the chain is shorter than what was looked at.
+    short: Option<Timestamp>,
+    /// When it was last looked whether nonces were passed over.
+    counted: Timestamp,
     /// States to write with the next step.
     became: Vec<Became>,
     /// What was last written of each request: sending again and again is told once.
@@ -97,21 +114,21 @@ impl<N: Node> Runner<N> {
         let raws = raws(&db, &key).await?;
         let (fence, mut looked, mut at) = (held.fence, held.looked as u64, held.at);
         if lane.slots.is_empty() {
-            // Nothing is under way, so no block behind has news. What was sent is counted as of the very block from
-            // which on the others are looked at: a node that lags behind would count too little for ever.
-            let (head, hash) = node.head().await?;
-            if head >= looked {
-                (looked, at) = (head, Some(hash));
-            }
-            lane.skip_to(node.count(looked).await?);
+            let began = begin(&node, &db, &key, &held, clock.now()).await?;
+            (looked, at) = (began.looked, began.at);
+            lane.go_on_at(began.next);
         }
         let left = last_states(&db, &key).await?;
         let known = left.into_iter().filter_map(|(id, state, reason)| Some((id, (one_of(&state)?, reason)))).collect();
         let (ready, later, sent, doomed, became, revoked, seen, passing, refused) = Default::default();
+        let (unclear, missed, short) = Default::default();
         let (heeded, tip) = (Timestamp(0), (0, Timestamp(0)));
+        let steady = Steady::of(Arc::clone(&clock));
+        let counted = steady.now();
         Ok(Self {
             db,
             clock,
+            steady,
             node,
             key,
             fence,
@@ -130,6 +147,11 @@ impl<N: Node> Runner<N> {
             seen,
             passing,
             refused,
+            unclear,
+            missed,
+            depth: BLOCKS,
+            short,
+            counted,
             became,
             known,
         })
@@ -177,7 +199,7 @@ impl<N: Node> Runner<N> {
         if became.is_empty()
             && tries.is_empty()
             && spent.is_empty()
-            && looked < self.looked + BLOCKS
+            && looked < self.looked.saturating_add(BLOCKS)
             && lane == self.lane
         {
             return Ok(Vec::new());
@@ -206,6 +228,11 @@ impl<N: Node> Runner<N> {
         self.lane = lane;
         self.raws.extend(signed);
         Ok(over)
+    }
+
+    /// The most that is offered for a unit of gas, whoever bounds it.
+    fn most_price(&self) -> u128 {
+        self.pace.most_price.min(self.node.most_price())
     }
 
     fn forget(&mut self, request: &Id) {

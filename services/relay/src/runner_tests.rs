@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use async_trait::async_trait;
 use nsl_core::{Code, Entry, ManualClock, Subject, TenantId};
-use nsl_sql::{BASE, Config};
+use nsl_sql::{BASE, Config, Statement, args};
 use parking_lot::Mutex;
 
 use super::*;
 use crate::{
     MIGRATIONS,
-    node::{Refusal, Signed, Spent, Stretch, Verdict},
+    node::{Offer, Refusal, Signed, Spent, Stretch, Verdict},
     nonces::{Hash, REPLACE_PERCENT},
     store::{Accept, Cancel, Kept, Take, budget, day, end_revoked, find, steps},
 };
@@ -28,6 +28,18 @@ struct FakeChain {
     troubles: HashMap<String, &'static str>,
     /// Whether the account has no money, so that no node takes anything.
     poor: bool,
+    /// Whether whatever is sent is refused in words that nobody knows, and not kept.
+    grumbles: bool,
+    /// Whether nobody tells what transactions took.
+    feeless: bool,
+    /// What a unit of gas costs above 40 wei.
+    dearer: u128,
+    /// So much is added when nonces are counted.
+    lie: i64,
+    /// When the first block was made.
+    began: Option<Timestamp>,
+    /// What another lane of the tenant reserves while the next transaction is signed.
+    greedy: Option<(Db, TenantId, u128)>,
 }
 
 impl FakeChain {
@@ -63,10 +75,16 @@ impl Node for FakeNode {
         self.fails()?;
         let chain = self.0.lock();
         match chain.blocks.get(..after as usize) {
-            Some(blocks) => Ok(blocks.iter().map(|block| block.len() as u64).sum()),
+            Some(blocks) => {
+                Ok(blocks.iter().map(|block| block.len() as u64).sum::<u64>().wrapping_add_signed(chain.lie))
+            }
             None if self.1 => Ok(chain.count),
             None => Err(Error::new(Code::Unavailable, "chain.behind", "no endpoint has the block")),
         }
+    }
+
+    async fn began(&self) -> Result<Option<Timestamp>> {
+        Ok(self.0.lock().began)
     }
 
     async fn head(&self) -> Result<(u64, Hash)> {
@@ -99,7 +117,10 @@ impl Node for FakeNode {
         }
         let all = (from..=to).flat_map(of);
         let spent = all
-            .map(|(height, nonce, hash)| Spent { height, nonce, hash, reverted: None, fee: Some(21_000 * 40) })
+            .map(|(height, nonce, hash)| {
+                let fee = (!chain.feeless).then_some(21_000 * 40);
+                Spent { height, nonce, hash, reverted: None, fee }
+            })
             .collect();
         Ok(Stretch { before: block_hash(from - 1), last: block_hash(to), spent })
     }
@@ -122,10 +143,17 @@ impl Node for FakeNode {
     }
 
     async fn price(&self) -> Result<u128> {
-        Ok(40)
+        Ok(40 + self.0.lock().dearer)
     }
 
-    async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed> {
+    async fn sign(&self, ready: Option<&Ready>, nonce: u64, offer: Offer) -> Result<Signed> {
+        let price = offer.most;
+        let greedy = self.0.lock().greedy.take();
+        if let Some((db, tenant, amount)) = greedy {
+            let sql = "INSERT INTO relay_spent (tenant_id, chain, day, amount) VALUES ($1, 'neo-x', $2, $3)";
+            let today = day(Timestamp::parse("2026-11-21T08:00:00Z").unwrap());
+            db.write_platform(Statement { sql, args: args![&tenant, today, amount.to_string()] }).await.unwrap();
+        }
         let mut chain = self.0.lock();
         let mut hash = [0; 32];
         hash[..8].copy_from_slice(&(chain.signed.len() as u64 + 1).to_le_bytes());
@@ -146,6 +174,9 @@ impl Node for FakeNode {
                 }
                 if nonce < chain.count {
                     return Verdict::Spent;
+                }
+                if chain.grumbles {
+                    return Verdict::Unclear("the sky is falling".to_owned());
                 }
                 if chain.poor {
                     return Verdict::NotNow("no money".to_owned());
@@ -341,3 +372,6 @@ async fn a_storm_leaves_nothing_stuck_and_nothing_doubled_on_postgres() {
 
 #[path = "runner_trouble_tests.rs"]
 mod troubles;
+
+#[path = "runner_lies_tests.rs"]
+mod lies;

@@ -3,39 +3,44 @@
 use super::*;
 use crate::store::ground;
 
-struct Ground {
-    clock: Arc<ManualClock>,
-    db: Db,
-    key: LaneKey,
-    node: FakeNode,
+pub(super) struct Ground {
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) db: Db,
+    pub(super) key: LaneKey,
+    pub(super) node: FakeNode,
     dir: tempfile::TempDir,
+    database: Option<nsl_sandbox::Database>,
 }
 
 impl Ground {
-    async fn new() -> Self {
-        let ground::Ground { db, clock, cx, dir, .. } = ground::Ground::fresh(None).await;
-        let key = LaneKey { tenant: cx.tenant, chain: "neo-x", account: "0xabc".into() };
-        Self { clock, db, key, node: FakeNode(Arc::default(), false, 1), dir }
+    pub(super) async fn new() -> Self {
+        Self::on(ground::Ground::fresh(None).await)
     }
 
-    async fn runner(&self, holder: u32) -> Runner<FakeNode> {
+    pub(super) fn on(ground: ground::Ground) -> Self {
+        let ground::Ground { db, clock, cx, dir, database, .. } = ground;
+        let key = LaneKey { tenant: cx.tenant, chain: "neo-x", account: "0xabc".into() };
+        Self { clock, db, key, node: FakeNode(Arc::default(), false, 1), dir, database }
+    }
+
+    pub(super) async fn runner(&self, holder: u32) -> Runner<FakeNode> {
         self.runner_at(holder, pace()).await
     }
 
-    async fn runner_at(&self, holder: u32, pace: Pace) -> Runner<FakeNode> {
+    pub(super) async fn runner_at(&self, holder: u32, pace: Pace) -> Runner<FakeNode> {
         let held = hold(&self.db, &self.key, holder, self.clock.now()).await;
         let (db, clock, node) = (self.db.clone(), self.clock.clone(), self.node.clone());
         Runner::take_up(db, clock, node, self.key.clone(), held, pace).await.unwrap()
     }
 
-    async fn end(&self, id: &Id) -> (String, Option<String>) {
+    pub(super) async fn end(&self, id: &Id) -> (String, Option<String>) {
         let kept = find(&self.db, &self.key.tenant, id).await.unwrap();
         (kept.state, kept.reason)
     }
 
-    async fn close(self) {
+    pub(super) async fn close(self) {
         self.db.drain().await;
-        drop(self.dir);
+        drop((self.dir, self.database));
     }
 }
 

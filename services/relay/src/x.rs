@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use nsl_api::relay::Call;
 use nsl_chain::{
     Call as ChainCall, Chain, Fault, TxId, is_retryable, is_too_slow,
-    x::{self, Address, Blocks, Draft, Fees, NeoX},
+    x::{self, Address, Blocks, Draft, FeePolicy, Fees, NeoX},
 };
-use nsl_core::{Error, Result};
+use nsl_core::{Error, Result, Timestamp};
 use serde::Deserialize;
 
 use crate::{
-    node::{IDLE_GAS, Node, Ready, Refusal, Signed, Spent, Stretch, Verdict},
+    node::{IDLE_GAS, Node, Offer, Ready, Refusal, Signed, Spent, Stretch, Verdict},
     nonces::{Hash, Id},
 };
 
@@ -61,14 +61,10 @@ impl XNode {
         of_intent(&Call::deserialize(intent).map_err(Error::internal)?, self.signer.address())
     }
 
-    // The tip takes what the price is above the base fee, so that a higher price raises both as nodes ask for it.
-    fn fees(&self, price: u128) -> Fees {
-        let policy = self.chain.fee_policy();
-        Fees::Dynamic { max_fee: price, tip: price.saturating_sub(policy.base_fee).max(policy.min_tip) }
-    }
-
     fn ready(intent: &Arc<serde_json::Value>, gas: u64) -> Ready {
-        Ready { gas: gas + gas * MORE_GAS / 100, intent: Arc::clone(intent) }
+        let more = u128::from(gas) * u128::from(MORE_GAS) / 100;
+        let gas = gas.saturating_add(more.try_into().unwrap_or(u64::MAX));
+        Ready { gas, intent: Arc::clone(intent) }
     }
 
     fn verdict(sent: Result<TxId>) -> Verdict {
@@ -77,16 +73,44 @@ impl XNode {
             "chain.nonce_used" => Verdict::Spent,
             "chain.replacement_underpriced" | "chain.underpriced" => Verdict::Underpriced,
             "chain.insufficient_funds" | "chain.pool_full" | "chain.nonce_too_high" => Verdict::NotNow(error.message),
+            "chain.gas_limit_too_low"
+            | "chain.gas_limit_too_high"
+            | "chain.tx_too_large"
+            | "chain.signature_invalid" => Verdict::Never(error.message),
+            // Whoever speaks for another network, or does not answer, says nothing of it.
+            WRONG_NETWORK => Verdict::Unknown,
             _ if is_retryable(&error) => Verdict::Unknown,
-            _ => Verdict::Never(error.message),
+            _ => Verdict::Unclear(error.message),
         }
     }
+}
+
+const WRONG_NETWORK: &str = "chain.wrong_network";
+
+/// Whether a node said no in words that are not known: that may be a matter of the moment.
+pub(crate) fn is_unclear(error: &Error) -> bool {
+    matches!(&*error.slug, "chain.node_error" | "chain.too_large") && !is_retryable(error)
+}
+
+/// The first try tips what the policy asks for: what its price is above that is room for a base fee that grows. What a
+/// further try offers more, it tips too, so that both grow as nodes ask for it.
+fn fees(policy: &FeePolicy, offer: Offer) -> Fees {
+    let tip = policy.min_tip.saturating_add(offer.most.saturating_sub(offer.first));
+    Fees::Dynamic { max_fee: offer.most, tip: tip.min(offer.most) }
 }
 
 #[async_trait]
 impl Node for XNode {
     async fn count(&self, after: u64) -> Result<u64> {
         self.chain.nonce_after(self.signer.address(), after).await
+    }
+
+    async fn counts(&self, after: u64) -> Result<Vec<u64>> {
+        self.chain.nonces_after(self.signer.address(), after).await
+    }
+
+    async fn began(&self) -> Result<Option<Timestamp>> {
+        self.chain.began().await
     }
 
     async fn head(&self) -> Result<(u64, Hash)> {
@@ -140,19 +164,20 @@ impl Node for XNode {
     }
 
     async fn price(&self) -> Result<u128> {
-        Ok(self.chain.quote().await?.most())
+        let policy = self.chain.fee_policy();
+        Ok(policy.base_fee.max(self.chain.base_fee().await?).saturating_add(policy.min_tip))
     }
 
     fn most_price(&self) -> u128 {
         self.chain.fee_policy().most.unwrap_or(u128::MAX)
     }
 
-    async fn sign(&self, ready: Option<&Ready>, nonce: u64, price: u128) -> Result<Signed> {
+    async fn sign(&self, ready: Option<&Ready>, nonce: u64, offer: Offer) -> Result<Signed> {
         let (call, gas_limit) = match ready {
             Some(ready) => (self.call(&ready.intent)?, ready.gas),
             None => (x::Call { to: Some(self.signer.address()), ..x::Call::default() }, IDLE_GAS),
         };
-        let (chain_id, fees) = (self.chain.chain_id(), self.fees(price));
+        let (chain_id, fees) = (self.chain.chain_id(), fees(&self.chain.fee_policy(), offer));
         let draft = Draft { chain_id, nonce, to: call.to, value: call.value, data: call.data, gas_limit, fees };
         let signed = draft.signed(&self.signer.sign_hash(&draft.signing_hash()).await?)?;
         Ok(Signed { hash: hash(signed.id.as_str())?, raw: signed.raw })
@@ -175,7 +200,7 @@ fn judge(tried: Result<std::result::Result<Ready, Fault>>) -> Result<std::result
             let trouble = serde_json::to_value(&fault).ok();
             Ok(Err(Refusal { reason: fault.reason, trouble }))
         }
-        Err(error) if is_too_slow(&error) => Err(error),
+        Err(error) if is_too_slow(&error) || is_unclear(&error) || &*error.slug == WRONG_NETWORK => Err(error),
         Err(error) if is_retryable(&error) && &*error.slug != "chain.insufficient_funds" => Err(error),
         Err(error) => Ok(Err(error.message.into())),
     }
@@ -192,4 +217,74 @@ fn hash(id: &str) -> Result<Hash> {
     let mut hash = [0; 32];
     hex::decode_to_slice(id.trim_start_matches("0x"), &mut hash).map_err(Error::internal)?;
     Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use nsl_chain::XConfig;
+    use nsl_core::Code;
+
+    use super::*;
+
+    const GWEI: u128 = 1_000_000_000;
+
+    fn said(slug: &'static str, later: bool) -> Error {
+        let error = Error::new(Code::Invalid, slug, "the sky is falling");
+        if later { error.retry_after(Duration::from_secs(1)) } else { error }
+    }
+
+    #[test]
+    fn only_what_holds_for_its_bytes_ends_a_transaction_at_once() {
+        let why = || "the sky is falling".to_owned();
+        for (slug, later, want) in [
+            ("chain.nonce_used", false, Verdict::Spent),
+            ("chain.underpriced", false, Verdict::Underpriced),
+            ("chain.pool_full", true, Verdict::NotNow(why())),
+            ("chain.gas_limit_too_low", false, Verdict::Never(why())),
+            ("chain.tx_too_large", false, Verdict::Never(why())),
+            ("chain.signature_invalid", false, Verdict::Never(why())),
+            ("chain.unreachable", true, Verdict::Unknown),
+            ("chain.node_error", true, Verdict::Unknown),
+            ("chain.wrong_network", false, Verdict::Unknown),
+            ("chain.node_error", false, Verdict::Unclear(why())),
+        ] {
+            assert_eq!(XNode::verdict(Err(said(slug, later))), want, "{slug}");
+        }
+    }
+
+    #[test]
+    fn a_trial_that_nobody_understands_is_no_refusal() {
+        let judged = |slug, later| judge(Err(said(slug, later)));
+        for (slug, later) in [
+            ("chain.node_error", false),
+            ("chain.node_error", true),
+            ("chain.wrong_network", false),
+            ("chain.too_slow", false),
+            ("chain.too_large", false),
+        ] {
+            assert_eq!(judged(slug, later).unwrap_err().slug, slug);
+        }
+        for (slug, later) in [("chain.insufficient_funds", true), ("chain.gas_limit_too_high", false)] {
+            assert!(judged(slug, later).unwrap().is_err(), "{slug}");
+        }
+    }
+
+    #[test]
+    fn room_for_a_higher_base_fee_is_no_tip_and_more_than_the_first_is() {
+        let policy = FeePolicy::of(&XConfig::of(47_763, &[]));
+        let of = |most: u128, first: u128| fees(&policy, Offer { most: most * GWEI, first: first * GWEI });
+        let dynamic = |max_fee: u128, tip: u128| Fees::Dynamic { max_fee: max_fee * GWEI, tip: tip * GWEI };
+        assert_eq!(of(40, 40), dynamic(40, 20));
+        assert_eq!(of(60, 60), dynamic(60, 20), "the base fee was raised");
+        assert_eq!(of(66, 60), dynamic(66, 26), "a tenth more at least of both");
+        assert_eq!(of(u128::MAX / GWEI, 40), dynamic(u128::MAX / GWEI, u128::MAX / GWEI - 20));
+    }
+
+    #[test]
+    fn gas_beyond_all_bounds_is_no_end_of_the_process() {
+        assert_eq!(XNode::ready(&Arc::default(), 21_001).gas, 25_201);
+        assert_eq!(XNode::ready(&Arc::default(), u64::MAX).gas, u64::MAX);
+    }
 }

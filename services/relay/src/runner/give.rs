@@ -10,9 +10,10 @@ use tokio::time::Instant;
 use super::{News, Runner, told};
 use crate::{
     amounts::beyond_bound,
-    node::{Node, Signed},
+    node::{Node, Offer, Signed},
     nonces::{Id, Lane},
     store::{Became, Cost, NewTry, Order, Purse, budget, day, orders},
+    x::is_unclear,
 };
 
 /// So many parts of what is tried out go to the node at once.
@@ -21,14 +22,14 @@ const SIDE_BY_SIDE: usize = 4;
 const TRIALS: Duration = Duration::from_secs(1);
 /// What no endpoint would try out is left alone for so long at first.
 const LATER: Duration = Duration::from_secs(2);
-/// How often a request may be too much for a node before it is refused.
+/// How often a request may be too much for a node, or not understood, before it is refused.
 const MOST_SLOW: u32 = 4;
 
 impl<N: Node> Runner<N> {
     pub(super) async fn give(&mut self) -> Result<()> {
         self.drop_revoked().await?;
         let room = self.pace.most.saturating_sub(self.lane.slots.len());
-        let now = self.clock.now();
+        let now = self.steady.now();
         let is_late = |id: &Id| self.later.get(id).is_some_and(|(until, _)| now < *until);
         // What no endpoint would try out holds nobody up.
         self.lane.waiting.make_contiguous().sort_by_key(is_late);
@@ -38,6 +39,9 @@ impl<N: Node> Runner<N> {
             return Ok(());
         }
         let price = self.node.price().await?;
+        if price > self.most_price() {
+            return self.wait_for_a_price(&turn).await;
+        }
         let orders = orders(&self.db, &self.key.tenant, &turn).await?;
         let mut became = self.try_out(&turn, &orders).await?;
         let refused = self.bound(&turn, &orders, price).await?;
@@ -47,7 +51,7 @@ impl<N: Node> Runner<N> {
         let (mut tries, mut costs) = (Vec::new(), Vec::new());
         while let Some((id, nonce)) = lane.turn(self.pace.most).map(|(id, nonce)| (id.clone(), nonce)) {
             let Some((ready, _)) = self.ready.get(&id).filter(|_| turn.contains(&id)) else { break };
-            let Signed { hash, raw } = self.node.sign(Some(ready), nonce, price).await?;
+            let Signed { hash, raw } = self.node.sign(Some(ready), nonce, Offer { most: price, first: price }).await?;
             lane.give(hash, price);
             became.push(told(id.clone(), "signed", None).hashed(&hash));
             costs.push(Cost { request: id.clone(), amount: ready.cost(price), must: false });
@@ -64,6 +68,19 @@ impl<N: Node> Runner<N> {
         lane.waiting.retain(|id| !over.iter().any(|(other, _)| other == id));
         let became = over.into_iter().map(|(id, why)| told(id, "failed", Some(why))).collect();
         self.write(lane, self.looked, News { became, ..News::default() }).await.map(drop)
+    }
+
+    /// Nothing is tried out while a unit of gas costs more than is offered.
+    async fn wait_for_a_price(&mut self, turn: &[Id]) -> Result<()> {
+        let most = self.most_price();
+        let why = format!("a unit of gas costs more than {most} wei now, which is the most that is offered");
+        let until = self.steady.now().plus(LATER);
+        for id in turn {
+            let times = self.later.get(id).map_or(0, |(_, times)| *times);
+            self.later.insert(id.clone(), (until, times));
+            self.tell(told(id.clone(), "accepted", Some(why.clone())));
+        }
+        self.write(self.lane.clone(), self.looked, News::default()).await.map(drop)
     }
 
     // Tries out what is not yet; says what passed and what would be undone.
@@ -102,14 +119,14 @@ impl<N: Node> Runner<N> {
     }
 
     /// An endpoint that does not answer decides nothing: the request waits, longer each time. What is too much for a node
-    /// again and again is refused.
+    /// again and again, or refused in words that are not known, is refused.
     fn put_off(&mut self, id: &Id, error: &Error) -> Option<Became> {
         let times = self.later.get(id).map_or(0, |(_, times)| *times);
-        if is_too_slow(error) && times >= MOST_SLOW {
+        if (is_too_slow(error) || is_unclear(error)) && times >= MOST_SLOW {
             return Some(told(id.clone(), "failed", Some(error.message.clone())));
         }
         let wait = LATER * 2u32.pow(times.min(5));
-        self.later.insert(id.clone(), (self.clock.now().plus(wait), times + 1));
+        self.later.insert(id.clone(), (self.steady.now().plus(wait), times + 1));
         let why = Some(error.message.clone());
         let known = self.known.get(id).is_some_and(|(state, known)| *state == "accepted" && *known == why);
         (!known).then(|| told(id.clone(), "accepted", why))

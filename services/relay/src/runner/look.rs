@@ -9,7 +9,7 @@ use nsl_core::Result;
 
 use super::{BLOCKS, News, Runner, told};
 use crate::{
-    node::{Node, Spent, Stretch},
+    node::{IDLE_GAS, Node, Spent, Stretch},
     nonces::{Id, Lane, Settled},
     store::{Became, Revoked, revoked},
 };
@@ -23,11 +23,11 @@ const PEEK: Duration = Duration::from_secs(1);
 impl<N: Node> Runner<N> {
     /// Learns what is taken back or over by now. What has no nonce yet ends at once, whether a node answers or not.
     pub(super) async fn heed(&mut self) -> Result<()> {
-        let now = self.clock.now();
+        let now = self.steady.now();
         if now < self.heeded.plus(HEED) {
             return Ok(());
         }
-        self.revoked = revoked(&self.db, &self.key, now).await?;
+        self.revoked = revoked(&self.db, &self.key, self.clock.now()).await?;
         self.heeded = now;
         self.drop_revoked().await
     }
@@ -51,19 +51,21 @@ impl<N: Node> Runner<N> {
 
     pub(super) async fn look(&mut self) -> Result<()> {
         let (head, _) = self.node.head().await?;
-        if head.saturating_add(FAR) < self.looked {
-            self.step_back(head).await?;
+        if head.saturating_add(FAR) < self.looked || self.stays_short(head) {
+            self.step_back(head, BLOCKS).await?;
         }
+        self.find_missed(head).await?;
         while self.looked < head {
-            let to = head.min(self.looked + BLOCKS);
+            let to = head.min(self.looked.saturating_add(BLOCKS));
             let Stretch { before, last, spent } = self.node.spent(self.looked + 1, to).await?;
             if self.at.is_some_and(|at| at != before) {
-                self.step_back(head).await?;
+                self.step_back(head, BLOCKS).await?;
                 continue;
             }
             let mut lane = self.lane.clone();
             let became = spent.iter().filter_map(|one| settle(&mut lane, one)).collect();
             let spent: Vec<u64> = spent.iter().map(|one| one.nonce).collect();
+            let known: HashSet<u64> = self.lane.slots.keys().copied().collect();
             let before = self.at.replace(last);
             let written = self.write(lane, to, News { spent: spent.clone(), became, ..News::default() }).await;
             if let Err(error) = written {
@@ -71,7 +73,12 @@ impl<N: Node> Runner<N> {
                 return Err(error);
             }
             self.looked = to;
+            if spent.iter().any(|nonce| known.contains(nonce)) {
+                self.depth = BLOCKS;
+            }
             for nonce in spent {
+                self.missed.remove(&nonce);
+                self.unclear.remove(&nonce);
                 self.doomed.remove(&nonce);
                 self.sent.remove(&nonce);
                 self.passing.remove(&nonce);
@@ -82,10 +89,38 @@ impl<N: Node> Runner<N> {
         Ok(())
     }
 
+    /// Whether the chain has been shorter than what was looked at for so long that no endpoint only lags behind.
+    fn stays_short(&mut self, head: u64) -> bool {
+        if head >= self.looked {
+            self.short = None;
+            return false;
+        }
+        let now = self.steady.now();
+        let is_over = now >= self.short.get_or_insert(now).plus(self.pace.raise);
+        if is_over {
+            self.short = None;
+        }
+        is_over
+    }
+
+    /// Where a node calls a nonce spent that was spent by the last block that was looked at, the block that did it was
+    /// passed over. As long as it is not found, it is looked for further back.
+    async fn find_missed(&mut self, head: u64) -> Result<()> {
+        let missed = std::mem::take(&mut self.missed);
+        let Some(nonce) = missed.into_iter().find(|nonce| self.lane.slots.contains_key(nonce)) else { return Ok(()) };
+        let counted = self.node.count(self.looked.min(head)).await;
+        if counted.is_ok_and(|count| count > nonce) {
+            let back = self.depth;
+            self.depth = back.saturating_mul(2);
+            self.step_back(head, back).await?;
+        }
+        Ok(())
+    }
+
     /// Goes back to where nothing of what is under way is in a block yet: what was looked at last is not the chain's, so
     /// somebody lied, and blocks were passed over.
-    async fn step_back(&mut self, head: u64) -> Result<()> {
-        let (from, mut back) = (self.looked, BLOCKS);
+    async fn step_back(&mut self, head: u64, mut back: u64) -> Result<()> {
+        let from = self.looked;
         let first = self.lane.slots.keys().next().copied();
         self.at = None;
         self.looked = self.looked.min(head);
@@ -107,7 +142,7 @@ impl<N: Node> Runner<N> {
         if self.node.confirmations() == 1 || (self.lane.slots.is_empty() && self.seen.is_empty()) {
             return Ok(());
         }
-        let (tip, now) = (self.node.tip().await?.min(self.looked + BLOCKS), self.clock.now());
+        let (tip, now) = (self.node.tip().await?.min(self.looked.saturating_add(BLOCKS)), self.steady.now());
         if tip == self.tip.0 && now < self.tip.1.plus(PEEK) {
             return Ok(());
         }
@@ -142,14 +177,17 @@ fn request_of(lane: &Lane, one: &Spent) -> Option<Id> {
 }
 
 fn settle(lane: &mut Lane, one: &Spent) -> Option<Became> {
-    let ours = lane.slots.get(&one.nonce).is_some_and(|slot| slot.tries.iter().any(|known| known.hash == one.hash));
-    let paid = one.fee.filter(|_| ours);
+    let tries = lane.slots.get(&one.nonce).map(|slot| slot.tries.as_slice()).unwrap_or_default();
+    let ours = tries.iter().find(|known| known.hash == one.hash).cloned();
+    let paid = one.fee.filter(|_| ours.is_some());
+    // Where nobody told what it took, what does nothing counts as the most that it may have taken.
+    let void = ours.map(|one| one.price.saturating_mul(IDLE_GAS.into()));
     Some(match lane.spent(one.nonce, one.hash)? {
         Settled::Included { request, hash } => {
             let state = if one.reverted.is_some() { "failed" } else { "final" };
             told(request, state, one.reverted.clone()).at(&hash, one.height).paid(paid)
         }
-        Settled::Void { request, why } => told(request, Revoked::end_of(&why), Some(why)).paid(paid),
+        Settled::Void { request, why } => told(request, Revoked::end_of(&why), Some(why)).paid(paid.or(void)),
         Settled::Displaced { request } => told(request, "accepted", Some("another transaction took its nonce".into())),
     })
 }

@@ -6,14 +6,17 @@ use nsl_core::{Result, Timestamp};
 
 use super::{News, Runner, told};
 use crate::{
-    node::{IDLE_GAS, Node, Signed, Verdict},
+    node::{IDLE_GAS, Node, Offer, Signed, Verdict},
     nonces::Id,
     store::{Cost, NewTry, orders},
 };
 
+/// How often at least a transaction is refused in words that are not known before it is given up.
+const LEAST_UNCLEAR: u32 = 3;
+
 impl<N: Node> Runner<N> {
     pub(super) async fn nudge(&mut self) -> Result<()> {
-        let now = self.clock.now();
+        let now = self.steady.now();
         let late = |at: Option<&(Timestamp, Timestamp)>, raised: bool, wait: Duration| {
             at.is_none_or(|at| now >= (if raised { at.1 } else { at.0 }).plus(wait))
         };
@@ -29,6 +32,7 @@ impl<N: Node> Runner<N> {
             self.give_up(nonce, why).await?;
         }
         self.take_back().await?;
+        self.close_gap().await?;
         // Only the first can hold the others up; a higher price is of no use to what no node takes for want of money.
         let first = self.lane.slots.keys().next().copied();
         let first = first.filter(|nonce| !self.passing.contains(nonce) && !self.refused.contains(nonce));
@@ -70,7 +74,7 @@ impl<N: Node> Runner<N> {
         let Some(slot) = self.lane.slots.get(&nonce) else { return Ok(()) };
         // What gives a request up is offered once whatever the bound: else the request itself would be sent on.
         let gives_up = slot.given_up.is_some() && slot.tries.iter().all(|one| one.request.is_some());
-        if price > self.pace.most_price.min(self.node.most_price()) && !gives_up {
+        if price > self.most_price() && !gives_up {
             return Ok(());
         }
         let owner = Self::request_at(&self.lane, nonce);
@@ -96,8 +100,10 @@ impl<N: Node> Runner<N> {
                 (None, Some(why.unwrap_or_else(|| "it would be undone by now".into())))
             }
         };
-        let number = self.lane.slots.get(&nonce).map_or(0, |slot| slot.tries.len());
-        let Signed { hash, raw } = self.node.sign(ready.map(|(ready, _)| ready), nonce, price).await?;
+        let tries = self.lane.slots.get(&nonce).map(|slot| slot.tries.as_slice()).unwrap_or_default();
+        let (number, first) = (tries.len(), tries.first().map_or(price, |one| one.price));
+        let offer = Offer { most: price, first };
+        let Signed { hash, raw } = self.node.sign(ready.map(|(ready, _)| ready), nonce, offer).await?;
         let mut lane = self.lane.clone();
         match &given_up {
             None => lane.raise(nonce, hash, price),
@@ -123,7 +129,7 @@ impl<N: Node> Runner<N> {
     }
 
     fn raised(&mut self, nonce: u64) {
-        let now = self.clock.now();
+        let now = self.steady.now();
         self.sent.entry(nonce).or_insert((now, now)).1 = now;
     }
 
@@ -150,7 +156,7 @@ impl<N: Node> Runner<N> {
             .collect();
         let raw: Vec<&[u8]> = latest.iter().map(|(_, raw)| *raw).collect();
         let verdicts = self.node.send(&raw).await;
-        let now = self.clock.now();
+        let now = self.steady.now();
         let sent: Vec<u64> = latest.iter().map(|(nonce, _)| *nonce).collect();
         for (nonce, verdict) in sent.into_iter().zip(verdicts) {
             let at = self.sent.entry(nonce).or_insert((now, now));
@@ -164,14 +170,31 @@ impl<N: Node> Runner<N> {
             } else {
                 self.refused.remove(&nonce);
             }
+            if !matches!(verdict, Verdict::Unclear(_) | Verdict::Unknown) {
+                self.unclear.remove(&nonce);
+            }
+            if verdict == Verdict::Spent {
+                self.missed.insert(nonce);
+            }
             let Some(request) = Self::request_at(&self.lane, nonce) else { continue };
             match verdict {
                 Verdict::Taken => self.tell(told(request, "sent", None)),
                 Verdict::NotNow(why) => self.tell(told(request, "signed", Some(why))),
                 Verdict::Never(why) => drop(self.doomed.insert(nonce, why)),
+                Verdict::Unclear(why) if self.is_hopeless(nonce, now) => drop(self.doomed.insert(nonce, why)),
+                Verdict::Unclear(why) => self.tell(told(request, "signed", Some(why))),
                 Verdict::Underpriced | Verdict::Spent | Verdict::Unknown => {}
             }
         }
         Ok(())
+    }
+
+    /// Words that are not known may be those of one endpoint in a bad moment, about what another one has long taken. They
+    /// count where they were said again and again, also to a higher price, and where they hold others up.
+    fn is_hopeless(&mut self, nonce: u64, now: Timestamp) -> bool {
+        let is_first = self.lane.slots.keys().next() == Some(&nonce);
+        let (since, times) = self.unclear.entry(nonce).or_insert((now, 0));
+        *times += 1;
+        is_first && *times >= LEAST_UNCLEAR && now >= since.plus(self.pace.raise * 2)
     }
 }

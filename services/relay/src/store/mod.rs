@@ -22,7 +22,7 @@ pub(crate) use lanes::{Held, Take, load, open_lanes, raws, waiting};
 pub(crate) use moves::{NewTry, Step, step};
 pub(crate) use parcels::{ALONE, NewParcelTry, Parcels, Wanted, load_parcels, wanted};
 pub(crate) use requests::{Accept, Kept, Passed, find, list, news, steps};
-pub(crate) use revoke::{Cancel, Order, Revoked, end_revoked, last_states, orders, revoked};
+pub(crate) use revoke::{Cancel, Order, Revoked, end_revoked, last_settled, last_states, orders, revoked};
 
 pub static MIGRATIONS: Migrations = Migrations {
     owner: "relay",

@@ -180,3 +180,11 @@ pub(crate) async fn last_states(db: &Db, key: &LaneKey) -> Result<Vec<(Id, Strin
 }
 
 pub(super) static LAST_STATES: &str = concat!("SELECT id, state, reason ", open_of_lane!(), " AND state <> 'accepted'");
+
+/// When the last of the requests of a lane was settled that a block has.
+pub(crate) async fn last_settled(db: &Db, key: &LaneKey) -> Result<Option<Timestamp>> {
+    let last = "SELECT settled_at FROM relay_requests WHERE tenant_id = $1 AND chain = $2 AND account = $3
+        AND settled_at IS NOT NULL AND height IS NOT NULL ORDER BY id DESC LIMIT 1";
+    let rows = db.query(Scope::Tenant(&key.tenant), last, key.args()).await?;
+    rows.into_iter().next().map(|mut row| row.take(0)).transpose()
+}
