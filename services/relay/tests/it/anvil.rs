@@ -100,14 +100,7 @@ async fn what_would_revert_fails_with_the_reason_and_costs_nothing() {
     let rich = 10_u64.pow(19);
     let mut call = nsl_api::relay::Call { to: Some(ground.account()), data: Some("0x".into()), ..Default::default() };
     call.value = Some(format!("{rich}00000"));
-    let submit = nsl_api::relay::Submit {
-        chain: nsl_api::Chain::NeoX,
-        account: ground.account(),
-        call,
-        max_fee: None,
-        valid_for_ms: None,
-    };
-    let id = ground.relay.submit(&ground.cx, submit).await.unwrap().id;
+    let id = ground.send(ground.of(0, call)).await.unwrap().id;
     let done = ground.settled(&[id], Duration::from_secs(20)).await;
     assert_eq!(done[0].state, State::Failed);
     assert!(done[0].reason.as_deref().unwrap_or_default().to_lowercase().contains("fund"), "{:?}", done[0]);
@@ -121,14 +114,7 @@ async fn an_account_of_another_tenant_is_refused_before_anything_is_stored() {
     let mut cx = ground.cx.clone();
     cx.tenant = nsl_core::TenantId::fresh();
     let call = nsl_api::relay::Call { data: Some("0x00".into()), ..Default::default() };
-    let submit = nsl_api::relay::Submit {
-        chain: nsl_api::Chain::NeoX,
-        account: ground.account(),
-        call,
-        max_fee: None,
-        valid_for_ms: None,
-    };
-    assert_eq!(ground.relay.submit(&cx, submit).await.unwrap_err().slug, "relay.account_unknown");
+    assert_eq!(ground.relay.submit(&cx, ground.of(0, call)).await.unwrap_err().slug, "relay.account_unknown");
     ground.end().await;
 }
 

@@ -1,6 +1,6 @@
 //! A relay over a running anvil, that may be stopped and started again on the same database.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use nsl_api::{
     Chain as Name, Revealed,
@@ -10,63 +10,22 @@ use nsl_chain::{
     XConfig,
     x::{Address, Key, NeoX, U256},
 };
-use nsl_core::{Cx, Once, ProcessId, Result, Secret, SystemClock, TenantId};
+use nsl_core::{Cx, Once, Result, Secret, TenantId};
 use nsl_devnet::{X, XOptions};
-use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
-use nsl_keyring::{Keyring, SecretsRoot};
-use nsl_kit::Tasks;
-use nsl_ledger::{ChainKey, Ledger, closer, verify};
-use nsl_relay::{Accounts, Config, Parts};
+use nsl_relay::Config;
 use nsl_sandbox::Database;
-use nsl_sql::{BASE, Config as Sql, Db};
+
+use crate::process::{Chains, Process};
 
 pub(crate) struct Ground {
     pub(crate) x: X,
     pub(crate) chain: Arc<NeoX>,
     pub(crate) relay: Arc<dyn Relay>,
     pub(crate) cx: Cx,
-    db: Db,
-    tasks: Tasks,
-    key: ChainKey,
+    process: Process,
     dir: Arc<tempfile::TempDir>,
     database: Option<Arc<Database>>,
     config: Config,
-}
-
-/// One running relay.
-pub(crate) struct Process {
-    pub(crate) relay: Arc<dyn Relay>,
-    pub(crate) db: Db,
-    tasks: Tasks,
-    key: ChainKey,
-}
-
-impl Process {
-    async fn start(chain: &Arc<NeoX>, dir: &tempfile::TempDir, database: Option<&Database>, config: Config) -> Self {
-        let sql = database.map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
-        let clock = Arc::new(SystemClock);
-        let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_relay::MIGRATIONS];
-        sql.migrate(dir.path(), &*clock, &all).await.unwrap();
-        let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
-        let db = Db::open(&sql, dir.path(), clock.clone(), || Some(closer(&key))).await.unwrap();
-        let settings = SecretsConfig { engine: SecretsEngine::Files, dir: String::new() };
-        let secrets = Secrets::build(&settings, dir.path(), true, &BTreeMap::new()).unwrap();
-        let root = Arc::new(SecretsRoot::open(secrets).await.unwrap());
-        let keyring = Keyring::new(db.clone(), root, clock.clone());
-        let process = ProcessId::fresh();
-        let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
-        let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), Some(Arc::clone(chain)), None);
-        let tasks = Tasks::new();
-        let parts =
-            Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused: Arc::default() };
-        let relay = nsl_relay::build(config, parts, &tasks);
-        Self { relay, db, tasks, key }
-    }
-
-    pub(crate) async fn end(self) {
-        self.tasks.drain(Duration::from_secs(10)).await;
-        self.db.drain().await;
-    }
 }
 
 /// How a ground differs from the usual.
@@ -105,7 +64,8 @@ impl Ground {
         database: Option<Arc<Database>>,
         config: Config,
     ) -> Self {
-        let Process { relay, db, tasks, key } = Process::start(&chain, &dir, database.as_deref(), config.clone()).await;
+        let process = start(&chain, &dir, database.as_deref(), config.clone()).await;
+        let relay = Arc::clone(&process.relay);
         for (number, label) in ["first", "second"].into_iter().enumerate() {
             let key = Some(Revealed(x.accounts[number].key.clone()));
             let add = AddAccount { chain: Name::NeoX, label: label.into(), key };
@@ -114,18 +74,25 @@ impl Ground {
                 Err(error) => assert_eq!(error.slug, "relay.account_taken"),
             }
         }
-        Self { x, chain, relay, cx, db, tasks, key, dir, database, config }
+        Self { x, chain, relay, cx, process, dir, database, config }
     }
 
     /// Another process on the same database.
     pub(crate) async fn another(&self) -> Process {
-        Process::start(&self.chain, &self.dir, self.database.as_deref(), self.config.clone()).await
+        start(&self.chain, &self.dir, self.database.as_deref(), self.config.clone()).await
+    }
+
+    /// Ends the relay, and starts another on what it left that speaks to the chain through these.
+    pub(crate) async fn behind(self, urls: &[&str]) -> Self {
+        self.process.end().await;
+        drop(self.relay);
+        let chain = Arc::new(NeoX::open(XConfig::of(self.x.chain_id, urls)).unwrap());
+        Self::open(self.x, chain, self.cx, self.dir, self.database, self.config).await
     }
 
     /// Ends the relay where it stands, and starts another on what it left.
     pub(crate) async fn restart(self) -> Self {
-        self.tasks.drain(Duration::from_secs(10)).await;
-        self.db.drain().await;
+        self.process.end().await;
         drop(self.relay);
         Self::open(self.x, self.chain, self.cx, self.dir, self.database, self.config).await
     }
@@ -136,7 +103,7 @@ impl Ground {
 
     /// Ends the relay without letting it finish anything, and starts another on what it left.
     pub(crate) async fn kill(self) -> Self {
-        self.tasks.drain(Duration::ZERO).await;
+        self.process.kill().await;
         drop(self.relay);
         Self::open(self.x, self.chain, self.cx, self.dir, self.database, self.config).await
     }
@@ -147,7 +114,11 @@ impl Ground {
 
     /// A transfer of the account with this number.
     pub(crate) fn transfer(&self, from: usize, to: Address, wei: u64) -> Submit {
-        let call = Call { to: Some(format!("{to:#x}")), value: Some(wei.to_string()), ..Call::default() };
+        self.of(from, Call { to: Some(format!("{to:#x}")), value: Some(wei.to_string()), ..Call::default() })
+    }
+
+    /// What asks for a call of the account with this number.
+    pub(crate) fn of(&self, from: usize, call: Call) -> Submit {
         let account = self.x.accounts[from].address.clone();
         Submit { chain: Name::NeoX, account, call, max_fee: None, valid_for_ms: None }
     }
@@ -185,8 +156,7 @@ impl Ground {
         let call = Call { to, data: Some(data.into()), value: Some(wei.to_string()), ..Call::default() };
         let mut cx = self.cx.clone();
         cx.once = Some(Once { key: once.into(), fingerprint: format!("{call:?}").into() });
-        let (chain, account) = (Name::NeoX, self.account());
-        self.relay.submit(&cx, Submit { chain, account, call, max_fee: None, valid_for_ms: None }).await
+        self.relay.submit(&cx, self.of(0, call)).await
     }
 
     pub(crate) async fn find(&self, id: &str) -> Transaction {
@@ -229,15 +199,18 @@ impl Ground {
     }
 
     pub(crate) async fn chain_is_whole(&self) {
-        let verdict = verify(&self.db, None, &self.key, None).await.unwrap();
-        assert!(verdict.whole(), "{:?}", verdict.faults);
+        self.process.evidence_is_whole().await;
     }
 
     pub(crate) async fn end(self) {
-        self.tasks.drain(Duration::from_secs(10)).await;
-        self.db.drain().await;
+        self.process.end().await;
         self.x.stop().await.unwrap();
     }
+}
+
+async fn start(chain: &Arc<NeoX>, dir: &tempfile::TempDir, database: Option<&Database>, config: Config) -> Process {
+    let chains = Chains { x: Some(Arc::clone(chain)), ..Chains::default() };
+    Process::start(chains, config, dir.path(), database, Arc::default()).await
 }
 
 pub(crate) fn is_end(state: State) -> bool {

@@ -4,6 +4,7 @@
 
 mod again;
 mod anvil;
+mod anvil_lies;
 mod budgets;
 mod events;
 mod explain;
@@ -11,6 +12,7 @@ mod ground;
 mod http;
 mod n3_ground;
 mod neo_go;
+mod process;
 mod proxy;
 mod sponsor;
 mod sponsor_ground;

@@ -1,7 +1,6 @@
 //! A relay over a running neo-go, that may be stopped and started again on the same database.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -25,27 +24,18 @@ use nsl_api::{
     relay::{AddAccount, AskPassed, Call, FindTransaction, ListAccounts, Passed, Relay, State, Submit, Transaction},
 };
 use nsl_chain::{Chain, N3Config, Receipt, n3::NeoN3};
-use nsl_core::{Cx, Once, ProcessId, Result, Secret, SystemClock, TenantId};
+use nsl_core::{Cx, Once, Result, TenantId};
 use nsl_devnet::{N3, N3Options};
-use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
-use nsl_keyring::{Keyring, SecretsRoot};
-use nsl_kit::Tasks;
-use nsl_ledger::{ChainKey, Ledger, closer, verify};
-use nsl_relay::{Accounts, Config, Parts};
+use nsl_relay::Config;
 use nsl_sandbox::Database;
-use nsl_sql::{BASE, Config as Sql, Db};
 
-use crate::proxy::Proxy;
+use crate::{
+    process::{Chains, Process},
+    proxy::Proxy,
+};
 
 /// Where the copy of a chain is kept.
 const KEPT: &str = "kept";
-
-/// One running relay.
-pub(crate) struct Process {
-    pub(crate) relay: Arc<dyn Relay>,
-    db: Db,
-    tasks: Tasks,
-}
 
 pub(crate) struct N3Ground {
     pub(crate) node: N3,
@@ -59,7 +49,6 @@ pub(crate) struct N3Ground {
     pub(crate) config: Config,
     paused: Arc<AtomicBool>,
     processes: Vec<Process>,
-    key: ChainKey,
     dir: Arc<tempfile::TempDir>,
     database: Option<Arc<Database>>,
 }
@@ -85,13 +74,13 @@ impl N3Ground {
         };
         let (chain, relays) = (open(&node.rpc), Arc::new(open(&gate.url)));
         let cx = Cx::system(TenantId::fresh(), Duration::from_secs(600));
-        let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
         let database = database.map(Arc::new);
         let paused = Arc::default();
-        let first = process(&relays, &config, &key, &dir, database.as_ref(), &paused).await;
+        let chains = Chains { n3: Some(Arc::clone(&relays)), ..Chains::default() };
+        let first = Process::start(chains, config.clone(), dir.path(), database.as_deref(), Arc::clone(&paused)).await;
         let relay = Arc::clone(&first.relay);
         let processes = vec![first];
-        let ground = Self { node, gate, chain, relays, relay, cx, config, paused, processes, key, dir, database };
+        let ground = Self { node, gate, chain, relays, relay, cx, config, paused, processes, dir, database };
         if ground.relay.list_accounts(&ground.cx, ListAccounts { chain: Name::NeoN3 }).await.unwrap().items.is_empty() {
             for account in &ground.node.accounts {
                 let key = Some(Revealed(account.key.clone()));
@@ -104,8 +93,9 @@ impl N3Ground {
 
     /// Another process on the same database; requests may go to either.
     pub(crate) async fn second(&mut self) -> Arc<dyn Relay> {
-        let database = self.database.as_ref();
-        let second = process(&self.relays, &self.config, &self.key, &self.dir, database, &self.paused).await;
+        let chains = Chains { n3: Some(Arc::clone(&self.relays)), ..Chains::default() };
+        let (config, paused) = (self.config.clone(), Arc::clone(&self.paused));
+        let second = Process::start(chains, config, self.dir.path(), self.database.as_deref(), paused).await;
         let relay = Arc::clone(&second.relay);
         self.processes.push(second);
         relay
@@ -127,12 +117,11 @@ impl N3Ground {
         self.node.restart().await.unwrap();
     }
 
-    /// Starts the node on the copy: its chain is shorter, and goes on as another one.
+    /// Stops the node and gives it the copy: when it is started again its chain is shorter, and goes on as another one.
     pub(crate) async fn set_back(&mut self) {
         self.node.stop().await.unwrap();
         fs::remove_dir_all(self.chain_dir()).unwrap();
         copy(&self.dir.path().join(KEPT), &self.chain_dir());
-        self.node.restart().await.unwrap();
     }
 
     fn chain_dir(&self) -> PathBuf {
@@ -146,10 +135,8 @@ impl N3Ground {
     }
 
     pub(crate) async fn down(&mut self) {
-        for Process { relay, db, tasks } in self.processes.drain(..) {
-            tasks.drain(Duration::from_secs(10)).await;
-            db.drain().await;
-            drop(relay);
+        for process in self.processes.drain(..) {
+            process.end().await;
         }
     }
 
@@ -262,8 +249,7 @@ impl N3Ground {
     }
 
     pub(crate) async fn evidence_is_whole(&self) {
-        let verdict = verify(&self.processes[0].db, None, &self.key, None).await.unwrap();
-        assert!(verdict.whole(), "{:?}", verdict.faults);
+        self.processes[0].evidence_is_whole().await;
     }
 
     /// The transaction under which the chain has it.
@@ -294,33 +280,6 @@ fn copy(from: &Path, to: &Path) {
         let file = file.unwrap();
         fs::copy(file.path(), to.join(file.file_name())).unwrap();
     }
-}
-
-async fn process(
-    chain: &Arc<NeoN3>,
-    config: &Config,
-    key: &ChainKey,
-    dir: &Arc<tempfile::TempDir>,
-    database: Option<&Arc<Database>>,
-    paused: &Arc<AtomicBool>,
-) -> Process {
-    let sql = database.map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
-    let clock = Arc::new(SystemClock);
-    let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_relay::MIGRATIONS];
-    sql.migrate(dir.path(), &*clock, &all).await.unwrap();
-    let db = Db::open(&sql, dir.path(), clock.clone(), || Some(closer(key))).await.unwrap();
-    let settings = SecretsConfig { engine: SecretsEngine::Files, dir: String::new() };
-    let secrets = Secrets::build(&settings, dir.path(), true, &BTreeMap::new()).unwrap();
-    let root = Arc::new(SecretsRoot::open(secrets).await.unwrap());
-    let keyring = Keyring::new(db.clone(), root, clock.clone());
-    let process = ProcessId::fresh();
-    let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
-    let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), None, Some(Arc::clone(chain)));
-    let tasks = Tasks::new();
-    let parts =
-        Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused: Arc::clone(paused) };
-    let relay = nsl_relay::build(config.clone(), parts, &tasks);
-    Process { relay, db, tasks }
 }
 
 pub(crate) async fn submit_to(relay: &dyn Relay, cx: &Cx, once: &str, submit: Submit) -> Result<Transaction> {

@@ -1,7 +1,6 @@
 //! A neo-go with a token, and a relay that keeps one account with money: the sponsor.
 
 use std::{
-    collections::BTreeMap,
     path::Path,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
@@ -24,18 +23,16 @@ use nsl_chain::{
     Chain, Executed, N3Config, Output, Receipt,
     n3::{self, NeoN3},
 };
-use nsl_core::{Cx, ProcessId, Result, Secret, SystemClock, TenantId};
+use nsl_core::{Cx, TenantId};
 use nsl_devnet::{N3, N3Options};
-use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
-use nsl_keyring::{Keyring, SecretsRoot};
-use nsl_kit::Tasks;
-use nsl_ledger::{ChainKey, Ledger, closer, verify};
-use nsl_relay::{Accounts, Config, Parts};
+use nsl_relay::Config;
 use nsl_sandbox::Database;
-use nsl_sql::{BASE, Config as Sql, Db};
 use serde_json::json;
 
-use crate::proxy::Proxy;
+use crate::{
+    process::{Chains, Process},
+    proxy::Proxy,
+};
 
 const TOKEN: (&[u8], &str) = (
     include_bytes!("../../../../contracts/n3/token.nef"),
@@ -57,12 +54,9 @@ pub(crate) struct Ground {
     pub(crate) owner: PrivateKey,
     pub(crate) sponsor: PrivateKey,
     pub(crate) token: Hash160,
-    db: Db,
-    tasks: Tasks,
-    key: ChainKey,
-    sql: Sql,
+    process: Process,
     dir: tempfile::TempDir,
-    _database: Option<Database>,
+    database: Option<Database>,
 }
 
 fn open(node: &N3, url: &str) -> Arc<NeoN3> {
@@ -72,25 +66,15 @@ fn open(node: &N3, url: &str) -> Arc<NeoN3> {
 }
 
 async fn process(
-    sql: &Sql,
+    node: &N3,
+    proxy: &Proxy,
     dir: &Path,
-    key: &ChainKey,
-    chain: Arc<NeoN3>,
-    paused: Arc<AtomicBool>,
-) -> (Arc<dyn Relay>, Db, Tasks) {
-    let clock = Arc::new(SystemClock);
-    let db = Db::open(sql, dir, clock.clone(), || Some(closer(key))).await.unwrap();
-    let settings = SecretsConfig { engine: SecretsEngine::Files, dir: String::new() };
-    let secrets = Secrets::build(&settings, dir, true, &BTreeMap::new()).unwrap();
-    let root = Arc::new(SecretsRoot::open(secrets).await.unwrap());
-    let keyring = Keyring::new(db.clone(), root, clock.clone());
-    let process = ProcessId::fresh();
-    let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key.clone(), process.clone());
-    let accounts = Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), None, Some(chain));
-    let tasks = Tasks::new();
+    database: Option<&Database>,
+    paused: &Arc<AtomicBool>,
+) -> Process {
+    let chains = Chains { n3: Some(open(node, &proxy.url)), ..Chains::default() };
     let config = Config { resend_ms: 300, ..Config::default() };
-    let parts = Parts { db: db.clone(), ledger, clock, accounts: Arc::new(accounts), process, paused };
-    (nsl_relay::build(config, parts, &tasks), db, tasks)
+    Process::start(chains, config, dir, database, Arc::clone(paused)).await
 }
 
 pub(crate) fn hash(key: &PrivateKey) -> Hash160 {
@@ -108,20 +92,15 @@ impl Ground {
         let node = N3::start(&dir.path().join("n3"), N3Options::default()).await.unwrap();
         let proxy = Proxy::before(&node.rpc).await;
         let chain = open(&node, &node.rpc);
-        let sql = database.as_ref().map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
-        let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_relay::MIGRATIONS];
-        sql.migrate(dir.path(), &SystemClock, &all).await.unwrap();
-        let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
         let paused = Arc::default();
-        let (relay, db, tasks) = process(&sql, dir.path(), &key, open(&node, &proxy.url), Arc::clone(&paused)).await;
+        let process = process(&node, &proxy, dir.path(), database.as_ref(), &paused).await;
+        let relay = Arc::clone(&process.relay);
         let funded = |place: usize| PrivateKey::from_wif(&node.accounts[place].key).unwrap();
         let (owner, sponsor) = (funded(0), funded(1));
         let nef = Nef::from_bytes(TOKEN.0).unwrap();
         let cx = Cx::system(TenantId::fresh(), Duration::from_secs(120));
         let token = contract_hash(hash(&owner), nef.checksum(), "Token");
-        let _database = database;
-        let ground =
-            Self { proxy, node, chain, relay, paused, cx, owner, sponsor, token, db, tasks, key, sql, dir, _database };
+        let ground = Self { proxy, node, chain, relay, paused, cx, owner, sponsor, token, process, dir, database };
         let args = [Param::ByteArray(TOKEN.0.to_vec()), Param::String(TOKEN.1.to_owned())];
         let deploy = script(&native::CONTRACT_MANAGEMENT, "deploy", &args);
         assert_eq!(ground.alone(&ground.owner, deploy).await.fault, None);
@@ -131,16 +110,15 @@ impl Ground {
 
     /// The relay takes requests, and nobody works at them any more.
     pub(crate) async fn halt(&self) {
-        self.tasks.drain(Duration::from_secs(10)).await;
+        self.process.halt().await;
     }
 
     /// Another process on what the last one left.
     pub(crate) async fn again(&mut self) {
-        self.halt().await;
-        self.db.drain().await;
-        let chain = open(&self.node, &self.proxy.url);
-        (self.relay, self.db, self.tasks) =
-            process(&self.sql, self.dir.path(), &self.key, chain, Arc::clone(&self.paused)).await;
+        self.process.end().await;
+        let database = self.database.as_ref();
+        self.process = process(&self.node, &self.proxy, self.dir.path(), database, &self.paused).await;
+        self.relay = Arc::clone(&self.process.relay);
     }
 
     /// Takes an account over; the relay signs for it from then on.
@@ -279,10 +257,9 @@ impl Ground {
     }
 
     pub(crate) async fn end(self) {
-        self.tasks.drain(Duration::from_secs(10)).await;
-        let verdict = verify(&self.db, None, &self.key, None).await.unwrap();
-        assert!(verdict.whole(), "{:?}", verdict.faults);
-        self.db.drain().await;
+        self.process.halt().await;
+        self.process.evidence_is_whole().await;
+        self.process.end().await;
         self.node.stop().await.unwrap();
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     proxy::Gate,
 };
 
-/// So far the chain is ahead of its copy, while the node needs some blocks' time to start again.
-const AHEAD: u64 = 40;
+/// So many blocks the chain is ahead of its copy: more than pass until what is under way arrives at the node again.
+const AHEAD: u64 = 60;
 
 async fn on_disk(database: Option<Database>) -> N3Ground {
     let options = N3Options { database: Kept::LevelDb, ..N3Options::default() };
@@ -32,8 +32,8 @@ async fn is_there(ground: &N3Ground, done: &Transaction) {
 async fn a_node_steps_back(database: Option<Database>, is_restarted: bool) {
     let mut ground = on_disk(database).await;
     let (me, before, under_way, after) = (ground.account(0), account(0x61), account(0x62), account(0x63));
-    ground.keep_chain().await;
     let kept = ground.chain.height().await.unwrap() as i64;
+    ground.keep_chain().await;
     ground.blocks(AHEAD).await;
     let first = ground.done("done before", transfer(me, before, 3)).await;
     is_there(&ground, &first).await;
@@ -49,6 +49,7 @@ async fn a_node_steps_back(database: Option<Database>, is_restarted: bool) {
     if is_restarted {
         ground.restart().await;
     }
+    ground.node.restart().await.unwrap();
     let done = ground.settled(&[second]).await.remove(0);
     is_there(&ground, &done).await;
     // It was found in a block below those that had been read: their hash told that they are the chain's no more.
@@ -84,6 +85,7 @@ async fn a_node_that_steps_back_under_an_idle_lane_holds_nothing_up() {
     is_there(&ground, &ground.done("before", transfer(me, account(0x65), 1)).await).await;
     let height = ground.chain.height().await.unwrap() as i64;
     ground.set_back().await;
+    ground.node.restart().await.unwrap();
     let done = ground.done("after", transfer(me, to, 2)).await;
     is_there(&ground, &done).await;
     assert!(done.height.unwrap() < height, "it waited until the chain was as high as before: {done:?}");
@@ -99,6 +101,8 @@ async fn who_lies_about_the_height_makes_nobody_pass_blocks_over() {
     is_there(&ground, &ground.done("before", transfer(me, to, 1)).await).await;
     // The lane is idle, and nothing that is under way keeps it from going on from what it is told.
     ground.gate.set(Gate::Ahead);
+    // What was heard a moment before is passed on for a moment.
+    ground.blocks(3).await;
     let lied_to = ground.submit("lied to", transfer(me, to, 2)).await.unwrap().id;
     ground.blocks(10).await;
     assert_eq!(ground.find(&lied_to).await.state, State::Accepted, "nothing is signed on what no block bears out");
