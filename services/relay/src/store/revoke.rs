@@ -185,6 +185,6 @@ pub(super) static LAST_STATES: &str = concat!("SELECT id, state, reason ", open_
 pub(crate) async fn last_settled(db: &Db, key: &LaneKey) -> Result<Option<Timestamp>> {
     let last = "SELECT settled_at FROM relay_requests WHERE tenant_id = $1 AND chain = $2 AND account = $3
         AND settled_at IS NOT NULL AND height IS NOT NULL ORDER BY id DESC LIMIT 1";
-    let rows = db.query(Scope::Tenant(&key.tenant), last, key.args()).await?;
+    let rows = db.scan(Scope::Tenant(&key.tenant), last, key.args()).await?;
     rows.into_iter().next().map(|mut row| row.take(0)).transpose()
 }
