@@ -105,7 +105,7 @@ fn executed(id: &TxId, seen: Seen) -> Executed {
         id: id.clone(),
         index: place,
         fault: failed.then(|| fault(run.exception.as_deref())),
-        fee: u128::try_from(transaction.system_fee.saturating_add(transaction.network_fee)).unwrap_or_default(),
+        fee: u128::try_from(transaction.fees()).unwrap_or_default(),
         gas: u64::try_from(run.gas_consumed).unwrap_or_default(),
         events: events_of(&held.block, place + 1, Some(hash), told).map(|(event, _)| event).collect(),
         contract: None,

@@ -168,7 +168,7 @@ impl NeoN3 {
             height,
             hash: tx.hash(),
             sender: tx.sender(),
-            fee: tx.system_fee.saturating_add(tx.network_fee),
+            fee: tx.fees(),
         };
         let sent = block.transactions.iter().map(sent).collect();
         Ok(Block { hash: block.hash(), previous: block.header.previous, sent })

@@ -86,6 +86,11 @@ impl Transaction {
         self.signers.first().map_or(Hash160::ZERO, |signer| signer.account)
     }
 
+    /// System fee and network fee together; the most there can be where a node made up more than that.
+    pub fn fees(&self) -> i64 {
+        self.system_fee.saturating_add(self.network_fee)
+    }
+
     /// Bytes of its whole wire form.
     pub fn size(&self) -> usize {
         self.to_bytes().len()

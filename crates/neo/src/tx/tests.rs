@@ -90,3 +90,11 @@ fn json_that_contradicts_itself_is_refused() {
         assert!(serde_json::from_value::<Transaction>(bad).is_err(), "{field}");
     }
 }
+
+#[test]
+fn fees_that_can_not_be_add_up_to_the_most() {
+    let mut tx = Transaction { system_fee: 3, network_fee: 4, ..transaction() };
+    assert_eq!(tx.fees(), 7);
+    tx.system_fee = i64::MAX;
+    assert_eq!(tx.fees(), i64::MAX);
+}

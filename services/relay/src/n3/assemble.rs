@@ -74,7 +74,7 @@ impl Made {
     pub(crate) fn of(transaction: &Transaction, is_void: bool) -> Self {
         let (valid_until, network_fee) = (transaction.valid_until_block, transaction.network_fee);
         let one = Try { hash: *transaction.hash().as_le(), valid_until, network_fee, is_void };
-        Self { one, raw: transaction.to_bytes(), fee: transaction.system_fee + transaction.network_fee }
+        Self { one, raw: transaction.to_bytes(), fee: transaction.fees() }
     }
 }
 

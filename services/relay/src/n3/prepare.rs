@@ -246,7 +246,7 @@ impl Bench {
         let signers: Vec<_> = sponsor.iter().chain([&node]).map(|node| &*node.signer).collect();
         let transaction = well!(refused(unsigned(&tried, &signers, &terms, &self.rules)));
         if sponsor.is_some() {
-            well!(self.reserve(asked, transaction.system_fee + transaction.network_fee).await);
+            well!(self.reserve(asked, transaction.fees()).await);
         }
         let made = signed(transaction, &signers, self.node.desk.chain.magic()).await;
         Ok(Ok(Load::Loaded(well!(refused(made)))))

@@ -12,10 +12,7 @@ use neo::{
     tx::{Signer, Transaction},
 };
 use nsl_api::relay::{Call, Scope};
-use nsl_chain::{
-    Chain,
-    n3::{self, NeoN3, VmState},
-};
+use nsl_chain::n3::{self, NeoN3, VmState};
 use nsl_core::{Code, Error, Result};
 use serde::Deserialize;
 
@@ -66,10 +63,10 @@ pub(crate) fn script(call: &Call) -> Result<Vec<u8>> {
 /// Tries the call out in the narrowest scope of the user's signature, and makes the transaction that does it.
 pub(crate) async fn assemble(desk: &Desk, draft: Draft<'_>) -> Result<Made> {
     let trial = Trial { script: &draft.script, account: draft.user, sponsor: Some(draft.sponsor) };
-    let (tried, rules, height) = tokio::join!(desk.try_out(trial, draft.scope), desk.rules(), desk.chain.height());
+    let (tried, rules, head) = tokio::join!(desk.try_out(trial, draft.scope), desk.rules(), desk.chain.head());
     let tried = tried?.map_err(|refusal| would_fail(&refusal.reason))?;
-    let (rules, height) = (rules?, height? as u32);
-    let blocks = draft.valid_for.as_millis() as u64 / rules.ms_per_block;
+    let (rules, height) = (rules?, head?.height);
+    let blocks = u64::try_from(draft.valid_for.as_millis()).unwrap_or(u64::MAX) / rules.ms_per_block;
     let most = rules.most_valid_blocks.saturating_sub(ROOM).max(1);
     let blocks = u32::try_from(blocks).unwrap_or(u32::MAX).clamp(1, most);
     let mut nonce = [0; 4];
@@ -77,7 +74,7 @@ pub(crate) async fn assemble(desk: &Desk, draft: Draft<'_>) -> Result<Made> {
     let mut transaction = Transaction {
         nonce: u32::from_le_bytes(nonce),
         system_fee: roomy(tried.run.gas_consumed),
-        valid_until_block: height + blocks,
+        valid_until_block: height.saturating_add(blocks),
         signers: tried.signers,
         script: draft.script,
         ..Transaction::default()
@@ -87,7 +84,7 @@ pub(crate) async fn assemble(desk: &Desk, draft: Draft<'_>) -> Result<Made> {
         return Err(Error::internal(anyhow::anyhow!("the sponsor would sign for more than the fees")));
     }
     transaction.network_fee = fee(&transaction, draft.verification, &rules.prices)?;
-    let valid_for = Duration::from_millis(rules.ms_per_block * u64::from(blocks));
+    let valid_for = Duration::from_millis(rules.ms_per_block.saturating_mul(u64::from(blocks)));
     Ok(Made { transaction, valid_for })
 }
 

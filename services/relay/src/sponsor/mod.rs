@@ -202,7 +202,7 @@ impl Sponsoring {
             valid_for: asked.valid_for.unwrap_or(MOST_VALID).min(MOST_VALID),
         };
         let made = assemble(&node.desk, draft).await?;
-        let fee = made.transaction.system_fee + made.transaction.network_fee;
+        let fee = made.transaction.fees();
         if let Some(most) = self.most_fee.filter(|most| u128::try_from(fee).unwrap_or(u128::MAX) > *most) {
             let (fee, most) = (gas(fee), gas(most));
             let message = format!("the fee is {fee}, and the operator allows {most}: raise relay.neo_n3_max_fee");
@@ -267,7 +267,7 @@ impl Sponsoring {
         let wanted =
             Wanted { transaction: &transaction, network: chain.magic(), user, script: waiting.verification.as_deref() };
         let witness = wanted.witness(&proof)?;
-        let fee = transaction.system_fee + transaction.network_fee;
+        let fee = transaction.fees();
         // One that is used, by now or before, is only asked about again: its outcome is kept under the caller's
         // idempotency key.
         if !waiting.is_used
@@ -344,7 +344,7 @@ impl Sponsoring {
 
 /// Whether it would do by now what it was prepared for.
 async fn is_good(chain: &NeoN3, transaction: &Transaction, sponsor: Hash160) -> Result<()> {
-    let fee = transaction.system_fee + transaction.network_fee;
+    let fee = transaction.fees();
     let (works, pays) = (still_works(chain, transaction), can_pay(chain, sponsor, fee));
     let (height, works, pays) = tokio::join!(chain.height(), works, pays);
     if height? >= transaction.valid_until_block.into() {
