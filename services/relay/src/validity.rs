@@ -43,10 +43,16 @@ impl Tries {
         self.0.iter().map(|one| one.valid_until).max().unwrap_or_default()
     }
 
-    /// Whether a further try is of use: none is alive, or the longest-lived is about to end. One place is left for
-    /// what makes the parcel void.
-    pub fn wants_another(&self, height: u32, blocks_left: u32) -> bool {
-        let longest = self.alive(height).map(|one| one.valid_until).max();
+    /// The last block that may have any of those that nodes take at this height: what is valid beyond `reach` they
+    /// don't take yet.
+    pub fn longest(&self, height: u32, reach: u32) -> Option<u32> {
+        self.alive(height).map(|one| one.valid_until).filter(|last| *last <= reach).max()
+    }
+
+    /// Whether a further try is of use: nodes take none that is alive, or the longest-lived is about to end. One place
+    /// is left for what makes the parcel void.
+    pub fn wants_another(&self, height: u32, blocks_left: u32, reach: u32) -> bool {
+        let longest = self.longest(height, reach);
         longest.is_none_or(|last| last - height <= blocks_left) && self.alive(height).count() < MOST_CONFLICTS - 1
     }
 
@@ -63,6 +69,11 @@ impl Tries {
     /// Whether one was made that keeps the others out.
     pub fn is_void(&self) -> bool {
         self.0.iter().any(|one| one.is_void)
+    }
+
+    /// Whether nodes take one that keeps the others out.
+    pub fn is_kept_out(&self, reach: u32) -> bool {
+        self.0.iter().any(|one| one.is_void && one.valid_until <= reach)
     }
 }
 

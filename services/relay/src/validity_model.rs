@@ -1,11 +1,15 @@
 //! Parcels against a chain that keeps the rules of validity and conflicts, whatever order transactions come in, while
-//! the pool forgets, blocks are read late, and the process dies between storing and sending.
+//! the pool forgets, blocks are read late, some tries are signed for a height that somebody lied about, and the process
+//! dies between storing and sending.
 
 use std::collections::HashMap;
 
 use proptest::prelude::*;
 
 use super::*;
+
+/// How far ahead the last block of a transaction may lie.
+const REACH: u32 = 6;
 
 #[derive(Clone, Debug)]
 struct Sent {
@@ -26,6 +30,7 @@ struct Chain {
 impl Chain {
     fn fits(&self, hash: &Hash, sent: &Sent) -> bool {
         sent.valid_until > self.height
+            && sent.valid_until <= self.height + REACH
             && !self.included.contains_key(hash)
             && !sent.conflicts.iter().any(|other| self.included.contains_key(other))
             && !self.included.values().any(|(_, _, other)| other.conflicts.contains(hash))
@@ -90,11 +95,16 @@ enum Step {
     DropPool,
 }
 
+/// Mostly within reach, however late the last block was read.
+fn blocks() -> impl Strategy<Value = u32> {
+    prop_oneof![9 => 1..4u32, 1 => Just(2 * REACH)]
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => Just(Step::Accept),
-        3 => (any::<bool>(), 1..4u32, 1..4usize).prop_map(|(sent, blocks, together)| Step::Give { sent, blocks, together }),
-        3 => (any::<bool>(), 1..4u32, any::<usize>(), prop::bool::weighted(0.2))
+        3 => (any::<bool>(), blocks(), 1..4usize).prop_map(|(sent, blocks, together)| Step::Give { sent, blocks, together }),
+        3 => (any::<bool>(), blocks(), any::<usize>(), prop::bool::weighted(0.2))
             .prop_map(|(sent, blocks, which, void)| Step::Another { sent, blocks, which, void }),
         3 => Just(Step::Resend),
         4 => (any::<u64>(), any::<u64>()).prop_map(|(pick, faults)| Step::Mine { pick, faults: faults & pick >> 1 }),
@@ -139,7 +149,8 @@ impl World {
         let numbers: Vec<u64> = self.lane.parcels.keys().copied().collect();
         let number = *numbers.get(which % numbers.len().max(1))?;
         let Parcel { requests, tries } = self.lane.parcels[&number].clone();
-        if tries.is_void() || (!void && !tries.wants_another(self.looked, 2)) {
+        let reach = self.looked + REACH;
+        if tries.is_kept_out(reach) || (!void && (tries.is_void() || !tries.wants_another(self.looked, 2, reach))) {
             return None;
         }
         let conflicts: Vec<Hash> = tries.alive(self.looked).map(|one| one.hash).collect();

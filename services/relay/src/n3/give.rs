@@ -11,6 +11,7 @@ use neo::Hash160;
 use nsl_api::relay::Scope;
 use nsl_chain::is_too_slow;
 use nsl_core::{Error, Result};
+use tokio::time::Instant;
 
 use super::{
     as_shown,
@@ -83,7 +84,7 @@ impl Runner {
             _ if is_too_slow(error) => self.alone.extend(ids.iter().cloned()),
             _ => {}
         }
-        let until = self.clock.now().plus(LATER);
+        let until = Instant::now() + LATER;
         for id in ids {
             self.later.insert(id.clone(), until);
             self.tell(told(id, "accepted", Some(error.message.clone())));
@@ -116,7 +117,7 @@ impl Runner {
 
     /// Requests by the transactions in which they are to go, and those that can't be read.
     async fn groups(&mut self, room: usize) -> Result<(Vec<Vec<Asked>>, Vec<(Id, Refusal)>)> {
-        let now = self.clock.now();
+        let now = Instant::now();
         self.later.retain(|_, until| now < *until);
         let is_due = |id: &&Id| !self.later.contains_key(*id);
         let turn: Vec<Id> = self.lane.waiting.iter().filter(is_due).take(TURN).cloned().collect();

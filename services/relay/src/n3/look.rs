@@ -45,8 +45,8 @@ impl Runner {
             // Nothing is under way, so no block behind has news; nor has one before, where the chain is shorter by now.
             (self.looked, self.at) = (head, Some(hash));
         }
-        if self.at.is_some() && head.saturating_add(FAR) < self.looked {
-            self.step_back().await?;
+        if head.saturating_add(FAR) < self.looked {
+            self.step_back(head).await?;
         }
         while self.looked < head {
             let to = head.min(self.looked + BLOCKS);
@@ -57,7 +57,7 @@ impl Runner {
                 Ok(ran) => ran,
                 Err(error) => {
                     if self.is_astray().await? {
-                        self.step_back().await?;
+                        self.step_back(head).await?;
                     }
                     return Err(error);
                 }
@@ -78,12 +78,13 @@ impl Runner {
     }
 
     /// Goes back to where nothing of what is under way can be in a block yet: blocks may have been passed over unread.
-    async fn step_back(&mut self) -> Result<()> {
+    /// What was signed while the chain seemed to be higher is valid beyond that, so it is no higher than the head.
+    async fn step_back(&mut self, head: u32) -> Result<()> {
         let most = self.node.desk.rules().await?.most_valid_blocks;
         let tries = self.lane.parcels.values().flat_map(|parcel| &parcel.tries.0);
         // No block takes what is valid for longer than that.
         let Some(first) = tries.map(|one| one.valid_until.saturating_sub(most)).min() else { return Ok(()) };
-        let looked = self.looked.min(first.saturating_sub(1));
+        let looked = self.looked.min(head).min(first.saturating_sub(1));
         tracing::warn!(account = %self.key.account, from = self.looked, to = looked, "blocks are read again");
         (self.looked, self.at) = (looked, None);
         self.write(self.lane.clone(), self.looked, News::default()).await.map(drop)

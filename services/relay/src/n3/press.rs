@@ -32,8 +32,7 @@ const AGAIN: &str = "again, in the place of what was signed before";
 
 impl Runner {
     pub(super) async fn nudge(&mut self) -> Result<()> {
-        let now = self.clock.now();
-        let is_late = |number: &u64| self.sent.get(number).is_none_or(|at| now >= at.plus(self.pace.resend));
+        let is_late = |number: &u64| self.sent.get(number).is_none_or(|at| at.elapsed() >= self.pace.resend);
         let again: Vec<u64> = self.lane.parcels.keys().filter(|number| is_late(number)).copied().collect();
         self.send(&again).await?;
         let numbers: Vec<u64> = self.lane.parcels.keys().copied().collect();
@@ -43,18 +42,19 @@ impl Runner {
         let rules = self.node.desk.rules().await?;
         let near = u32::try_from(NEAR_MS.div_ceil(rules.ms_per_block)).unwrap_or(u32::MAX);
         let near = near.min(self.pace.valid_blocks / 2).max(2);
+        let reach = self.looked.saturating_add(rules.most_valid_blocks);
         for number in numbers {
             let Some(parcel) = self.lane.parcels.get(&number) else { continue };
-            if parcel.tries.is_void() {
+            if parcel.tries.is_kept_out(reach) {
                 continue;
             }
             let is_cancelled = |id: &Id| self.revoked.get(id) == Some(&Revoked::Cancelled);
             let pressed = if parcel.requests.iter().any(is_cancelled) && self.thought.get(&number) != Some(&self.looked)
             {
                 self.thought.insert(number, self.looked);
-                self.keep_out(number).await
-            } else if self.wants_another(number, parcel, near) {
-                self.another(number).await
+                self.keep_out(number, reach).await
+            } else if self.wants_another(number, parcel, near, reach) {
+                self.another(number, reach).await
             } else {
                 Ok(())
             };
@@ -67,14 +67,16 @@ impl Runner {
         Ok(())
     }
 
-    fn wants_another(&self, number: u64, parcel: &Parcel, near: u32) -> bool {
-        let is_thought_of = self.thought.get(&number) == Some(&self.looked);
+    fn wants_another(&self, number: u64, parcel: &Parcel, near: u32, reach: u32) -> bool {
+        let is_left = self.thought.get(&number) == Some(&self.looked)
+            || self.doomed.contains_key(&number)
+            || parcel.tries.is_void();
         let near = if self.too_cheap.contains(&number) { u32::MAX } else { near };
-        !is_thought_of && !self.doomed.contains_key(&number) && parcel.tries.wants_another(self.looked, near)
+        !is_left && parcel.tries.wants_another(self.looked, near, reach)
     }
 
     /// Makes a further try that is valid for longer. Where that can't be, the parcel ends with those that it has.
-    async fn another(&mut self, number: u64) -> Result<()> {
+    async fn another(&mut self, number: u64, reach: u32) -> Result<()> {
         self.thought.insert(number, self.looked);
         let Some(parcel) = self.lane.parcels.get(&number).cloned() else { return Ok(()) };
         let Some(asked) = self.asked(&parcel).await? else { return Ok(()) };
@@ -85,7 +87,8 @@ impl Runner {
         let bench = self.bench().await?;
         let until = asked.iter().filter_map(|(wanted, _)| wanted.expires_at).min();
         let is_cheap = self.too_cheap.contains(&number);
-        if bench.valid_until(until) <= tries.last() && !is_cheap {
+        let longest = tries.longest(self.looked, reach);
+        if longest.is_some_and(|last| bench.valid_until(until) <= last) && !is_cheap {
             return Ok(());
         }
         // What a test run says now may come from one of its own tries, in a block that is not read yet.
@@ -102,7 +105,7 @@ impl Runner {
     }
 
     /// Makes a try that does nothing, and is offered in the place of all others.
-    async fn keep_out(&mut self, number: u64) -> Result<()> {
+    async fn keep_out(&mut self, number: u64, reach: u32) -> Result<()> {
         let Some(parcel) = self.lane.parcels.get(&number).cloned() else { return Ok(()) };
         let first = parcel.tries.0.first().and_then(|one| self.raws.get(&one.hash));
         let first = first.ok_or_else(|| Error::internal(anyhow::anyhow!("the bytes of a try are gone")))?;
@@ -129,11 +132,11 @@ impl Runner {
         let tried =
             Tried { script, signers: signers.iter().map(|signer| Signer::none(signer.account())).collect(), run };
         let Earlier { conflicts, offered } = self.earlier(&parcel);
-        // Longer than what it keeps out it need not live.
-        let terms = Terms { valid_until: parcel.tries.last(), conflicts, more_than: offered };
+        // Longer than what it keeps out it need not live, and beyond their reach nodes don't take it.
+        let terms = Terms { valid_until: parcel.tries.last().min(reach), conflicts, more_than: offered };
         let rules = self.node.desk.rules().await?;
         let transaction = unsigned(&tried, &signers, &terms, &rules)?;
-        let fee = transaction.system_fee + transaction.network_fee;
+        let fee = transaction.fees();
         if fee > self.set_aside(&parcel) && !self.pays_more(&parcel, fee, payer.is_some()).await? {
             return Ok(());
         }
@@ -147,7 +150,7 @@ impl Runner {
     /// What was set aside for a parcel: the fee of the dearest of its tries. One of them at most is ever paid.
     fn set_aside(&self, parcel: &Parcel) -> i64 {
         let tries = parcel.tries.0.iter().filter_map(|one| self.raws.get(&one.hash));
-        let fees = tries.filter_map(|raw| Transaction::from_bytes(raw).ok()).map(|tx| tx.system_fee + tx.network_fee);
+        let fees = tries.filter_map(|raw| Transaction::from_bytes(raw).ok()).map(|tx| tx.fees());
         fees.max().unwrap_or_default()
     }
 

@@ -7,8 +7,10 @@ use std::{
 };
 
 use neo::Hash256;
-use nsl_core::{Clock, Cx, Entry, Error, Result, Timestamp};
+use nsl_chain::n3::Head;
+use nsl_core::{Clock, Cx, Entry, Error, Result};
 use nsl_sql::Db;
+use tokio::time::Instant;
 
 use super::{N3Node, N3Pace, give::TURN, prepare::Bench};
 use crate::{
@@ -44,7 +46,7 @@ pub(crate) struct Runner {
     pub(super) together: usize,
     pub(super) raws: HashMap<Hash, Vec<u8>>,
     /// When each parcel was last sent.
-    pub(super) sent: HashMap<u64, Timestamp>,
+    pub(super) sent: HashMap<u64, Instant>,
     /// Parcels that no node takes as they are, and why.
     pub(super) doomed: HashMap<u64, String>,
     /// Parcels that offer too little by now.
@@ -57,14 +59,14 @@ pub(crate) struct Runner {
     /// What the chain took for requests that have not come to their end.
     pub(super) paid: HashMap<Id, u128>,
     /// Requests that no endpoint would try out, and until when they are left alone.
-    pub(super) later: HashMap<Id, Timestamp>,
+    pub(super) later: HashMap<Id, Instant>,
     /// How often a request was too much for a node.
     pub(super) slow: HashMap<Id, u32>,
     /// Requests that are given up at someone's wish.
     pub(super) revoked: HashMap<Id, Revoked>,
     /// Whether the last round left requests that were too many for one.
     pub(crate) has_more: bool,
-    heeded: Timestamp,
+    heeded: Option<Instant>,
     became: Vec<Became>,
     known: HashMap<Id, (&'static str, Option<String>)>,
 }
@@ -95,13 +97,17 @@ impl Runner {
     pub(crate) async fn take_up(ground: Ground, held: Held) -> Result<Self> {
         let Ground { db, clock, nodes, node, key, pace, together } = ground;
         let (lane, raws) = load_parcels(&db, &key, held.next as u64).await?;
+        let (height, hash) = (held.looked.try_into().map_err(Error::internal)?, held.at.map(Hash256::from_le));
+        if let Some(hash) = hash {
+            node.desk.chain.trust(Head { height, hash }).await;
+        }
         let (looked, at) = match lane.parcels.is_empty() {
             // Nothing is under way, so no block behind has news.
             true => {
                 let head = node.desk.chain.head().await?;
                 (head.height, Some(head.hash))
             }
-            false => (held.looked.try_into().map_err(Error::internal)?, held.at.map(Hash256::from_le)),
+            false => (height, hash),
         };
         let left = last_states(&db, &key).await?;
         let known = left.into_iter().filter_map(|(id, state, reason)| Some((id, (one_of(&state)?, reason)))).collect();
@@ -131,7 +137,7 @@ impl Runner {
             slow,
             revoked,
             has_more: false,
-            heeded: Timestamp(0),
+            heeded: None,
             became,
             known,
         })
@@ -155,7 +161,7 @@ impl Runner {
 
     /// One round: what is taken back, what blocks say, then what waits, then what takes long.
     pub(crate) async fn round(&mut self) -> Result<()> {
-        if self.clock.now() >= self.heeded.plus(HEED) {
+        if self.heeded.is_none_or(|at| at.elapsed() >= HEED) {
             self.heed().await?;
         }
         self.look().await?;
@@ -165,8 +171,8 @@ impl Runner {
     }
 
     pub(super) async fn heed(&mut self) -> Result<()> {
-        self.heeded = self.clock.now();
-        self.revoked = revoked(&self.db, &self.key, self.heeded).await?;
+        self.heeded = Some(Instant::now());
+        self.revoked = revoked(&self.db, &self.key, self.clock.now()).await?;
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream};
 use nsl_core::{Error, Result};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{as_shown, runner::Runner};
 use crate::{
@@ -41,6 +41,8 @@ fn verdict(sent: Result<neo::Hash256>) -> Verdict {
         "chain.insufficient_funds" | "chain.pool_full" => Verdict::NotNow(message),
         "chain.tx_conflict" | "chain.tx_expired" | "chain.tx_attribute_refused" => Verdict::Look,
         "chain.underpriced" => Verdict::TooCheap(message),
+        // An endpoint of another network says nothing of this one.
+        "chain.wrong_network" => Verdict::Unknown,
         _ if retry_after_ms.is_some() => Verdict::Unknown,
         _ => Verdict::Never(message),
     }
@@ -70,7 +72,7 @@ impl Runner {
         // Nothing orders them, and a node checks what comes in one request one after the other.
         let verdicts = stream::iter(parts).buffered(SIDE_BY_SIDE).concat().await;
         let sent: Vec<(u64, Hash)> = latest.iter().map(|(number, hash, _)| (*number, *hash)).collect();
-        let now = self.clock.now();
+        let now = Instant::now();
         for ((number, hash), said) in sent.into_iter().zip(verdicts) {
             self.sent.insert(number, now);
             self.heard(number, hash, said);

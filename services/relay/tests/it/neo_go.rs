@@ -3,6 +3,7 @@
 mod back;
 mod ends;
 mod faults;
+mod lies;
 mod once;
 mod payers;
 mod scopes;

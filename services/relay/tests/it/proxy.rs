@@ -7,6 +7,9 @@ use std::sync::{
     atomic::{AtomicU8, AtomicU64, Ordering},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use neo::{block::Block, wire::Wire};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWriteExt},
@@ -28,11 +31,14 @@ pub(crate) enum Gate {
     Unshown,
     /// The chain is said to be higher than it is.
     Ahead,
+    /// Blocks are shown that the node does not have, and the last of them is said to be the chain's.
+    MadeUp,
 }
 
 pub(crate) struct Proxy {
     pub(crate) url: String,
     gate: Arc<AtomicU8>,
+    made_up: Arc<Mutex<Vec<Block>>>,
     task: JoinHandle<()>,
 }
 
@@ -42,18 +48,23 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let gate = Arc::new(AtomicU8::new(Gate::Open as u8));
-        let (of_all, asked) = (Arc::clone(&gate), Arc::default());
+        let made_up = Arc::<Mutex<Vec<Block>>>::default();
+        let (of_all, blocks, asked) = (Arc::clone(&gate), Arc::clone(&made_up), Arc::default());
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(node) = TcpStream::connect(&target).await else { continue };
-                tokio::spawn(carry(client, node, Arc::clone(&of_all), Arc::clone(&asked)));
+                tokio::spawn(carry(client, node, Arc::clone(&of_all), Arc::clone(&blocks), Arc::clone(&asked)));
             }
         });
-        Self { url, gate, task }
+        Self { url, gate, made_up, task }
     }
 
     pub(crate) fn set(&self, gate: Gate) {
         self.gate.store(gate as u8, Ordering::SeqCst);
+    }
+
+    pub(crate) fn show(&self, made_up: Vec<Block>) {
+        *self.made_up.lock() = made_up;
     }
 }
 
@@ -64,10 +75,20 @@ impl Drop for Proxy {
 }
 
 /// One request after the other; nobody sends a second one before the first is answered.
-async fn carry(mut client: TcpStream, mut node: TcpStream, gate: Arc<AtomicU8>, asked: Arc<AtomicU64>) {
+async fn carry(
+    mut client: TcpStream,
+    mut node: TcpStream,
+    gate: Arc<AtomicU8>,
+    blocks: Arc<Mutex<Vec<Block>>>,
+    asked: Arc<AtomicU64>,
+) {
     while let Some((head, body)) = message(&mut client).await {
-        let taken = if gate.load(Ordering::SeqCst) == Gate::NoSends as u8 { taken(&body) } else { None };
-        let answer = match taken {
+        let lie = match gate.load(Ordering::SeqCst) {
+            now if now == Gate::NoSends as u8 => taken(&body),
+            now if now == Gate::MadeUp as u8 => made_up(&body, &blocks.lock()),
+            _ => None,
+        };
+        let answer = match lie {
             Some(answer) => [whole(answer.len()), answer].concat(),
             None => {
                 let number = asked.fetch_add(1, Ordering::SeqCst);
@@ -161,6 +182,20 @@ fn taken(body: &[u8]) -> Option<Vec<u8>> {
         _ => return None,
     };
     Some(answer.to_string().into_bytes())
+}
+
+/// What is answered to who asks for one of these blocks, or for the height.
+fn made_up(body: &[u8], blocks: &[Block]) -> Option<Vec<u8>> {
+    let asked: Value = serde_json::from_slice(body).ok()?;
+    let at = asked["params"][0].as_u64();
+    let block = blocks.iter().find(|block| Some(u64::from(block.header.index)) == at);
+    let result = match asked["method"].as_str()? {
+        "getblockcount" => json!(blocks.last()?.header.index + 1),
+        "getblock" => json!(STANDARD.encode(block?.to_bytes())),
+        "getblockheader" => json!(STANDARD.encode(block?.header.to_bytes())),
+        _ => return None,
+    };
+    Some(json!({ "jsonrpc": "2.0", "id": asked["id"], "result": result }).to_string().into_bytes())
 }
 
 /// Head and body of a request or an answer: with its length, or in chunks.
