@@ -260,11 +260,12 @@ pub(crate) fn told(event: &Event, state: Option<&ContractState>, faces: &Faces) 
 // A fault or revert, of a call or of what the relay has tried out, in the words of the contract; any other trouble
 // stays what it is.
 fn in_words(error: Error, explain: impl Fn(&Fault) -> String) -> Error {
-    let (slug, what) = match &*error.slug {
-        "chain.reverted" => ("contracts.reverted", "the call came to nothing"),
-        "relay.would_fail" => ("relay.would_fail", "it would be undone"),
+    let slug = match &*error.slug {
+        "chain.reverted" => "contracts.reverted",
+        "relay.would_fail" => "relay.would_fail",
         _ => return error,
     };
+    let what = if slug == "contracts.reverted" { "the call came to nothing" } else { "it would be undone" };
     let text = |name: &str| error.details.get(name).and_then(Value::as_str);
     let data = text("data").and_then(|data| hex::decode(data.trim_start_matches("0x")).ok()).map(Bytes);
     let fault = Fault { reason: text("reason").unwrap_or(&error.message).to_owned(), data };
