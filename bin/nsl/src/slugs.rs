@@ -13,7 +13,7 @@ use crate::openapi;
 /// These end a start-up, a command or a worker's try, or are said between a queue and its consumer: never an answer
 /// to a request.
 const INNER: [&str; 11] = [
-    "relay.not_asked_before",
+    "sql.not_asked_before",
     "relay.lane_lost",
     "storage.request_taken",
     "peer.key_missing",
