@@ -2,7 +2,7 @@
 
 use alloy_primitives::{U64, U256, hex};
 use futures_util::{FutureExt, StreamExt, stream};
-use nsl_core::Result;
+use nsl_core::{Error, Result};
 use serde_json::{Value, json};
 
 use super::{
@@ -112,7 +112,7 @@ impl NeoX {
         let blocks = match done {
             Ok(blocks) => blocks,
             Err(Trouble::Node(error)) if matches!(error.code, METHOD_NOT_FOUND | INVALID_PARAMS) => return Ok(None),
-            Err(trouble) => return Err(trouble.into_error(ChainKind::NeoX, "a test run")),
+            Err(trouble) => return Err(refused(trouble, "a test run")),
         };
         let Some(run) = blocks.into_iter().flat_map(|block| block.calls).next() else { return Ok(None) };
         if run.status.is_zero() {
@@ -136,7 +136,7 @@ impl NeoX {
     }
 }
 
-fn poor(call: &Call, balance: U256) -> nsl_core::Error {
+fn poor(call: &Call, balance: U256) -> Error {
     let message = format!("insufficient funds: the call moves {} wei, and the account holds {balance}", call.value);
     send::refusal(Why::InsufficientFunds, NodeError { code: SERVER_ERROR, message, data: None })
 }
@@ -145,14 +145,22 @@ fn poor(call: &Call, balance: U256) -> nsl_core::Error {
 fn judge<T>(done: Result<T, Trouble>, what: &str) -> Result<Result<T, Fault>> {
     match done {
         Ok(found) => Ok(Ok(found)),
-        Err(Trouble::Node(error)) => match (revert::fault(&error), send::verdict(&error)) {
-            (Some(fault), _) => Ok(Err(fault)),
-            (None, Verdict::Refused(why)) if !matches!(why, Why::NodeFailed | Why::Unclear) => {
-                Err(send::refusal(why, error))
-            }
-            (None, _) => Err(Trouble::Node(error).into_error(ChainKind::NeoX, what)),
+        Err(Trouble::Node(error)) => match revert::fault(&error) {
+            Some(fault) => Ok(Err(fault)),
+            None => Err(refused(Trouble::Node(error), what)),
         },
-        Err(trouble) => Err(trouble.into_error(ChainKind::NeoX, what)),
+        Err(trouble) => Err(refused(trouble, what)),
+    }
+}
+
+// A node says no to a call in the words that it has for transactions.
+fn refused(trouble: Trouble, what: &str) -> Error {
+    match trouble {
+        Trouble::Node(error) => match send::verdict(&error) {
+            Verdict::Refused(why) if !matches!(why, Why::NodeFailed | Why::Unclear) => send::refusal(why, error),
+            _ => Trouble::Node(error).into_error(ChainKind::NeoX, what),
+        },
+        trouble => trouble.into_error(ChainKind::NeoX, what),
     }
 }
 
