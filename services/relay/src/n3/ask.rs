@@ -3,7 +3,6 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use neo::{
     Hash160,
-    explain::explain,
     script::{Builder, CallFlags, Invocation},
     stack::Param,
     tx::Transaction,
@@ -81,17 +80,6 @@ impl Ask {
     }
 }
 
-/// Which contracts and methods a script calls, where that is all that it does.
-pub(crate) type Shape = Vec<(Hash160, String)>;
-
-pub(crate) fn shape(script: &[u8]) -> Option<Shape> {
-    let told = explain(script, &[]);
-    let mut calls: Shape = told.calls().map(|call| (call.contract, call.method.clone())).collect();
-    calls.sort_unstable();
-    calls.dedup();
-    (told.complete && !calls.is_empty()).then_some(calls)
-}
-
 fn broken(what: &str) -> Error {
     Error::internal(anyhow::anyhow!("a stored call of Neo N3 has a broken {what}"))
 }
@@ -104,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_and_its_script_have_one_shape() {
+    fn a_call_and_its_script_are_the_same() {
         let intent = json!({
             "contract": native::GAS, "method": "transfer", "share": true, "scope": "none",
             "args": [{"type": "Hash160", "value": native::NEO}, {"type": "Integer", "value": "1"}],
@@ -118,8 +106,6 @@ mod tests {
         let mut wider = intent.clone();
         wider["scope"] = "contracts".into();
         assert!(!Ask::read(&wider).unwrap().may_share, "it names contracts for itself only");
-        assert_eq!(shape(&script), Some(vec![(native::GAS, "transfer".to_owned())]));
-        assert_eq!(shape(&[0x11, 0x40]), None);
     }
 
     #[test]

@@ -16,11 +16,7 @@ use nsl_chain::{
 use nsl_core::{Error, Result};
 use serde_json::json;
 
-use super::{
-    alike::same,
-    ask::{Shape, shape},
-    desk::Desk,
-};
+use super::{alike::same, desk::Desk};
 use crate::node::Refusal;
 
 /// A script that ran well, as its signer is to sign it.
@@ -44,6 +40,10 @@ impl Trial<'_> {
         let account = Signer { account: self.account, ..signer.clone() };
         let sponsor = self.sponsor.filter(|sponsor| *sponsor != self.account).map(Signer::none);
         sponsor.into_iter().chain([account]).collect()
+    }
+
+    fn tried(&self, signer: &Signer, run: &InvocationResult) -> Tried {
+        Tried { script: self.script.to_vec(), signers: self.signers(signer), run: run.clone() }
     }
 
     fn call(&self, signer: &Signer) -> Call {
@@ -81,7 +81,7 @@ pub(crate) use well;
 impl Desk {
     /// Tries a script out in the scope that is asked for.
     pub(crate) async fn try_out(&self, trial: Trial<'_>, scope: Scope) -> Tryout<Tried> {
-        let signers = self.first_signers(trial, scope);
+        let signers = first_signers(trial, scope);
         let runs = well!(self.runs(trial, &signers, false).await);
         self.try_on(trial, scope, First { signers, runs }).await
     }
@@ -90,8 +90,7 @@ impl Desk {
     /// any of them where one is too much, and then each is to be tried out by itself.
     pub(crate) async fn first(&self, trials: &[(Trial<'_>, Scope)]) -> Vec<Option<First>> {
         let none = || trials.iter().map(|_| None).collect();
-        let signers: Vec<Vec<Signer>> =
-            trials.iter().map(|(trial, scope)| self.first_signers(*trial, *scope)).collect();
+        let signers: Vec<Vec<Signer>> = trials.iter().map(|(trial, scope)| first_signers(*trial, *scope)).collect();
         let calls: Vec<Call> = trials
             .iter()
             .zip(&signers)
@@ -125,40 +124,18 @@ impl Desk {
                 return Ok(Ok(Tried { script, signers, run: runs.remove(0) }));
             }
         };
-        let shape = shape(trial.script);
         if let Some(at) = (1..runs.len()).find(|at| same(&runs[0], &runs[*at], true)) {
-            return Ok(Ok(self.chosen(trial, shape, &signers[at], &runs[at])));
+            return Ok(Ok(trial.tried(&signers[at], &runs[at])));
         }
-        // What was enough before is not now, or no two runs are the same.
+        // Nothing does the same, or no two runs are the same.
         if let Some((signer, run)) = well!(self.first_same(trial, &simple()).await) {
-            return Ok(Ok(self.chosen(trial, shape, &signer, &run)));
+            return Ok(Ok(trial.tried(&signer, &run)));
         }
         let found = well!(self.by_contracts(trial).await);
         Ok(match found {
-            Some((signer, run)) if may_name => Ok(self.chosen(trial, None, &signer, &run)),
+            Some((signer, run)) if may_name => Ok(trial.tried(&signer, &run)),
             found => Err(reaches_further(found.map(|(signer, _)| signer.allowed_contracts)).into()),
         })
-    }
-
-    /// The one that is asked for; or the widest, to compare with, and those of which the first that does the same is
-    /// taken.
-    fn first_signers(&self, trial: Trial<'_>, scope: Scope) -> Vec<Signer> {
-        let of = |scopes| Signer::new(trial.account, scopes);
-        match scope {
-            Scope::None => vec![of(Scopes::NONE)],
-            Scope::CalledByEntry => vec![of(Scopes::CALLED_BY_ENTRY)],
-            Scope::Global => vec![of(Scopes::GLOBAL)],
-            Scope::Minimal | Scope::Contracts => {
-                let known = self.enough(shape(trial.script).as_ref());
-                let first = known.map_or_else(simple, |known| vec![known]);
-                [vec![of(Scopes::GLOBAL)], first].concat()
-            }
-        }
-    }
-
-    fn chosen(&self, trial: Trial<'_>, shape: Option<Shape>, signer: &Signer, run: &InvocationResult) -> Tried {
-        self.was_enough(shape, signer);
-        Tried { script: trial.script.to_vec(), signers: trial.signers(signer), run: run.clone() }
     }
 
     /// Scopes of named contracts, as few of them as can be, alone or with what the script calls itself.
@@ -241,6 +218,18 @@ fn reaches_further(contracts: Option<Vec<Hash160>>) -> String {
          without with scope: called_by_entry",
         named.join(", ")
     )
+}
+
+/// The one that is asked for; or the widest, to compare with, and those of which the first that does the same is
+/// taken.
+fn first_signers(trial: Trial<'_>, scope: Scope) -> Vec<Signer> {
+    let of = |scopes| Signer::new(trial.account, scopes);
+    match scope {
+        Scope::None => vec![of(Scopes::NONE)],
+        Scope::CalledByEntry => vec![of(Scopes::CALLED_BY_ENTRY)],
+        Scope::Global => vec![of(Scopes::GLOBAL)],
+        Scope::Minimal | Scope::Contracts => [vec![of(Scopes::GLOBAL)], simple()].concat(),
+    }
 }
 
 fn simple() -> Vec<Signer> {

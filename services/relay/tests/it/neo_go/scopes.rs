@@ -56,6 +56,23 @@ async fn the_narrowest_scope_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_call_needed_another_one_does_not_get() {
+    let ground = N3Ground::fresh(None).await;
+    let (me, other) = (ground.account(0), ground.account(1));
+    let scopes = async |once: &str, from| {
+        let call = invoke(native::GAS, "transfer", &[from, account(0x13).into(), 1.into(), Param::Null]);
+        let done = ground.done(once, call).await;
+        assert_eq!(done.state, State::Final, "{once}: {done:?}");
+        ground.transaction(done.tx.as_deref().unwrap()).await.signers[0].scopes
+    };
+    assert_eq!(scopes("own", me.into()).await, Scopes::CALLED_BY_ENTRY);
+    // It gives false whoever signed.
+    assert_eq!(scopes("of another", other.into()).await, Scopes::NONE);
+    assert_eq!(scopes("own again", me.into()).await, Scopes::CALLED_BY_ENTRY);
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_contract_that_takes_more_than_it_was_called_for_gets_nothing() {
     let ground = N3Ground::fresh(None).await;
     let me = ground.account(0);
