@@ -1,6 +1,9 @@
 //! Accounts whose keys are kept here, and the chain as each of them sees it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
 use async_trait::async_trait;
 use aws_lc_rs::rand;
@@ -23,6 +26,7 @@ use zeroize::Zeroizing;
 use crate::{
     dispatch::{Nodes, View},
     n3::{self, Desk, N3Node},
+    node::Node,
     store::{ACCOUNT_TAKEN, Add, KeptAccount, LaneKey, account, accounts},
     x::XNode,
 };
@@ -38,7 +42,29 @@ pub struct Accounts {
     /// Where it is set up.
     pub x: Option<Arc<NeoX>>,
     pub n3: Option<Arc<Desk>>,
-    known: Mutex<HashMap<LaneKey, View>>,
+    /// What somebody works with at the moment: a key stays open no longer than that.
+    open: Mutex<HashMap<LaneKey, Opened>>,
+}
+
+enum Opened {
+    X(Weak<dyn Node>),
+    N3(Weak<N3Node>),
+}
+
+impl Opened {
+    fn of(view: &View) -> Self {
+        match view {
+            View::X(node) => Self::X(Arc::downgrade(node)),
+            View::N3(node) => Self::N3(Arc::downgrade(node)),
+        }
+    }
+
+    fn view(&self) -> Option<View> {
+        match self {
+            Self::X(node) => node.upgrade().map(View::X),
+            Self::N3(node) => node.upgrade().map(View::N3),
+        }
+    }
 }
 
 impl Accounts {
@@ -51,7 +77,12 @@ impl Accounts {
         n3: Option<Arc<NeoN3>>,
     ) -> Self {
         let n3 = n3.map(|chain| Arc::new(Desk::new(chain)));
-        Self { db, keyring, ledger, clock, x, n3, known: Mutex::default() }
+        Self { db, keyring, ledger, clock, x, n3, open: Mutex::default() }
+    }
+
+    /// How many accounts' keys are open in this process.
+    pub fn keys_open(&self) -> usize {
+        self.open.lock().values().filter(|one| one.view().is_some()).count()
     }
 
     /// Makes an account, or takes one over.
@@ -99,7 +130,7 @@ impl Accounts {
         kept.into_iter().map(|one| shown(chain, one)).collect()
     }
 
-    async fn open(&self, lane: &LaneKey) -> Result<Zeroizing<Vec<u8>>> {
+    async fn secret(&self, lane: &LaneKey) -> Result<Zeroizing<Vec<u8>>> {
         let unknown = || Error::new(Code::NotFound, "relay.account_unknown", "the account is none of the tenant's");
         let kept = account(&self.db, &lane.tenant, lane.chain, &lane.account).await?.ok_or_else(unknown)?;
         let lost = || Error::internal(anyhow::anyhow!("the data key of an account is gone"));
@@ -117,22 +148,24 @@ impl Nodes for Accounts {
     }
 
     async fn node(&self, lane: &LaneKey) -> Result<View> {
-        if let Some(known) = self.known.lock().get(lane) {
-            return Ok(known.clone());
+        if let Some(open) = self.open.lock().get(lane).and_then(Opened::view) {
+            return Ok(open);
         }
         let view = if lane.chain == Chain::NeoN3.as_str() {
             let desk = self.n3.clone().ok_or_else(missing)?;
-            let secret = self.open(lane).await?;
+            let secret = self.secret(lane).await?;
             let key: &[u8; 32] = secret.as_slice().try_into().map_err(Error::internal)?;
             let key = PrivateKey::from_bytes(key).map_err(Error::internal)?;
             View::N3(Arc::new(N3Node { desk, signer: Arc::new(n3::Key::new(key)) }))
         } else {
             let chain = self.x.clone().ok_or_else(missing)?;
-            let secret = self.open(lane).await?;
+            let secret = self.secret(lane).await?;
             let signer = Arc::new(Key::from_secret(&Secret::new(secret.as_slice()))?);
             View::X(Arc::new(XNode { chain, signer }))
         };
-        self.known.lock().insert(lane.clone(), view.clone());
+        let mut open = self.open.lock();
+        open.retain(|_, other| other.view().is_some());
+        open.insert(lane.clone(), Opened::of(&view));
         Ok(view)
     }
 }

@@ -48,7 +48,7 @@ pub(crate) struct N3Ground {
     pub(crate) cx: Cx,
     pub(crate) config: Config,
     paused: Arc<AtomicBool>,
-    processes: Vec<Process>,
+    pub(crate) processes: Vec<Process>,
     dir: Arc<tempfile::TempDir>,
     database: Option<Arc<Database>>,
 }

@@ -9,13 +9,18 @@ mod payers;
 mod scopes;
 mod shares;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use neo::{Hash160, native, stack::Param, tx::Scopes};
-use nsl_api::relay::{Call, State, Transaction};
+use nsl_api::relay::{Call, Cancel, State, Transaction};
+use nsl_devnet::N3Options;
+use nsl_relay::Config;
 
-use crate::n3_ground::{N3Ground, invoke, is_end, script};
+use crate::{
+    n3_ground::{N3Ground, config, invoke, is_end, script},
+    proxy::Gate,
+};
 
 macro_rules! contract {
     ($name:literal) => {
@@ -92,6 +97,50 @@ async fn a_call_becomes_final_and_pays_exactly() {
     assert_eq!(done.state, State::Final, "{done:?}");
     assert_eq!(ground.gas_of(to).await, 507);
     ground.evidence_is_whole().await;
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clock_that_is_set_back_holds_nothing_up() {
+    // Valid for so long that nothing ends by itself.
+    let ground = N3Ground::on(None, N3Options::default(), Config { n3_valid_blocks: 5_000, ..config() }).await;
+    let (me, to, never) = (ground.account(0), account(0x74), account(0x75));
+    ground.gate.set(Gate::NoSends);
+    let lost = ground.submit("lost", transfer(me, to, 1)).await.unwrap().id;
+    let taken_back = ground.submit("taken back", transfer(me, never, 1)).await.unwrap().id;
+    for id in [&lost, &taken_back] {
+        ground.until(id, |now| now.state == State::Sent).await;
+    }
+    ground.processes[0].clock.by(Duration::from_secs(3_600));
+    let cancel = Cancel { chain: nsl_api::Chain::NeoN3, id: taken_back.clone() };
+    ground.relay.cancel(&ground.cx, cancel).await.unwrap();
+    // Not before it was heeded: what is to be taken back is at no node.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ground.gate.set(Gate::Open);
+    let done = ground.settled(&[lost, taken_back]).await;
+    assert_eq!([done[0].state, done[1].state], [State::Final, State::Replaced], "{done:?}");
+    assert_eq!((ground.gas_of(to).await, ground.gas_of(never).await), (1, 0));
+    ground.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_open_while_something_works_with_them() {
+    let ground = N3Ground::fresh(None).await;
+    let keys = || ground.processes[0].accounts.keys_open();
+    assert_eq!(keys(), 0);
+    ground.gate.set(Gate::NoSends);
+    let id = ground.submit("sent", transfer(ground.account(0), account(0x76), 1)).await.unwrap().id;
+    ground.until(&id, |now| now.state == State::Sent).await;
+    assert_eq!(keys(), 1);
+    ground.gate.set(Gate::Open);
+    assert_eq!(ground.settled(&[id]).await[0].state, State::Final);
+    let closed = async {
+        while keys() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), closed).await.expect("the lane rests and its key is closed");
+    assert_eq!(ground.done("again", transfer(ground.account(0), account(0x76), 1)).await.state, State::Final);
     ground.end().await;
 }
 

@@ -3,13 +3,16 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
 use nsl_api::relay::Relay;
 use nsl_chain::{n3::NeoN3, x::NeoX};
-use nsl_core::{ProcessId, Secret, SystemClock};
+use nsl_core::{Clock, ProcessId, Secret, SystemClock, Timestamp};
 use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
 use nsl_keyring::{Keyring, SecretsRoot};
 use nsl_kit::Tasks;
@@ -20,9 +23,27 @@ use nsl_sql::{BASE, Config as Sql, Db};
 
 pub(crate) struct Process {
     pub(crate) relay: Arc<dyn Relay>,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) clock: Arc<SetBack>,
     db: Db,
     tasks: Tasks,
     key: ChainKey,
+}
+
+/// The clock of the machine, that may be set back.
+#[derive(Default)]
+pub(crate) struct SetBack(AtomicI64);
+
+impl SetBack {
+    pub(crate) fn by(&self, span: Duration) {
+        self.0.fetch_add(span.as_micros() as i64, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetBack {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().minus(Duration::from_micros(self.0.load(Ordering::SeqCst) as u64))
+    }
 }
 
 /// What it is to speak to.
@@ -42,7 +63,7 @@ impl Process {
         paused: Arc<AtomicBool>,
     ) -> Self {
         let sql = database.map_or_else(Sql::embedded, |database| Sql::postgres(database.url()));
-        let clock = Arc::new(SystemClock);
+        let clock = Arc::new(SetBack::default());
         let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_relay::MIGRATIONS];
         sql.migrate(dir, &*clock, &all).await.unwrap();
         let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
@@ -56,9 +77,10 @@ impl Process {
         let Chains { x, n3 } = chains;
         let accounts = Arc::new(Accounts::new(db.clone(), keyring, ledger.clone(), clock.clone(), x, n3));
         let tasks = Tasks::new();
-        let relay =
-            nsl_relay::build(config, Parts { db: db.clone(), ledger, clock, accounts, process, paused }, &tasks);
-        Self { relay, db, tasks, key }
+        let parts =
+            Parts { db: db.clone(), ledger, clock: clock.clone(), accounts: Arc::clone(&accounts), process, paused };
+        let relay = nsl_relay::build(config, parts, &tasks);
+        Self { relay, accounts, clock, db, tasks, key }
     }
 
     /// It takes requests, and nobody works at them any more.
