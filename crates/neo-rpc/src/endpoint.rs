@@ -79,12 +79,6 @@ impl Endpoint {
     pub(crate) fn port(&self) -> u16 {
         self.url.port_or_known_default().unwrap_or(80)
     }
-
-    /// Whether the host is this machine.
-    pub(crate) fn is_loopback(&self) -> bool {
-        let host = self.host().trim_matches(['[', ']']);
-        host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-    }
 }
 
 /// Undoes percent-encoding.
@@ -139,6 +133,5 @@ mod tests {
         assert_eq!(of("https://u:p@node.example/").url().as_str(), "wss://node.example/ws");
         assert_eq!(of("https://u:p@node.example/").authorization(), Some("Basic dTpw"));
         assert_eq!(of("https://node.example/n3/KEY").url().path(), "/n3/KEY");
-        assert!(of("http://[::1]:1").is_loopback() && !of("https://node.example").is_loopback());
     }
 }

@@ -30,16 +30,15 @@ pub(crate) struct Answer {
 
 impl Transport {
     pub(crate) fn new(endpoint: Endpoint, settings: &Settings) -> Result<Self> {
-        // A node does not redirect; who does so wants the request, or the caller's network place, for itself.
+        // A node does not redirect; who does so wants the request, or the caller's network place, for itself. Nor do
+        // variables of the environment name who else is to read what is asked: websockets go straight too.
         let mut http = reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(settings.connect_timeout)
             .timeout(settings.timeout)
             .tcp_nodelay(true)
+            .no_proxy()
             .user_agent(concat!("nsl-neo-rpc/", env!("CARGO_PKG_VERSION")));
-        if endpoint.is_loopback() {
-            http = http.no_proxy();
-        }
         if !settings.authorities.is_empty() {
             let read = |der: &CertificateDer<'_>| Certificate::from_der(der);
             let authorities = settings.authorities.iter().map(read).collect::<Result<Vec<_>, _>>();

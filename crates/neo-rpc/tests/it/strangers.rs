@@ -25,6 +25,26 @@ async fn asked(answer: impl Fn(Value) -> Answer + Send + Sync + 'static) -> neo_
     answer
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_variable_of_the_environment_puts_somebody_in_between() {
+    const NODE: &str = "NODE_OF_THIS_TEST";
+    // Variables are of a process: this test runs itself in another one.
+    if let Ok(url) = std::env::var(NODE) {
+        assert_eq!(Client::new(&url).unwrap().block_count().await, Ok(7));
+        return;
+    }
+    let node = Canned::answering(|request| result(&request, json!(7))).await;
+    let between = Canned::answering(|request| result(&request, json!(13))).await;
+    let name = "strangers::no_variable_of_the_environment_puts_somebody_in_between";
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args([name, "--exact"]).env(NODE, format!("http://0.0.0.0:{}", node.address.port()));
+    for name in ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"] {
+        again.env(name, between.url());
+    }
+    let done = again.env_remove("no_proxy").env_remove("NO_PROXY").output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+}
+
 #[tokio::test]
 async fn each_is_told_apart() {
     assert_eq!(asked(|request| result(&request, json!(7))).await, Ok(7));
