@@ -26,6 +26,7 @@ async fn asked(answer: impl Fn(Value) -> Answer + Send + Sync + 'static) -> neo_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[allow(clippy::disallowed_methods, reason = "the test is about variables")]
 async fn no_variable_of_the_environment_puts_somebody_in_between() {
     const NODE: &str = "NODE_OF_THIS_TEST";
     // Variables are of a process: this test runs itself in another one.
