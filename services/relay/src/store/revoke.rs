@@ -145,6 +145,9 @@ pub(super) static REVOKED: &str = concat!(
       ORDER BY CASE WHEN state IN ('accepted', 'simulated') THEN 1 ELSE 0 END, id LIMIT 4096) AS late"
 );
 
+/// Few enough that a busy database commits them in time: what it breaks off it would break off each time.
+const ENDED_AT_ONCE: usize = 256;
+
 /// Ends what was taken back or is over before it was signed; no node is needed for that.
 pub(crate) async fn end_revoked(db: &Db, key: &LaneKey, held: &Held, now: Timestamp) -> Result<()> {
     loop {
@@ -154,17 +157,19 @@ pub(crate) async fn end_revoked(db: &Db, key: &LaneKey, held: &Held, now: Timest
         }
         let left = last_states(db, key).await?.into_iter();
         let signed: HashSet<Id> = left.filter(|(_, state, _)| has_a_place(state)).map(|(id, ..)| id).collect();
-        let ended = revoked.into_iter().filter(|(id, _)| !signed.contains(id));
-        let became: Vec<Became> =
-            ended.map(|(id, why)| Became::told(id, Revoked::end_of(why.why()), Some(why.why().into()))).collect();
-        if became.is_empty() {
+        let mut ended = revoked.into_iter().filter(|(id, _)| !signed.contains(id)).peekable();
+        if ended.peek().is_none() {
             return Ok(());
         }
-        let cx = Cx::system(key.tenant.clone(), Duration::from_secs(30));
-        let entries = became.iter().map(|one| one.entry(&cx, now)).collect();
-        let (next, looked) = (held.next as u64, held.looked);
-        let empty = Step::nothing(key.clone(), held.fence, now, next, looked);
-        step(db, &cx, Step { at: held.at, became, entries, ..empty }).await?;
+        while ended.peek().is_some() {
+            let told = |(id, why): (Id, Revoked)| Became::told(id, Revoked::end_of(why.why()), Some(why.why().into()));
+            let became: Vec<Became> = ended.by_ref().take(ENDED_AT_ONCE).map(told).collect();
+            let cx = Cx::system(key.tenant.clone(), Duration::from_secs(30));
+            let entries = became.iter().map(|one| one.entry(&cx, now)).collect();
+            let (next, looked) = (held.next as u64, held.looked);
+            let empty = Step::nothing(key.clone(), held.fence, now, next, looked);
+            step(db, &cx, Step { at: held.at, became, entries, ..empty }).await?;
+        }
     }
 }
 
