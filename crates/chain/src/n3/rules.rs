@@ -96,7 +96,8 @@ mod tests {
     #[test]
     fn what_can_not_be_is_not_believed() {
         assert_eq!(pace(Some(15_000), Some(5_760)), Some((15_000, 5_760)));
-        for (ms, most) in [(Some(-1), Some(5_760)), (Some(15_000), Some(-1)), (Some(1), Some(1 << 40)), (None, Some(1))] {
+        for (ms, most) in [(Some(-1), Some(5_760)), (Some(15_000), Some(-1)), (Some(1), Some(1 << 40)), (None, Some(1))]
+        {
             assert_eq!(pace(ms, most), None);
         }
     }

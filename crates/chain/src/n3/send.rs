@@ -40,7 +40,8 @@ pub(super) fn refusal(error: NodeError) -> Option<Error> {
     };
     // The same bytes may be taken when the pool has room, or the sender money.
     let later = matches!(said, NodeCode::MempoolCapReached | NodeCode::InsufficientFunds | NodeCode::InternalError);
-    let mut message = format!("sending a transaction to {}: the node says: {}", ChainKind::NeoN3, shown(&error.message));
+    let mut message =
+        format!("sending a transaction to {}: the node says: {}", ChainKind::NeoN3, shown(&error.message));
     if said == NodeCode::InsufficientFunds {
         message.push_str(" (in 10^-8 GAS): send GAS to the account that pays");
     }

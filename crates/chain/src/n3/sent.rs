@@ -164,12 +164,7 @@ impl NeoN3 {
             return Err(Trouble::Garbled(format!("what was given for block {height} is another one")));
         }
         self.prove(node, &block.header).await?;
-        let sent = |tx: &neo::tx::Transaction| Sent {
-            height,
-            hash: tx.hash(),
-            sender: tx.sender(),
-            fee: tx.fees(),
-        };
+        let sent = |tx: &neo::tx::Transaction| Sent { height, hash: tx.hash(), sender: tx.sender(), fee: tx.fees() };
         let sent = block.transactions.iter().map(sent).collect();
         Ok(Block { hash: block.hash(), previous: block.header.previous, sent })
     }

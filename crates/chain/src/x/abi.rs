@@ -332,11 +332,7 @@ mod tests {
         }
         let error = abi().call("mixed", &mixed()[..5]).unwrap_err();
         assert_eq!(error.slug, "chain.argument_count");
-        assert!(
-            error.message.starts_with("mixed takes 6 arguments (p: (address,int64)[], "),
-            "{}",
-            error.message
-        );
+        assert!(error.message.starts_with("mixed takes 6 arguments (p: (address,int64)[], "), "{}", error.message);
         let mut args = mixed();
         args[3] = json!("yes");
         assert_eq!(
