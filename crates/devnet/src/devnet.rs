@@ -98,6 +98,9 @@ impl Devnet {
         }
         let _lock = cache::lock(&dir.join("lock")).await?;
         let (n3_dir, x_dir) = (dir.join("n3"), dir.join("x"));
+        if let Ok(Some(x)) = X::find(&x_dir).await {
+            x.rest().await;
+        }
         let (n3, x) = tokio::join!(end(&n3_dir, Signal::TERM), end(&x_dir, Signal::INT));
         Ok(Ended { n3: n3?, x: x? })
     }

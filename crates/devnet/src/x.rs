@@ -10,6 +10,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::{
     account::Account,
@@ -25,6 +26,8 @@ const STATE: &str = "state.json";
 /// The test network of Neo X.
 const TESTNET: u64 = 12_227_332;
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long the last block may take that is under way.
+const LAST_BLOCK: Duration = Duration::from_millis(300);
 // What every wallet and tool for development knows.
 const MNEMONIC: &str = "test test test test test test test test test test test junk";
 
@@ -147,8 +150,21 @@ impl X {
 
     /// Ends it in good order: with `keep`, the next start goes on where it was.
     pub async fn stop(&self) -> Result<()> {
+        self.rest().await;
         // Anvil writes its state down at an interrupt only.
         self.running.end(Signal::INT, PATIENCE).await.context("stopping anvil")
+    }
+
+    /// Has it make no more blocks: interrupted over one, it writes down what the transactions did, and not the block that
+    /// has them.
+    pub(crate) async fn rest(&self) {
+        for (method, params) in [("evm_setAutomine", json!([false])), ("evm_setIntervalMining", json!([0]))] {
+            // One that does not answer is ended all the same.
+            let _ = rpc::call(&self.rpc, method, params).await;
+        }
+        if self.runs() {
+            sleep(LAST_BLOCK).await;
+        }
     }
 
     /// Ends it as kill -9 does.

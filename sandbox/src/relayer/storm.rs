@@ -132,7 +132,13 @@ impl Storm {
         tally.drained = calm.elapsed();
         tally.acknowledged = board.ids.lock().expect("no holder panics").len() as u64;
         tally.surplus = board.surplus.load(Ordering::Relaxed) + board.unasked().await?;
-        let seen = ground.seen(self.requests).await?;
+        let seen = match ground.seen(self.requests).await {
+            Ok(seen) => seen,
+            Err(error) => {
+                tell(&format!("--- the end of what nsl printed ---\n{}", nsl.process().tail()));
+                return Err(error);
+            }
+        };
         tally.foreign = seen.foreign;
         for (number, state) in &states {
             let times = seen.requests.get(number).copied().unwrap_or_default();

@@ -1,4 +1,5 @@
 use std::{
+    cell::Cell,
     io::{BufRead, BufReader},
     process::{Command, Stdio},
     time::{Duration, Instant},
@@ -116,6 +117,42 @@ async fn an_anvil_has_money_and_takes_more_and_mines_as_told() {
         node.stop().await.unwrap();
         assert!(!node.runs());
     }
+}
+
+#[tokio::test]
+async fn an_anvil_that_is_stopped_over_its_work_has_a_block_for_all_that_was_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut node = X::start(dir.path(), XOptions { keep: true, ..XOptions::default() }).await.unwrap();
+    let (rpc, sender) = (node.rpc.clone(), node.accounts[0].address.clone());
+    for _ in 0..3 {
+        let done = Cell::new(false);
+        let flood = async || {
+            let one = json!([{ "from": sender, "to": format!("0x{}", "57".repeat(20)), "value": "0x1" }]);
+            let body = json!({ "jsonrpc": "2.0", "id": 1, "method": "eth_sendTransaction", "params": one });
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            while !done.get() {
+                // While it is down nothing answers.
+                let _ = client.post(&rpc).json(&body).send().await;
+            }
+        };
+        let stop = async {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            node.restart().await.unwrap();
+            done.set(true);
+        };
+        tokio::join!(flood(), flood(), flood(), stop);
+    }
+    let number = async |method: &str, params: Value| {
+        let told = ask(&rpc, method, params).await;
+        u64::from_str_radix(told.as_str().unwrap().trim_start_matches("0x"), 16).unwrap()
+    };
+    let count = number("eth_getTransactionCount", json!([sender, "latest"])).await;
+    let mut blocks = 0;
+    for height in 0..=number("eth_blockNumber", json!([])).await {
+        blocks += number("eth_getBlockTransactionCountByNumber", json!([format!("{height:#x}")])).await;
+    }
+    assert!(count > 0);
+    assert_eq!(count, blocks);
 }
 
 #[tokio::test]

@@ -110,6 +110,10 @@ impl<N: Node> Runner<N> {
         let Some(nonce) = missed.into_iter().find(|nonce| self.lane.slots.contains_key(nonce)) else { return Ok(()) };
         let counted = self.node.count(self.looked.min(head)).await;
         if counted.is_ok_and(|count| count > nonce) {
+            if let Some(id) = Self::request_at(&self.lane, nonce) {
+                let why = "its nonce is spent, and no block that was read has what spent it: blocks are read again";
+                self.tell(told(id, "signed", Some(why.to_owned())));
+            }
             let back = self.depth;
             self.depth = back.saturating_mul(2);
             self.step_back(head, back).await?;
