@@ -79,7 +79,14 @@ pub struct PublicKey(VerifyingKey);
 impl PublicKey {
     /// Reads the compressed (33 bytes) or uncompressed (65 bytes) form.
     pub fn from_slice(bytes: &[u8]) -> Result<Self> {
-        VerifyingKey::from_sec1_bytes(bytes).map(Self).map_err(|_| malformed("public key", "not a point of secp256r1"))
+        let refused = || malformed("public key", "not a point of secp256r1");
+        // SEC 1 has a further form of 33 bytes (0x05), which nodes don't take.
+        match (bytes.len(), bytes.first()) {
+            (33, Some(0x02 | 0x03)) | (65, Some(0x04)) => {
+                VerifyingKey::from_sec1_bytes(bytes).map(Self).map_err(|_| refused())
+            }
+            _ => Err(refused()),
+        }
     }
 
     /// The compressed form.
@@ -216,5 +223,10 @@ mod tests {
         assert!(PrivateKey::from_bytes(&[0; 32]).is_err() && PrivateKey::from_bytes(&[0xff; 32]).is_err());
         assert!(PublicKey::from_slice(&[2; 33]).is_err() || PublicKey::from_slice(&[2; 32]).is_err());
         assert!(PublicKey::from_slice(&[0]).is_err(), "the point at infinity signs nothing");
+        let known = PrivateKey::from_wif(WIF).unwrap().public().to_bytes();
+        for tag in 0..=255 {
+            let taken = PublicKey::from_slice(&[&[tag], &known[1..]].concat()).is_ok();
+            assert_eq!(taken, matches!(tag, 2 | 3), "{tag}");
+        }
     }
 }
