@@ -4,5 +4,6 @@
 # prints what the chain says of them; fails when one is stuck, doubled or lost, or not done 60 s after the faults stop.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+echo "building nsl and the sandbox in release mode (the first time takes some minutes on two cores)" >&2
 cargo build --release --locked --quiet -p nsl -p nsl-sandbox --bins
 exec cargo run --release --locked --quiet -p nsl-sandbox --bin chaos-relayer -- "$@"
