@@ -113,6 +113,8 @@ async fn a_height_far_beyond(key: impl Fn(&N3Ground) -> PrivateKey, is_restarted
     let last = head(&ground).await;
     ground.gate.show(far_ahead(&ground, &key(&ground), &last, 4 * rules.most_valid_blocks));
     ground.gate.set(Gate::MadeUp);
+    // What the relay heard of the height before is good for a moment.
+    ground.blocks(5).await;
     let lied_to = ground.submit("lied to", transfer(me, to, 4)).await.unwrap().id;
     let taken_back = ground.submit("taken back", transfer(me, never, 8)).await.unwrap().id;
     ground.blocks(15).await;
