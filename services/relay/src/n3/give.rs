@@ -33,6 +33,9 @@ const AT_ONCE: usize = 8;
 const LATER: Duration = Duration::from_secs(2);
 /// How often a request may be too much for a node before it is refused.
 const MOST_SLOW: u32 = 4;
+/// What it means that no node came to the end of it, and what to do.
+const TOO_MUCH: &str = "its test run never came to an end in the time that a node is given: it is endless, or too much \
+                        for one transaction; do less in a call, or several calls of a part each";
 
 /// Requests that go together where they share both: who pays, and how far the signature reaches.
 type Group = (Option<(Option<Hash160>, Scope)>, Vec<Asked>);
@@ -76,7 +79,7 @@ impl Runner {
                 let times = self.slow.entry(id.clone()).or_default();
                 *times += 1;
                 if *times > MOST_SLOW {
-                    refused.push((id.clone(), error.message.clone().into()));
+                    refused.push((id.clone(), TOO_MUCH.to_owned().into()));
                     ids.clear();
                 }
             }
