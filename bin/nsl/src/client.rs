@@ -225,7 +225,11 @@ impl Ask<'_> {
                 causes = format!("{causes}: {cause}");
                 inner = cause.source();
             }
-            Failure::new(Exit::Unavailable, format!("cannot reach {shown}: {causes}"))
+            let mend = match error.is_connect() {
+                true => "; start it, or name another by --url, or unset NSL_URL if that names it",
+                false => "",
+            };
+            Failure::new(Exit::Unavailable, format!("cannot reach {shown}: {causes}{mend}"))
         };
         let response = request.send().await.map_err(failed)?;
         let status = response.status();

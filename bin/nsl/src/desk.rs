@@ -10,7 +10,9 @@ use nsl_api::{
     relay::{AddAccount, ListAccounts},
 };
 use nsl_core::{Code, Cx, Subject, TenantId};
+use nsl_devnet::N3;
 use nsl_kit::{Environment, Loader};
+use tokio::time::timeout;
 
 use crate::{
     commands::devnet::{self, Found},
@@ -22,6 +24,9 @@ use crate::{
 };
 
 pub(crate) const BY: &str = "nsl dev";
+/// What the account is called that a devnet gives.
+const LABEL: &str = "devnet";
+const REFILL: u64 = 1_000 * 100_000_000;
 const BUDGET: Duration = Duration::from_secs(20);
 
 /// A process that answers, and what a developer needs to talk to it.
@@ -102,6 +107,21 @@ async fn first_key(parts: &Parts, dir: &Path) -> anyhow::Result<(Left, bool)> {
     Ok((left, true))
 }
 
+/// Gives the account of an earlier devnet money on the one that runs, if it has none there. What goes wrong stops
+/// nobody: a node that does not answer now may do so when it is needed.
+async fn refill(node: &N3, address: &str) {
+    let give = async {
+        if node.gas_of(address).await? == 0 {
+            node.fund_gas(address, REFILL).await?;
+        }
+        anyhow::Ok(())
+    };
+    let given = timeout(BUDGET, give).await.map_err(anyhow::Error::from).flatten();
+    if let Err(error) = given {
+        tracing::warn!(address, error = format!("{error:#}"), "the account of an earlier devnet got no GAS");
+    }
+}
+
 /// Gives the tenant an account with money on each chain where it has none: the devnet's first one.
 async fn adopt(parts: &Parts, left: &Left, nodes: &Found) -> anyhow::Result<()> {
     // A process without the relay adopts nothing.
@@ -109,11 +129,16 @@ async fn adopt(parts: &Parts, left: &Left, nodes: &Found) -> anyhow::Result<()> 
     let cx = Cx::system(TenantId::parse(&left.tenant)?, BUDGET);
     for (chain, account) in [(Chain::NeoN3, nodes.n3_account()), (Chain::NeoX, nodes.x_account())] {
         let Some(account) = account else { continue };
-        if !relay.list_accounts(&cx, ListAccounts { chain }).await?.items.is_empty() {
+        let has = relay.list_accounts(&cx, ListAccounts { chain }).await?.items;
+        if !has.is_empty() {
+            let earlier = has.iter().find(|one| one.label == LABEL && one.address != account.address);
+            if let (Some(earlier), Some(node), Chain::NeoN3) = (earlier, nodes.n3(), chain) {
+                refill(node, &earlier.address).await;
+            }
             continue;
         }
         let key = Some(Revealed(account.key.clone()));
-        let add = AddAccount { chain, label: "devnet".to_owned(), key };
+        let add = AddAccount { chain, label: LABEL.to_owned(), key };
         match relay.add_account(&cx, add).await {
             Ok(_) => {}
             // Another tenant of this directory has it.

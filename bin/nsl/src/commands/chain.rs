@@ -56,16 +56,29 @@ impl Chain {
     /// A contract as the API names it. On N3, native contracts are known by their names.
     pub(crate) fn contract(self, text: &str) -> Result<String, Failure> {
         if self == Self::NeoX {
-            return Ok(text.to_owned());
+            return self.address(text);
         }
         let short = |name: &'static str| name.strip_suffix("Token").unwrap_or(name);
         let named = |name| text.eq_ignore_ascii_case(name) || text.eq_ignore_ascii_case(short(name));
         match native::ALL.iter().find(|(name, _)| named(name)) {
             Some((_, hash)) => Ok(hash.to_string()),
-            None => Hash160::from_text(text)
-                .map(|hash| hash.to_string())
-                .map_err(|error| Failure::usage(format!("{text:?} names no contract: {error}"))),
+            None => Hash160::from_text(text).map(|hash| hash.to_string()).map_err(|error| {
+                let natives: Vec<&str> = native::ALL.iter().map(|(name, _)| short(name)).collect();
+                let natives = natives.join(", ");
+                Failure::usage(format!("{text:?} names no contract: {error}; native ones are {natives}"))
+            }),
         }
+    }
+
+    /// An address as the API takes it. One of Neo X with wrong capitals may have been copied wrongly.
+    pub(crate) fn address(self, text: &str) -> Result<String, Failure> {
+        let read = |text: &str| nsl_chain::x::address(text).is_some();
+        if self == Self::NeoX && !read(text) && read(&text.to_ascii_lowercase()) && text.starts_with("0x") {
+            return Err(Failure::usage(format!(
+                "the capitals of {text} do not fit its checksum: write it in lower case, or copy it anew"
+            )));
+        }
+        Ok(text.to_owned())
     }
 }
 
@@ -130,7 +143,18 @@ mod tests {
                 Err(failure) => panic!("{text}: {failure}"),
             }
         }
-        assert!(Chain::NeoN3.contract("nothing").is_err());
+        let unknown = Chain::NeoN3.contract("gsa").unwrap_err().message;
+        assert!(unknown.contains("names no contract") && unknown.contains("Neo, Gas, PolicyContract"), "{unknown}");
         assert_eq!(Chain::NeoX.contract("0xAb").unwrap(), "0xAb");
+    }
+
+    #[test]
+    fn capitals_of_an_address_are_checked() {
+        let right = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+        for text in [right, &right.to_ascii_lowercase(), "0xAb", "nothing"] {
+            assert_eq!(Chain::NeoX.address(text).unwrap(), text);
+        }
+        let wrong = Chain::NeoX.address(&right.replace("aA", "Aa")).unwrap_err();
+        assert!(wrong.message.contains("write it in lower case"), "{}", wrong.message);
     }
 }

@@ -100,11 +100,40 @@ impl Events {
                 .query("from", from)
                 .query("to", to)
         };
+        let is_first = page.is_first();
         match page.run_showing(ask, &columns, ready, |read| nothing(name.as_deref(), read)).await {
-            Ok(done) => Ok(done),
+            Ok(done) => {
+                if let Some(name) = name.as_deref().filter(|_| is_first && is_empty(&done)) {
+                    known(client, chain, &hash, name).await?;
+                }
+                Ok(done)
+            }
             Err(failure) => Err(calls::explained(client, chain, &hash, failure).await),
         }
     }
+}
+
+fn is_empty(done: &Done) -> bool {
+    let read: Value = serde_json::from_str(&done.json).unwrap_or(Value::Null);
+    read["items"].as_array().is_some_and(Vec::is_empty)
+}
+
+/// Refuses the name of an event that a contract of Neo N3 can't tell, as far as its manifest is known. Neo X refuses it
+/// by itself.
+async fn known(client: &Client, chain: Chain, hash: &str, name: &str) -> Result<(), Failure> {
+    let asked = client.ask(Method::GET, &["v1", "contracts", chain.name(), hash]).send().await;
+    let described: Value = asked.and_then(|reply| reply.read()).unwrap_or(Value::Null);
+    has_event(&described, name)
+}
+
+fn has_event(described: &Value, name: &str) -> Result<(), Failure> {
+    let Some(events) = described["manifest"]["abi"]["events"].as_array() else { return Ok(()) };
+    let names: Vec<&str> = events.iter().filter_map(|event| event["name"].as_str()).collect();
+    if names.contains(&name) {
+        return Ok(());
+    }
+    let has = if names.is_empty() { "no event at all".to_owned() } else { show::clean(&names.join(", ")) };
+    Err(Failure::usage(format!("the contract has no event {name:?}; it has {has}")))
 }
 
 /// What is shown where there is no event: of which blocks that is true.
@@ -189,6 +218,14 @@ fn parameter(parameter: &Value) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_event_that_the_manifest_does_not_have_is_refused() {
+        let described = json!({ "manifest": { "abi": { "events": [{ "name": "Put" }, { "name": "Delete" }] } } });
+        assert!(has_event(&described, "Put").is_ok() && has_event(&Value::Null, "put").is_ok());
+        let refused = has_event(&described, "put").unwrap_err();
+        assert!(refused.message.ends_with("no event \"put\"; it has Put, Delete"), "{}", refused.message);
+    }
 
     #[test]
     fn an_empty_page_says_what_was_read() {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use nsl_devnet::{Account, Devnet as Nodes, Given, N3, NotDownloaded, Up, X};
+use nsl_devnet::{Account, Devnet as Nodes, Ended, Given, N3, NotDownloaded, Up, X};
 use nsl_kit::Environment;
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ use super::Done;
 use crate::{
     client::data_dir,
     exit::{Exit, Failure},
+    lock::{self, Holder},
     show,
 };
 
@@ -133,7 +134,10 @@ impl Devnet {
             }
             Command::Down { forget, place } => {
                 let dir = place.dir(environment);
-                let ended = if forget { Nodes::forget(&dir).await } else { Nodes::down(&dir).await }?;
+                let ended = match forget {
+                    true => forgotten(&data_dir(place.data_dir.as_deref(), environment)).await?,
+                    false => Nodes::down(&dir).await?,
+                };
                 let line = |name: &str, pid: Option<u32>| match pid {
                     Some(pid) => format!("{name}  ended (process {pid})\n"),
                     None => format!("{name}  did not run\n"),
@@ -149,6 +153,23 @@ impl Devnet {
             }
         }
     }
+}
+
+/// Deletes the chains of a data directory that nobody works on: whoever did would go on with what is on none.
+async fn forgotten(data_dir: &Path) -> Result<Ended, Failure> {
+    let dir = below(data_dir);
+    if !dir.exists() {
+        return Ok(Nodes::forget(&dir).await?);
+    }
+    let Some(_lock) = lock::alone_soon(data_dir).await? else {
+        let at = data_dir.display();
+        let stop = match lock::holder(data_dir)? {
+            Holder::Servers => format!("an nsl serve runs on {at}: stop it first"),
+            Holder::One | Holder::Nobody => format!("an nsl dev or another command works on {at}: stop it first"),
+        };
+        return Err(Failure::new(Exit::Refused, format!("{stop}; nothing was ended or deleted")));
+    };
+    Ok(Nodes::forget(&dir).await?)
 }
 
 /// The nodes of a data directory, as far as they run.
@@ -191,6 +212,10 @@ pub(crate) fn settings(nodes: &Found) -> Vec<(&'static str, String)> {
 }
 
 impl Found {
+    pub(crate) fn n3(&self) -> Option<&N3> {
+        self.n3.as_ref()
+    }
+
     pub(crate) fn n3_account(&self) -> Option<&Account> {
         self.n3.as_ref()?.accounts.first()
     }
@@ -294,7 +319,9 @@ async fn status(dir: &Path) -> Result<Done, Failure> {
     if let Some(n3) = report["n3"].as_object_mut() {
         n3.remove("committee");
     }
-    Err(Failure { exit: Exit::Unavailable, message: lines.trim_end().to_owned(), problem: Some(report) })
+    report["mend"] = "nsl devnet up starts what does not run".into();
+    let message = lines.trim_end().replace('\n', "\n     ");
+    Err(Failure { exit: Exit::Unavailable, message, problem: Some(report) })
 }
 
 async fn fund(dir: &Path, address: &str, amount: &str, chain: On, token: Token) -> Result<Done, Failure> {
@@ -305,7 +332,10 @@ async fn fund(dir: &Path, address: &str, amount: &str, chain: On, token: Token) 
         (On::NeoX, Token::Neo) => return Err(Failure::usage("there is no NEO on neo-x: only --token gas")),
     };
     let whole = parse(amount, places).ok_or_else(|| {
-        Failure::usage(format!("{amount:?} is no amount: a decimal number with {places} places at most"))
+        Failure::usage(match token {
+            Token::Neo => format!("{amount:?} is no amount of NEO, which can't be divided: write a whole number"),
+            Token::Gas => format!("{amount:?} is no amount: a decimal number with {places} places at most"),
+        })
     })?;
     let beyond = || Failure::usage(format!("{amount} is more than there is"));
     let not_up =

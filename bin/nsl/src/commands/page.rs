@@ -19,6 +19,10 @@ pub(crate) struct Paging {
 }
 
 impl Paging {
+    pub(crate) fn is_first(&self) -> bool {
+        self.after.is_none()
+    }
+
     /// Asks for one page or for all of them, and shows what came.
     pub(crate) async fn run<'a>(self, ask: impl Fn() -> Ask<'a>, columns: &[(&str, &str)]) -> Result<Done, Failure> {
         self.run_showing(ask, columns, Value::clone, |_| show::table(columns, &[])).await

@@ -19,6 +19,9 @@ use crate::{
     show,
 };
 
+const RETURNED_FALSE: &str = "the contract returned false";
+const REFUSED: &str = ": it may have refused what was asked of it, as tokens do where money is missing";
+
 /// Who sends, and what it may cost.
 #[derive(Args)]
 #[command(next_help_heading = "Sending")]
@@ -160,7 +163,9 @@ fn choose(chain: Chain, named: Option<&str>, accounts: &[Value]) -> Result<Strin
         ([one], _) => one["account"].as_str().map(str::to_owned).ok_or_else(|| {
             Failure::new(Exit::Failed, "the server's answer does not read: an account without its hash")
         }),
-        ([], Some(label)) => Err(Failure::usage(format!("no account on {name} has the label {label:?}"))),
+        ([], Some(label)) => Err(Failure::usage(format!(
+            "no account on {name} has the label {label:?}: nsl account list {name} shows those that there are"
+        ))),
         ([], None) => {
             Err(Failure::usage(format!("there is no account on {name} yet: nsl account add {name} makes one")))
         }
@@ -180,7 +185,7 @@ fn choose(chain: Chain, named: Option<&str>, accounts: &[Value]) -> Result<Strin
 /// A transaction as scripts read it.
 pub(crate) fn brief(transaction: &Value) -> Value {
     let mut brief = json!({ "tx": transaction["tx"], "state": transaction["state"], "id": transaction["id"] });
-    for field in ["height", "fee"] {
+    for field in ["height", "fee", "reason"] {
         if !transaction[field].is_null() {
             brief[field] = transaction[field].clone();
         }
@@ -201,12 +206,27 @@ pub(crate) fn line(chain: Chain, transaction: &Value) -> String {
     if let Some(fee) = text("fee") {
         line.push_str(&format!(" for {}", chain.gas(&fee)));
     }
-    line + "\n"
+    line.push('\n');
+    if let Some(reason) = text("reason").filter(|_| transaction["state"] == "final") {
+        line.push_str(&format!("but {reason}{}\n", if reason == RETURNED_FALSE { REFUSED } else { "" }));
+    }
+    line
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_final_one_tells_that_the_contract_refused() {
+        let mut stands = json!({ "id": "rel_1", "state": "final", "tx": "0xab", "height": 7 });
+        assert_eq!(line(Chain::NeoN3, &stands), "rel_1 final in block 7 as 0xab\n");
+        assert!(brief(&stands).get("reason").is_none());
+        stands["reason"] = "the contract returned false".into();
+        let said = line(Chain::NeoN3, &stands);
+        assert!(said.starts_with("rel_1 final in block 7 as 0xab\nbut the contract returned false: "), "{said}");
+        assert_eq!(brief(&stands)["reason"], "the contract returned false");
+    }
 
     #[test]
     fn the_only_account_needs_no_name_and_several_are_listed() {
@@ -222,7 +242,7 @@ mod tests {
             (None, vec![], "nsl account add neo-n3"),
             (None, vec![&a, &c], "N0xa  main\n  N0xc  other"),
             (Some("main"), vec![&a, &b, &c], "2 accounts"),
-            (Some("none"), vec![&a], "\"none\""),
+            (Some("none"), vec![&a], "\"none\": nsl account list neo-n3"),
         ] {
             let failure = choose(named, &accounts).unwrap_err();
             assert_eq!(failure.exit, Exit::Usage);

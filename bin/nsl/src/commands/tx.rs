@@ -14,7 +14,11 @@ use super::{
     input, page,
     sending::{self, Patience, Sending},
 };
-use crate::{client::Client, exit::Failure, show};
+use crate::{
+    client::{Client, Reply},
+    exit::Failure,
+    show,
+};
 
 pub(crate) type Tx = Asking<Command>;
 
@@ -155,7 +159,7 @@ impl Call {
     async fn body(&self, client: &Client, chain: Chain) -> Result<Map<String, Value>, Failure> {
         let mut body = Map::new();
         let mut set = |name: &str, value: Option<Value>| value.map(|value| body.insert(name.to_owned(), value));
-        set("to", self.to.as_deref().map(Value::from));
+        set("to", self.to.as_deref().map(|to| chain.address(to)).transpose()?.map(Value::from));
         set("value", self.value.as_deref().map(|value| chain.amount(value)).transpose()?.map(Value::from));
         let data = self.data.as_deref().map(|data| match data {
             "0x" => Ok(Vec::new()),
@@ -179,6 +183,19 @@ fn argument(text: &str) -> Result<Value, Failure> {
     })
 }
 
+/// What helps where something else was given than the id of a request.
+fn wanted(id: &str, mut failure: Failure) -> Failure {
+    if let Some(problem) = failure.problem.as_mut().filter(|_| !id.starts_with("rel_")) {
+        problem["mend"] = "the id of a request is wanted, rel_...: nsl tx list CHAIN shows it".into();
+    }
+    failure
+}
+
+async fn found(client: &Client, chain: Chain, id: &str) -> Result<Reply, Failure> {
+    let ask = client.ask(Method::GET, &["v1", "tx", chain.name(), id]);
+    ask.send().await.map_err(|failure| wanted(id, failure))
+}
+
 impl Asks for Command {
     async fn with(self, client: &Client) -> Result<Done, Failure> {
         match self {
@@ -196,8 +213,7 @@ impl Asks for Command {
                 Ok(Done::one(ask.send().await?, |reply| estimate(chain, reply)))
             }
             Self::Get { chain, id } => {
-                let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await?;
-                Ok(Done::one(reply, |reply| told::transaction(chain, reply)))
+                Ok(Done::one(found(client, chain, &id).await?, |reply| told::transaction(chain, reply)))
             }
             Self::List { chain, open, page } => {
                 let columns = [
@@ -215,21 +231,23 @@ impl Asks for Command {
                 }
             }
             Self::Wait { chain, id, patience } => {
-                let reply = client.ask(Method::GET, &["v1", "tx", chain.name(), &id]).send().await?;
+                let reply = found(client, chain, &id).await?;
                 let stands = sending::until_decided(client, chain, reply.read()?, patience.stay()).await?;
                 Ok(Done { json: stands.to_string(), shown: sending::line(chain, &stands) })
             }
             Self::Cancel(cancel) => cancel.run(client).await,
             Self::Explain { chain, id, abi } => {
                 let abi = abi.map(|file| super::contract::abi(&file, None)).transpose()?;
-                let explained = sending::explain(client, chain, &id, abi).await?;
+                let explained = sending::explain(client, chain, &id, abi).await;
+                let explained = explained.map_err(|failure| wanted(&id, failure))?;
                 Ok(Done { shown: told::explanation(&explained), json: explained.to_string() })
             }
             Self::States { chain, id, after } => {
                 let ask = client.ask(Method::GET, &["v1", "tx", chain.name(), &id, "states"]).query("after", after);
                 let columns =
                     [("NUMBER", "number"), ("STATE", "state"), ("AT", "at"), ("TX", "tx"), ("REASON", "reason")];
-                Ok(Done::one(ask.send().await?, |reply| {
+                let reply = ask.send().await.map_err(|failure| wanted(&id, failure))?;
+                Ok(Done::one(reply, |reply| {
                     show::table(&columns, reply["items"].as_array().map(Vec::as_slice).unwrap_or_default())
                 }))
             }

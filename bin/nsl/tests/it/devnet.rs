@@ -115,11 +115,16 @@ fn a_development_server_brings_its_nodes_and_leaves_them() {
     {
         assert_eq!(said[node][field], status[node][field]);
     }
+    let (code, said) = refused(&data, &["down", "--forget"]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("an nsl dev or another command works on"), "{said}");
+    assert_eq!(done(&data, &["status"]), status, "nothing was ended");
     assert!(nsl.terminate().unwrap().success());
     done(&data, &["status"]);
     let again = Launch::dev_in(&data).unwrap().arg("--devnet").start().unwrap();
     assert_eq!(done(&data, &["status"]), status, "the next one finds them");
     assert!(again.terminate().unwrap().success());
+    assert_eq!(done(&data, &["down", "--forget"])["n3"]["ended"], status["n3"]["pid"]);
 }
 
 #[test]

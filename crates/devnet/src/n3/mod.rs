@@ -193,6 +193,12 @@ impl N3 {
         money::send(self, neo::native::GAS, address, datoshi).await
     }
 
+    /// What an address has, in datoshi.
+    pub async fn gas_of(&self, address: &str) -> Result<u128> {
+        let account = neo::Hash160::from_text(address).with_context(|| format!("reading the address {address:?}"))?;
+        money::balance(self, neo::native::GAS, account).await
+    }
+
     /// Sends so many NEO from the committee, waits for the block, and gives the transaction.
     pub async fn fund_neo(&self, address: &str, amount: u64) -> Result<String> {
         money::send(self, neo::native::NEO, address, amount).await

@@ -59,7 +59,12 @@ async fn sent(network: &N3, token: Hash160, to: Hash160, amount: u64) -> Result<
     let signers = json!([{ "account": from.to_string(), "scopes": "CalledByEntry" }]);
     let tried = network.call("invokescript", json!([STANDARD.encode(&script), signers])).await?;
     if tried["state"] != "HALT" {
-        bail!("the test run says {}", tried["exception"]);
+        let has = balance(network, token, from).await?;
+        let short = match has < u128::from(amount) {
+            true => format!("the committee has only {has} to give, in the smallest unit; "),
+            false => String::new(),
+        };
+        bail!("{short}the test run says {}", tried["exception"]);
     }
     let height = network.call("getblockcount", json!([])).await?.as_u64().context("no height")?;
     let mut nonce = [0; 4];
@@ -83,6 +88,14 @@ async fn sent(network: &N3, token: Hash160, to: Hash160, amount: u64) -> Result<
     network.call("sendrawtransaction", json!([STANDARD.encode(transaction.to_bytes())])).await?;
     wait(network, &hash).await?;
     Ok(hash.to_string())
+}
+
+/// What an account has of a token, in its smallest unit.
+pub(super) async fn balance(network: &N3, token: Hash160, account: Hash160) -> Result<u128> {
+    let of = json!([{ "type": "Hash160", "value": account.to_string() }]);
+    let asked = network.call("invokefunction", json!([token.to_string(), "balanceOf", of])).await?;
+    let number = asked["stack"][0]["value"].as_str().and_then(|number| number.parse().ok());
+    number.with_context(|| format!("the node does not tell what {account} has"))
 }
 
 async fn wait(network: &N3, hash: &Hash256) -> Result<()> {

@@ -56,6 +56,7 @@ async fn a_network_of_neo_n3_has_money_gives_it_away_and_makes_blocks() {
     assert!(format!("{error:#}").contains("no address of Neo N3"), "{error:#}");
     let error = network.fund_neo(stranger, 200_000_000).await.unwrap_err();
     assert!(format!("{error:#}").contains("ASSERT"), "{error:#}");
+    assert!(format!("{error:#}").contains("the committee has only"), "{error:#}");
 
     let wallet = Wallet::from_json(&std::fs::read(network.wallet()).unwrap()).unwrap();
     let opened = wallet.open("development").unwrap();

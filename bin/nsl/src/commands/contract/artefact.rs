@@ -49,6 +49,10 @@ pub(super) fn fill(
     contract: Option<&str>,
     body: &mut Map<String, Value>,
 ) -> Result<(), Failure> {
+    if let Some(source) = files.iter().find(|file| file.extension().is_some_and(|ending| ending == "sol")) {
+        let compile = "is a source: compile it, and give the .json of Hardhat, Foundry or solc";
+        return Err(Failure::usage(show::clean(&format!("{} {compile}", source.display()))));
+    }
     match (chain, files) {
         (Chain::NeoN3, [nef, manifest]) => {
             input::one_stdin([Some(nef), Some(manifest)])?;
@@ -67,8 +71,12 @@ fn n3(nef: &Path, manifest: &Path) -> Result<(String, Value), Failure> {
     let wrong =
         |file: &Path, why: &dyn std::fmt::Display| Failure::usage(show::clean(&format!("{}: {why}", file.display())));
     let bytes = input::read(nef)?;
-    let read = Nef::from_bytes(&bytes).map_err(|error| wrong(nef, &error))?;
+    let read = Nef::from_bytes(&bytes);
     let text = input::read(manifest)?;
+    if read.is_err() && Nef::from_bytes(&text).is_ok() {
+        return Err(wrong(nef, &"the NEF comes first, then the manifest: these two are the other way round"));
+    }
+    let read = read.map_err(|error| wrong(nef, &error))?;
     let rules = Manifest::from_json(&text).map_err(|error| wrong(manifest, &error))?;
     rules.check_with(&read).map_err(|error| wrong(manifest, &error))?;
     let json = serde_json::from_slice(&text).map_err(|error| wrong(manifest, &error))?;

@@ -34,7 +34,7 @@ impl Cancel {
                 let stands: Value = client.ask(Method::GET, &path).send().await?.read()?;
                 return Err(Failure { message: too_late(chain, &stands), ..failure });
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(super::wanted(&id, failure)),
         };
         let until = Instant::now() + Duration::from_secs(timeout.min(24 * 3600));
         let stands = sending::stay_with(client, chain, stands, Stay { until, is_quiet: true }).await?;
