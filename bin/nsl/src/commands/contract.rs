@@ -5,13 +5,19 @@ mod calls;
 mod changes;
 mod deploy;
 
+use std::io::IsTerminal;
+
 pub(crate) use artefact::abi;
 use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Asking, Asks, Done, IDEMPOTENCY_KEY, chain::Chain, page};
-use crate::{client::Client, exit::Failure, show};
+use crate::{
+    client::Client,
+    exit::{Failure, aside},
+    show,
+};
 
 pub(crate) type Contract = Asking<Command>;
 
@@ -104,7 +110,13 @@ impl Events {
         match page.run_showing(ask, &columns, ready, |read| nothing(name.as_deref(), read)).await {
             Ok(done) => {
                 if let Some(name) = name.as_deref().filter(|_| is_first && is_empty(&done)) {
-                    known(client, chain, &hash, name).await?;
+                    let known = known(client, chain, &hash, name).await;
+                    // Scripts get the empty page alone.
+                    if let Err(unknown) = known
+                        && std::io::stderr().is_terminal()
+                    {
+                        aside(&unknown.message);
+                    }
                 }
                 Ok(done)
             }
@@ -118,7 +130,7 @@ fn is_empty(done: &Done) -> bool {
     read["items"].as_array().is_some_and(Vec::is_empty)
 }
 
-/// Refuses the name of an event that a contract of Neo N3 can't tell, as far as its manifest is known. Neo X refuses it
+/// Finds fault with the name of an event that a contract of Neo N3 can't tell, as far as its manifest is known. Neo X refuses it
 /// by itself.
 async fn known(client: &Client, chain: Chain, hash: &str, name: &str) -> Result<(), Failure> {
     let asked = client.ask(Method::GET, &["v1", "contracts", chain.name(), hash]).send().await;
@@ -220,7 +232,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_that_the_manifest_does_not_have_is_refused() {
+    fn an_event_that_the_manifest_does_not_have_is_told() {
         let described = json!({ "manifest": { "abi": { "events": [{ "name": "Put" }, { "name": "Delete" }] } } });
         assert!(has_event(&described, "Put").is_ok() && has_event(&Value::Null, "put").is_ok());
         let refused = has_event(&described, "put").unwrap_err();
