@@ -62,7 +62,22 @@ pub struct Principal {
     /// When the credential ends, where it does: nothing that is made with it alone may outlast it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// The sign-in session (`ses_...`) that the credential belongs to: a person is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Arc<str>>,
+    /// When the person of the session last showed a second factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub second_factor_at: Option<Timestamp>,
+    /// Who really acts where the subject only lent its name (RFC 8693).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Subject>,
 }
+
+/// How old a second factor may be for what is sensitive.
+pub const SECOND_FACTOR_AGE: Duration = Duration::from_secs(300);
+
+/// Clocks of processes may differ by so much.
+const LEEWAY: Duration = Duration::from_secs(30);
 
 impl TenantId {
     /// Whether this names a part of the platform: no credential may stand for it.
@@ -86,6 +101,9 @@ impl Principal {
             credential: "".into(),
             scopes: Arc::new([]),
             expires_at: None,
+            session: None,
+            second_factor_at: None,
+            actor: None,
         }
     }
 
@@ -96,6 +114,9 @@ impl Principal {
             credential: "system".into(),
             scopes: Arc::new(["*".to_owned()]),
             expires_at: None,
+            session: None,
+            second_factor_at: None,
+            actor: None,
         }
     }
 
@@ -193,6 +214,33 @@ impl Cx {
             .detail("needs", permission))
     }
 
+    /// As [`Self::permit`], for what is sensitive: the person of a session must be there and must have
+    /// shown a second factor in the last five minutes. The platform itself passes.
+    pub fn permit_sensitive(&self, permission: &'static str, now: Timestamp) -> Result<()> {
+        self.permit(permission)?;
+        self.second_factor(now)
+    }
+
+    /// Refuses unless the person of a session showed a second factor in the last five minutes.
+    pub fn second_factor(&self, now: Timestamp) -> Result<()> {
+        let principal = &self.principal;
+        if principal.kind == PrincipalKind::System {
+            return Ok(());
+        }
+        // One who acts for a person is not that person, whatever factor was shown before.
+        if principal.kind != PrincipalKind::Token || principal.session.is_none() || principal.actor.is_some() {
+            let message = "this needs a person who signed in, not a key, a certificate or a client";
+            return Err(Error::new(Code::Forbidden, "auth.person_needed", message));
+        }
+        let is_fresh = |at: Timestamp| at <= now.plus(LEEWAY) && now.since(at) <= SECOND_FACTOR_AGE;
+        if principal.second_factor_at.is_some_and(is_fresh) {
+            return Ok(());
+        }
+        Err(Error::new(Code::Unauthenticated, "auth.step_up", "this needs a second factor shown in the last minutes")
+            .detail("max_age", SECOND_FACTOR_AGE.as_secs())
+            .detail("acr_values", "urn:nsl:mfa"))
+    }
+
     pub fn to_wire(&self) -> WireCx {
         WireCx {
             tenant: self.tenant.clone(),
@@ -269,5 +317,37 @@ mod tests {
         };
         assert!(allowed(&["*"]) && allowed(&["storage:*"]) && allowed(&["storage:write"]));
         assert!(!allowed(&[]) && !allowed(&["storage:read"]) && !allowed(&["storage"]) && !allowed(&["store:*"]));
+    }
+
+    #[test]
+    fn what_is_sensitive_needs_a_person_with_a_fresh_second_factor() {
+        let now = Timestamp(10_000_000_000);
+        let mut cx = Cx::system(TenantId::fresh(), Duration::from_secs(1));
+        assert!(cx.permit_sensitive("keys:export", now).is_ok(), "the platform itself");
+        let slug = |cx: &Cx| cx.permit_sensitive("keys:export", now).map_err(|error| error.slug.into_owned());
+        cx.principal.second_factor_at = Some(now);
+        for kind in [PrincipalKind::ApiKey, PrincipalKind::Certificate, PrincipalKind::Token] {
+            cx.principal.kind = kind;
+            assert_eq!(slug(&cx), Err("auth.person_needed".to_owned()), "{kind:?}");
+        }
+        cx.principal.session = Some("ses_1".into());
+        assert_eq!(slug(&cx), Ok(()));
+        for (at, fresh) in [
+            (Some(now.0 - 300_000_000), true),
+            (Some(now.0 - 300_000_001), false),
+            (Some(now.0 + 31_000_000), false),
+            (Some(i64::MAX), false),
+            (Some(i64::MIN), false),
+            (None, false),
+        ] {
+            cx.principal.second_factor_at = at.map(Timestamp);
+            let expected = if fresh { Ok(()) } else { Err("auth.step_up".to_owned()) };
+            assert_eq!(slug(&cx), expected, "{at:?}");
+        }
+        cx.principal.second_factor_at = Some(now);
+        cx.principal.actor = Some(Subject::fresh());
+        assert_eq!(slug(&cx), Err("auth.person_needed".to_owned()));
+        cx.principal.scopes = Arc::new([]);
+        assert_eq!(slug(&cx), Err("auth.scope_missing".to_owned()), "roles are asked first");
     }
 }

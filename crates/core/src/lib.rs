@@ -11,7 +11,7 @@ mod ids;
 mod secret;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use cx::{Cx, Deadline, Once, Principal, PrincipalKind, Replay, Source, Trace, WireCx};
+pub use cx::{Cx, Deadline, Once, Principal, PrincipalKind, Replay, SECOND_FACTOR_AGE, Source, Trace, WireCx};
 pub use entry::Entry;
 pub use error::{Code, Error, Result};
 pub use ids::{ProcessId, RequestId, Subject, TenantId, fresh};

@@ -146,6 +146,9 @@ impl AuthSettings {
                 credential: (*name).into(),
                 scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
                 expires_at: None,
+                session: None,
+                second_factor_at: None,
+                actor: None,
             };
             if names.insert((*name).to_owned(), Arc::new(Known::new(tenant, principal, None))).is_some() {
                 return Err(format!("{name:?} is named twice"));

@@ -135,6 +135,9 @@ fn read_claims(claims: &Map<String, Value>, settings: &JwtSettings, now: Timesta
         credential,
         scopes: scopes(claims, &settings.scope_claim)?,
         expires_at: Some(last_moment),
+        session: None,
+        second_factor_at: None,
+        actor: None,
     };
     Ok(Known::new(tenant, principal, Some(last_moment)))
 }

@@ -153,6 +153,9 @@ pub(crate) fn authenticated(tenant: &str, subject: &str) -> Authenticated {
         credential: "key_1".into(),
         scopes: ["echo:*".to_owned()].into(),
         expires_at: None,
+        session: None,
+        second_factor_at: None,
+        actor: None,
     };
     Authenticated { tenant: TenantId::parse(tenant).unwrap(), principal, expires_at: None }
 }
