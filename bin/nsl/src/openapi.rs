@@ -23,7 +23,8 @@ impl Openapi {
 pub(crate) fn faces() -> anyhow::Result<Vec<Face>> {
     let dialer = Dialer::new(Settings::default(), None, None, engines::clock())?;
     let nowhere = |name: &str| dialer.channel(name, &["http://127.0.0.1:1".to_owned()]);
-    let (audit, identity) = (client::<AuditClient>(&nowhere)?, client::<IdentityClient>(&nowhere)?);
+    let identity = nsl_identity::Clients { identity: client::<IdentityClient>(&nowhere)? };
+    let audit = client::<AuditClient>(&nowhere)?;
     let (storage, relay) = (client::<StorageClient>(&nowhere)?, client::<RelayClient>(&nowhere)?);
     Ok(wire::faces(Some(audit), Some(identity), Some(storage), Some(relay), Some(client::<ContractsClient>(&nowhere)?)))
 }

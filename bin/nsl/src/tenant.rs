@@ -50,10 +50,10 @@ impl Tenant {
         let settings = &loaded.value.0;
         let engines = Engines::open(settings, loaded.profile, &environment, Schema::Check).await?;
         let tasks = Tasks::new();
-        let Engines { db, ledger, clock, .. } = engines;
-        let (config, nobody_listens) = (settings.identity.clone(), std::sync::Arc::new(|_: &str| {}));
-        let service = nsl_identity::build(config, db.clone(), ledger, clock, wire::scopes(), &tasks, nobody_listens);
-        let done = self.command.ask(IdentityClient::new(Via::Local(service))).await;
+        let db = engines.db.clone();
+        let parts = wire::identity_parts(&engines, std::sync::Arc::new(|_: &str| {}));
+        let built = nsl_identity::build(settings.identity.clone(), parts, &tasks);
+        let done = self.command.ask(IdentityClient::new(Via::Local(built.identity))).await;
         tasks.drain(Duration::from_secs(1)).await;
         db.drain().await;
         done

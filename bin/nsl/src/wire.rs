@@ -55,18 +55,16 @@ pub(crate) async fn wire(
         })
         .await;
 
-    let identity: Handle<IdentityClient> = wire
-        .add(async || {
-            let edge = Arc::clone(&edge);
-            let forget = Arc::new(move |digest: &str| {
-                if let Some(edge) = edge.get() {
-                    edge.forget(digest);
-                }
-            });
-            let config = settings.identity.clone();
-            Ok(nsl_identity::build(config, db.clone(), ledger.clone(), Arc::clone(&clock), scopes(), tasks, forget))
+    let forget = {
+        let edge = Arc::clone(&edge);
+        Arc::new(move |digest: &str| {
+            if let Some(edge) = edge.get() {
+                edge.forget(digest);
+            }
         })
-        .await;
+    };
+    let people = Identities::add(&mut wire, settings, engines, tasks, forget).await;
+    let identity = people.identity.clone();
 
     let mut built = None;
     let storage: Handle<StorageClient> = wire
@@ -120,7 +118,7 @@ pub(crate) async fn wire(
         })
         .await;
 
-    let faces = faces(audit.get(), identity.get(), storage.get(), relay.get(), contracts.get());
+    let faces = faces(audit.get(), people.clients(), storage.get(), relay.get(), contracts.get());
     let (here, channels) = (wire.here().to_vec(), wire.channels().cloned().collect());
     let made = make_edge(settings, engines, &identity, &audit, trace);
     if let Err(error) = &made {
@@ -141,20 +139,49 @@ pub(crate) fn scopes() -> Vec<&'static str> {
 /// What this process shows to the public: each service that it has a client of.
 pub(crate) fn faces(
     audit: Option<AuditClient>,
-    identity: Option<IdentityClient>,
+    identity: Option<nsl_identity::Clients>,
     storage: Option<StorageClient>,
     relay: Option<RelayClient>,
     contracts: Option<ContractsClient>,
 ) -> Vec<Face> {
-    let faces = [
-        storage.map(nsl_storage::face),
-        relay.map(nsl_relay::face),
-        contracts.map(nsl_contracts::face),
-        identity.map(nsl_identity::face),
-        audit.map(nsl_audit::face),
-        Some(crate::chain_problems::face()),
-    ];
-    faces.into_iter().flatten().collect()
+    let of_identity = identity.map(nsl_identity::faces).unwrap_or_default();
+    let before = [storage.map(nsl_storage::face), relay.map(nsl_relay::face), contracts.map(nsl_contracts::face)];
+    let after = [audit.map(nsl_audit::face), Some(crate::chain_problems::face())];
+    before.into_iter().flatten().chain(of_identity).chain(after.into_iter().flatten()).collect()
+}
+
+/// What the identity service stands on, wherever it is built.
+pub(crate) fn identity_parts(engines: &Engines, revoked: nsl_identity::Revoked) -> nsl_identity::Parts {
+    let Engines { db, ledger, keyring, clock, .. } = engines.clone();
+    nsl_identity::Parts { db, ledger, keyring, clock, scopes: scopes(), revoked }
+}
+
+/// The traits of the identity service: one service, so all of them are here or none.
+struct Identities {
+    identity: Handle<IdentityClient>,
+}
+
+impl Identities {
+    async fn add(
+        wire: &mut Wire,
+        settings: &Settings,
+        engines: &Engines,
+        tasks: &Tasks,
+        revoked: nsl_identity::Revoked,
+    ) -> Self {
+        let built = OnceLock::new();
+        let parts = || {
+            built.get_or_init(|| {
+                let parts = identity_parts(engines, Arc::clone(&revoked));
+                nsl_identity::build(settings.identity.clone(), parts, tasks)
+            })
+        };
+        Self { identity: wire.add(async || Ok(Arc::clone(&parts().identity))).await }
+    }
+
+    fn clients(&self) -> Option<nsl_identity::Clients> {
+        Some(nsl_identity::Clients { identity: self.identity.get()? })
+    }
 }
 
 fn make_edge(

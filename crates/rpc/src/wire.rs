@@ -71,16 +71,17 @@ impl Wire {
         Self { selected: selected.into_iter().collect(), peers, ..Self::default() }
     }
 
-    /// Runs the service here when it was selected, else points at its peer, if one is set.
+    /// Runs the service here when it was selected, else points at its peer, if one is set. A service of several
+    /// traits is added once for each of them, under the one name.
     pub async fn add<C: Client>(&mut self, build: impl AsyncFnOnce() -> anyhow::Result<Arc<C::Service>>) -> Handle<C> {
-        self.known.push(C::NAME);
+        note(&mut self.known, C::NAME);
         if !self.selected.contains(C::NAME) {
             let peer = self.peers.get(C::NAME).cloned();
             return Handle(peer.map_or(State::Missing, |channel| State::There(C::new(Via::Remote(channel)))));
         }
         match build().await {
             Ok(service) => {
-                self.here.push(C::NAME);
+                note(&mut self.here, C::NAME);
                 self.routes = std::mem::take(&mut self.routes).merge(C::routes(Arc::clone(&service)));
                 Handle(State::Here(C::new(Via::Local(service))))
             }
@@ -122,6 +123,12 @@ impl Wire {
             return Err(Problems(self.problems));
         }
         Ok(guard.before(self.routes.fallback(not_served)))
+    }
+}
+
+fn note(names: &mut Vec<&'static str>, name: &'static str) {
+    if !names.contains(&name) {
+        names.push(name);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who may call: tenants and their API keys.
+//! Who may call: people, machines, and the tenants that they belong to. Each folder is one part with a trait of its own.
 //!
 //! Promises:
 //! - A key is shown once, when it is made. What is kept is its SHA-256, so that nobody who reads the
@@ -10,24 +10,27 @@
 //!   what an edge remembers of it fades (five seconds at most).
 //! - Each change is in the audit trail; authenticating writes nothing on the way.
 
+mod access;
 mod config;
-mod http;
-mod rules;
-mod service;
-mod store;
-mod worker;
+mod ground;
+mod keys;
+mod oauth;
+mod people;
+mod signin;
+mod tokens;
 
 use std::sync::Arc;
 
-use nsl_api::identity::Identity;
+use nsl_api::identity::{Identity, IdentityClient};
 use nsl_core::Clock;
+use nsl_edge::Face;
+use nsl_keyring::Keyring;
 use nsl_kit::Tasks;
 use nsl_ledger::Ledger;
 use nsl_sql::{Db, Migrations, Step};
 
-pub use config::Config;
-pub use http::face;
-pub use service::Revoked;
+pub use self::{config::Config, keys::Revoked};
+use self::{ground::Ground, keys::Keys};
 
 /// The scopes that this service asks for.
 pub const SCOPES: &[&str] = &["identity:read", "identity:write", "identity:admin"];
@@ -44,19 +47,39 @@ pub static MIGRATIONS: Migrations = Migrations {
     }],
 };
 
-/// Starts the service and its worker. `scopes` are those that the services of the platform ask for: keys get no
-/// others. `revoked` hears the digest of each key that is revoked here,
-/// before the caller learns that it is.
-pub fn build(
-    config: Config,
-    db: Db,
-    ledger: Ledger,
-    clock: Arc<dyn Clock>,
-    scopes: Vec<&'static str>,
-    tasks: &Tasks,
-    revoked: Revoked,
-) -> Arc<dyn Identity> {
-    let service = Arc::new(service::Service::new(config, db, ledger, clock, scopes, revoked));
-    worker::start(Arc::clone(&service), tasks);
-    service
+/// What the service stands on.
+pub struct Parts {
+    pub db: Db,
+    pub ledger: Ledger,
+    pub keyring: Keyring,
+    pub clock: Arc<dyn Clock>,
+    /// Those that the services of the platform ask for: nothing else can be granted.
+    pub scopes: Vec<&'static str>,
+    /// Hears the digest of each key that is revoked here, before the caller learns that it is.
+    pub revoked: Revoked,
+}
+
+/// The parts of the service, each behind its trait.
+pub struct Built {
+    pub identity: Arc<dyn Identity>,
+}
+
+/// The clients of the parts, wherever they run.
+#[derive(Clone)]
+pub struct Clients {
+    pub identity: IdentityClient,
+}
+
+/// Starts the service and its workers.
+pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> Built {
+    let Parts { db, ledger, keyring, clock, scopes, revoked } = parts;
+    let ground = Ground { config: Arc::new(config), db, ledger, keyring, clock, scopes: scopes.into() };
+    let keys = Arc::new(Keys::new(ground, revoked));
+    keys::start(Arc::clone(&keys), tasks);
+    Built { identity: keys }
+}
+
+/// The public routes of the service, wherever it runs.
+pub fn faces(clients: Clients) -> Vec<Face> {
+    vec![keys::face(clients.identity)]
 }

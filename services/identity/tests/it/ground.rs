@@ -22,6 +22,7 @@ pub(crate) struct Ground {
     pub(crate) identity: IdentityClient,
     pub(crate) db: Db,
     pub(crate) ledger: Ledger,
+    keyring: Keyring,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) tasks: Tasks,
     /// The digests that were told to be forgotten.
@@ -57,21 +58,22 @@ impl Ground {
         let settings = SecretsConfig { engine: SecretsEngine::Files, dir: String::new() };
         let secrets = Secrets::build(&settings, dir.path(), true, &BTreeMap::new()).unwrap();
         let keyring = Keyring::new(db.clone(), Arc::new(SecretsRoot::open(secrets).await.unwrap()), clock.clone());
-        let ledger = Ledger::new(db.clone(), keyring, clock.clone(), key, ProcessId::fresh());
+        let ledger = Ledger::new(db.clone(), keyring.clone(), clock.clone(), key, ProcessId::fresh());
         let tasks = Tasks::new();
         let revoked = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&revoked);
-        let service = nsl_identity::build(
-            nsl_identity::Config { keys_per_tenant, ..nsl_identity::Config::default() },
-            db.clone(),
-            ledger.clone(),
-            clock.clone(),
-            KNOWN.to_vec(),
-            &tasks,
-            Arc::new(move |digest: &str| heard.lock().push(digest.to_owned())),
-        );
-        let identity = IdentityClient::new(Via::Local(service));
-        Self { identity, db, ledger, clock, tasks, revoked, keys_per_tenant, dir, database }
+        let parts = nsl_identity::Parts {
+            db: db.clone(),
+            ledger: ledger.clone(),
+            keyring: keyring.clone(),
+            clock: clock.clone(),
+            scopes: KNOWN.to_vec(),
+            revoked: Arc::new(move |digest: &str| heard.lock().push(digest.to_owned())),
+        };
+        let config = nsl_identity::Config { keys_per_tenant, ..nsl_identity::Config::default() };
+        let built = nsl_identity::build(config, parts, &tasks);
+        let identity = IdentityClient::new(Via::Local(built.identity));
+        Self { identity, db, ledger, keyring, clock, tasks, revoked, keys_per_tenant, dir, database }
     }
 
     /// The service as a further process on the same database has it.
@@ -80,16 +82,16 @@ impl Ground {
         let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
         let config = Config::postgres(database.url());
         let db = Db::open(&config, self.dir.path(), self.clock.clone(), || Some(closer(&key))).await.unwrap();
-        let service = nsl_identity::build(
-            nsl_identity::Config { keys_per_tenant: self.keys_per_tenant, ..nsl_identity::Config::default() },
+        let parts = nsl_identity::Parts {
             db,
-            self.ledger.clone(),
-            self.clock.clone(),
-            KNOWN.to_vec(),
-            &self.tasks,
-            Arc::new(|_: &str| {}),
-        );
-        IdentityClient::new(Via::Local(service))
+            ledger: self.ledger.clone(),
+            keyring: self.keyring.clone(),
+            clock: self.clock.clone(),
+            scopes: KNOWN.to_vec(),
+            revoked: Arc::new(|_: &str| {}),
+        };
+        let config = nsl_identity::Config { keys_per_tenant: self.keys_per_tenant, ..nsl_identity::Config::default() };
+        IdentityClient::new(Via::Local(nsl_identity::build(config, parts, &self.tasks).identity))
     }
 
     pub(crate) async fn tenant(&self) -> CreatedTenant {

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use nsl_kit::Tasks;
 
-use crate::service::Service;
+use super::service::Service;
 
 /// Writes "last used" in batches, and once more when the process stops.
 pub(crate) fn start(service: Arc<Service>, tasks: &Tasks) {

@@ -139,6 +139,9 @@ mod tests {
             credential: "key_1".into(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
             expires_at: None,
+            session: None,
+            second_factor_at: None,
+            actor: None,
         }
     }
 

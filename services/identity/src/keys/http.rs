@@ -13,7 +13,7 @@ use nsl_edge::{Caller, Class, Entry, Face, Limit, Path, Problem, Query, Rule, St
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use crate::service::LONGEST_PAGE;
+use super::service::LONGEST_PAGE;
 
 const PROBLEMS: &[Entry] = &[
     Entry::new("identity.name", 400, "the name has a wrong form", "use 1 to 100 visible characters"),
@@ -60,7 +60,7 @@ const PROBLEMS: &[Entry] = &[
 ];
 
 /// The public routes of the service, wherever it runs.
-pub fn face(identity: IdentityClient) -> Face {
+pub(crate) fn face(identity: IdentityClient) -> Face {
     let router = Router::new()
         .route("/v1/identity/keys", get(list_keys).post(create_key))
         .route("/v1/identity/keys/{id}", delete(revoke_key))

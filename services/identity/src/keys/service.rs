@@ -8,17 +8,15 @@ use nsl_api::{
         ListTenants, RevokeKey, TenantInfo,
     },
 };
-use nsl_core::{Clock, Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp, fresh};
-use nsl_ledger::Ledger;
-use nsl_sql::Db;
+use nsl_core::{Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp, fresh};
 use parking_lot::Mutex;
 use serde_json::Map;
 
-use crate::{
-    config::Config,
+use super::{
     rules::{self, Fresh},
     store::{self, AddKey, Revoke, Touch},
 };
+use crate::{config::Config, ground::Ground};
 
 /// Hears the digest of each key that is revoked in this process.
 pub type Revoked = Arc<dyn Fn(&str) + Send + Sync>;
@@ -28,36 +26,25 @@ const MOST_REMEMBERED: usize = 50_000;
 pub(crate) const LONGEST_PAGE: u32 = 100;
 
 pub(crate) struct Service {
-    config: Config,
-    db: Db,
-    ledger: Ledger,
-    clock: Arc<dyn Clock>,
-    scopes: Vec<&'static str>,
+    ground: Ground,
     revoked: Revoked,
     used: Mutex<HashMap<(TenantId, String), Timestamp>>,
 }
 
 impl Service {
-    pub(crate) fn new(
-        config: Config,
-        db: Db,
-        ledger: Ledger,
-        clock: Arc<dyn Clock>,
-        scopes: Vec<&'static str>,
-        revoked: Revoked,
-    ) -> Self {
-        Self { config, db, ledger, clock, scopes, revoked, used: Mutex::default() }
+    pub(crate) fn new(ground: Ground, revoked: Revoked) -> Self {
+        Self { ground, revoked, used: Mutex::default() }
     }
 
     pub(crate) fn config(&self) -> &Config {
-        &self.config
+        &self.ground.config
     }
 
     fn remember(&self, tenant: &TenantId, id: &str) {
         let mut used = self.used.lock();
         let key = (tenant.clone(), id.to_owned());
         if used.len() < MOST_REMEMBERED || used.contains_key(&key) {
-            used.insert(key, self.clock.now());
+            used.insert(key, self.ground.clock.now());
         }
     }
 
@@ -68,7 +55,7 @@ impl Service {
             return Ok(());
         }
         let used = taken.iter().map(|((tenant, id), at)| (tenant.clone(), id.clone(), *at)).collect();
-        let written = self.db.write_platform(Touch { used }).await;
+        let written = self.ground.db.write_platform(Touch { used }).await;
         if written.is_err() {
             let mut used = self.used.lock();
             for (key, at) in taken {
@@ -80,7 +67,7 @@ impl Service {
 
     async fn add(&self, cx: &Cx, new: NewKey<'_>) -> Result<CreatedKey> {
         let Fresh { secret, prefix, digest } = rules::fresh()?;
-        let now = self.clock.now();
+        let now = self.ground.clock.now();
         let key = KeyInfo {
             id: fresh("key"),
             name: new.name.to_owned(),
@@ -95,23 +82,23 @@ impl Service {
         let mut evidence = Vec::new();
         if new.tenant.is_some() {
             let entry = Entry::new(cx, "identity.tenant_created", "identity", "create_tenant", now);
-            evidence.push(self.ledger.seal(cx, entry, Map::new()).await?);
+            evidence.push(self.ground.ledger.seal(cx, entry, Map::new()).await?);
         }
         let entry = Entry::new(cx, "identity.key_created", "identity", new.method, now)
             .request("key", key.id.as_str())
             .request("scopes", key.scopes.join(" "))
             .request("expires_at", key.expires_at.map(Timestamp::rfc3339));
-        evidence.push(self.ledger.seal(cx, entry, Map::new()).await?);
+        evidence.push(self.ground.ledger.seal(cx, entry, Map::new()).await?);
         let change = AddKey {
             tenant: cx.tenant.clone(),
             new_tenant: new.tenant.map(str::to_owned),
             key: key.clone(),
             digest,
             created_by: cx.principal.credential.to_string(),
-            most: self.config.keys_per_tenant,
+            most: self.ground.config.keys_per_tenant,
             evidence,
         };
-        let done = self.db.write(cx, change).await?;
+        let done = self.ground.db.write(cx, change).await?;
         if done.id != key.id {
             return Err(Error::new(
                 Code::Conflict,
@@ -163,8 +150,8 @@ impl Identity for Service {
         if !rules::is_digest(&request.digest) {
             return Err(key_unknown());
         }
-        let found = store::by_digest(&self.db, &request.digest).await?.ok_or_else(key_unknown)?;
-        if found.revoked_at.is_some() || found.expires_at.is_some_and(|at| at <= self.clock.now()) {
+        let found = store::by_digest(&self.ground.db, &request.digest).await?.ok_or_else(key_unknown)?;
+        if found.revoked_at.is_some() || found.expires_at.is_some_and(|at| at <= self.ground.clock.now()) {
             return Err(key_unknown());
         }
         self.remember(&found.tenant, &found.id);
@@ -176,6 +163,9 @@ impl Identity for Service {
                 credential: found.id.into(),
                 scopes: found.scopes.into(),
                 expires_at: found.expires_at,
+                session: None,
+                second_factor_at: None,
+                actor: None,
             },
             expires_at: found.expires_at,
         })
@@ -184,8 +174,8 @@ impl Identity for Service {
     async fn create_key(&self, cx: &Cx, request: CreateKey) -> Result<CreatedKey> {
         cx.permit("identity:write")?;
         rules::check_name(&request.name)?;
-        rules::check_scopes(&request.scopes, &self.scopes, &cx.principal)?;
-        let expires_at = rules::expiry(request.expires_at, &cx.principal, self.clock.now())?;
+        rules::check_scopes(&request.scopes, &self.ground.scopes, &cx.principal)?;
+        let expires_at = rules::expiry(request.expires_at, &cx.principal, self.ground.clock.now())?;
         let subject = request.subject.unwrap_or_else(|| cx.principal.subject.clone());
         if subject != cx.principal.subject {
             cx.permit("identity:admin")?;
@@ -206,23 +196,23 @@ impl Identity for Service {
         cx.permit("identity:read")?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
         let only = (!cx.principal.holds("identity:admin")).then_some(&cx.principal.subject);
-        let items = store::list(&self.db, &cx.tenant, only, request.after, limit + 1).await?;
+        let items = store::list(&self.ground.db, &cx.tenant, only, request.after, limit + 1).await?;
         Ok(page(items, limit, |key| &key.id))
     }
 
     async fn revoke_key(&self, cx: &Cx, request: RevokeKey) -> Result<KeyInfo> {
         cx.permit("identity:write")?;
-        let key = store::find(&self.db, &cx.tenant, &request.id).await?.ok_or_else(store::key_missing)?;
+        let key = store::find(&self.ground.db, &cx.tenant, &request.id).await?.ok_or_else(store::key_missing)?;
         if is_others(cx, &key.subject) {
             // It looks like a key that is not there, and is counted as what it is.
             return Err(store::key_missing().detail("refused", true));
         }
-        let now = self.clock.now();
+        let now = self.ground.clock.now();
         let entry =
             Entry::new(cx, "identity.key_revoked", "identity", "revoke_key", now).request("key", key.id.as_str());
-        let evidence = self.ledger.seal(cx, entry, Map::new()).await?;
+        let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
         let change = Revoke { tenant: cx.tenant.clone(), id: key.id, at: now, evidence };
-        let ended = self.db.write(cx, change).await?;
+        let ended = self.ground.db.write(cx, change).await?;
         (self.revoked)(&ended.digest);
         Ok(ended.key)
     }
@@ -247,7 +237,7 @@ impl Identity for Service {
     async fn list_tenants(&self, cx: &Cx, request: ListTenants) -> Result<Page<TenantInfo>> {
         platform_only(cx)?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
-        let items = store::list_tenants(&self.db, request.after, limit + 1).await?;
+        let items = store::list_tenants(&self.ground.db, request.after, limit + 1).await?;
         Ok(page(items, limit, |found| found.tenant.as_str()))
     }
 }

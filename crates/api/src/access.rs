@@ -1,0 +1,1 @@
+//! Policies on attributes, and why something is allowed.

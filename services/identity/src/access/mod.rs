@@ -1,0 +1,1 @@
+//! What roles can't say: policies on attributes.

@@ -1,0 +1,12 @@
+//! API keys: who may call without being a person.
+
+mod http;
+mod rules;
+mod service;
+mod store;
+mod worker;
+
+pub(crate) use http::face;
+pub use service::Revoked;
+pub(crate) use service::Service as Keys;
+pub(crate) use worker::start;

@@ -1,0 +1,1 @@
+//! Users, tenants, members and their roles.

@@ -1,0 +1,1 @@
+//! Sessions, their tokens, and the keys that sign them.
