@@ -19,8 +19,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("neo-rpc", &["neo"]),
     ("chain", &["core", "neo", "neo-rpc"]),
     ("devnet", &["neo"]),
+    ("signin", &["core", "neo"]),
     ("edge", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api"]),
-    ("services", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "neo", "chain", "edge"]),
+    (
+        "services",
+        &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "neo", "chain", "signin", "edge"],
+    ),
     (
         "nsl",
         &[
