@@ -13,6 +13,7 @@ use crate::{
     clock::Timestamp,
     error::{Code, Error, Result},
     ids::{RequestId, Subject, TenantId},
+    judge::{self, Facts, Question, Rules},
 };
 
 /// When the caller stops waiting.
@@ -186,6 +187,8 @@ pub struct Cx {
     pub source: Source,
     pub once: Option<Once>,
     pub replay: Replay,
+    /// The policies of the tenant, where it has some.
+    pub rules: Option<Arc<Rules>>,
 }
 
 impl Cx {
@@ -199,19 +202,29 @@ impl Cx {
             source: Source::default(),
             once: None,
             replay: Replay::default(),
+            rules: None,
         }
     }
 
-    /// Refuses unless the credential allows it. Default deny; the reason names what is missing.
+    /// Refuses unless roles or scopes allow it and no policy of the tenant forbids it. Default deny; the reason names
+    /// what is missing.
     pub fn permit(&self, permission: &'static str) -> Result<()> {
+        self.permit_on(permission, &Facts::default())
+    }
+
+    /// As [`Self::permit`], where it is known what the permission is asked for: policies may look at it.
+    pub fn permit_on(&self, permission: &str, facts: &Facts<'_>) -> Result<()> {
         if self.principal.kind == PrincipalKind::Anonymous {
             return Err(Error::new(Code::Unauthenticated, "auth.missing", "this needs a credential"));
         }
-        if self.principal.holds(permission) {
-            return Ok(());
+        let granted = self.principal.holds(permission);
+        match &self.rules {
+            Some(rules) if self.principal.kind != PrincipalKind::System => {
+                judge::decide(rules, Question { cx: self, permission, granted, facts })
+            }
+            _ if granted => Ok(()),
+            _ => Err(judge::not_granted(permission)),
         }
-        Err(Error::new(Code::Forbidden, "auth.scope_missing", format!("this credential lacks the scope {permission}"))
-            .detail("needs", permission))
     }
 
     /// As [`Self::permit`], for what is sensitive: the person of a session must be there and must have
@@ -249,6 +262,7 @@ impl Cx {
             trace: self.trace.clone(),
             source: self.source.clone(),
             once: self.once.clone(),
+            rules: self.rules.clone(),
         }
     }
 }
@@ -264,6 +278,8 @@ pub struct WireCx {
     source: Source,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     once: Option<Once>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rules: Option<Arc<Rules>>,
 }
 
 impl From<WireCx> for Cx {
@@ -276,6 +292,7 @@ impl From<WireCx> for Cx {
             source: wire.source,
             replay: wire.once.as_ref().map(|_| Replay::heeded()).unwrap_or_default(),
             once: wire.once,
+            rules: wire.rules,
         }
     }
 }

@@ -8,6 +8,8 @@ mod cx;
 mod entry;
 mod error;
 mod ids;
+pub mod judge;
+pub mod scan;
 mod secret;
 
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
@@ -15,4 +17,5 @@ pub use cx::{Cx, Deadline, Once, Principal, PrincipalKind, Replay, SECOND_FACTOR
 pub use entry::Entry;
 pub use error::{Code, Error, Result};
 pub use ids::{ProcessId, RequestId, Subject, TenantId, fresh};
+pub use judge::{Facts, Rules};
 pub use secret::Secret;

@@ -321,6 +321,7 @@ impl Visit<'_> {
             source,
             once: None,
             replay: Replay::default(),
+            rules: None,
         }
     }
 
