@@ -28,7 +28,6 @@ mod problem;
 mod problems;
 mod queries;
 mod refusals;
-mod scan;
 mod serve;
 mod strict;
 mod trail;

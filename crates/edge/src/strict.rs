@@ -2,10 +2,10 @@ use axum::{
     extract::{FromRequest, Request},
     http::{HeaderMap, header},
 };
-use nsl_core::{Code, Error};
+use nsl_core::{Code, Error, scan};
 use serde::de::DeserializeOwned;
 
-use crate::{Admitted, Problem, scan, wording};
+use crate::{Admitted, Problem, wording};
 
 /// What a body may have when nobody said otherwise: a value of 1 MiB and what surrounds it.
 pub(crate) const DEFAULT_BODY_BYTES: usize = 1_310_720;

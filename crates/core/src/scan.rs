@@ -3,10 +3,10 @@
 
 use std::{borrow::Cow, collections::HashSet};
 
-use nsl_core::Error;
+use crate::error::Error;
 
 /// More levels than any request of ours has, and few enough for any parser behind us.
-pub(crate) const DEEPEST: usize = 64;
+pub const DEEPEST: usize = 64;
 
 // Up to so many keys a plain comparison with each is faster than hashing.
 const FEW_KEYS: usize = 24;
@@ -27,7 +27,7 @@ struct Walk<'a> {
 }
 
 /// Refuses JSON text that two readers could take for different things.
-pub(crate) fn scan(text: &[u8]) -> Result<(), Error> {
+pub fn scan(text: &[u8]) -> Result<(), Error> {
     let mut walk = Walk { text, frames: Vec::with_capacity(8), keys: Vec::with_capacity(16) };
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
@@ -151,7 +151,7 @@ impl<'a> Walk<'a> {
 }
 
 /// Line and column of a byte, both from 1, the column in bytes as serde_json counts.
-pub(crate) fn place(text: &[u8], at: usize) -> (usize, usize) {
+pub fn place(text: &[u8], at: usize) -> (usize, usize) {
     let before = &text[..at.min(text.len())];
     let line = before.iter().filter(|&&b| b == b'\n').count() + 1;
     let column = before.iter().rev().take_while(|&&b| b != b'\n').count() + 1;
