@@ -9,6 +9,7 @@ mod entry;
 mod error;
 mod ids;
 pub mod judge;
+mod network;
 pub mod scan;
 mod secret;
 
@@ -18,4 +19,5 @@ pub use entry::Entry;
 pub use error::{Code, Error, Result};
 pub use ids::{ProcessId, RequestId, Subject, TenantId, fresh};
 pub use judge::{Facts, Rules};
+pub use network::Network;
 pub use secret::Secret;
