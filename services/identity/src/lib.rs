@@ -38,13 +38,22 @@ pub const SCOPES: &[&str] = &["identity:read", "identity:write", "identity:admin
 /// The tables of this service.
 pub static MIGRATIONS: Migrations = Migrations {
     owner: "identity",
-    steps: &[Step {
-        version: 1,
-        name: "keys",
-        breaking: false,
-        sqlite: include_str!("../migrations/sqlite/1_keys.sql"),
-        postgres: include_str!("../migrations/postgres/1_keys.sql"),
-    }],
+    steps: &[
+        Step {
+            version: 1,
+            name: "keys",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/1_keys.sql"),
+            postgres: include_str!("../migrations/postgres/1_keys.sql"),
+        },
+        Step {
+            version: 2,
+            name: "people",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/2_people.sql"),
+            postgres: include_str!("../migrations/postgres/2_people.sql"),
+        },
+    ],
 };
 
 /// What the service stands on.

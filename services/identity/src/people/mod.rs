@@ -1,1 +1,4 @@
-//! Users, tenants, members and their roles.
+//! Users, tenants, members, roles and invites.
+
+pub(crate) mod roles;
+pub(crate) mod store;
