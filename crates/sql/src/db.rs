@@ -179,13 +179,23 @@ impl Db {
     /// the caller's deadline it returns without knowing. A caller that goes away before its write is begun
     /// takes it back.
     pub async fn write<C: Change>(&self, cx: &Cx, change: C) -> Result<C::Done> {
+        self.write_for(cx, Some(cx.tenant.clone()), change).await
+    }
+
+    /// As [`Self::write`], for what reaches beyond the caller's tenant: people, who are members of several, or a
+    /// tenant that is not there yet. Never with tenants that a caller names and has no business in.
+    pub async fn write_across<C: Change>(&self, cx: &Cx, change: C) -> Result<C::Done> {
+        self.write_for(cx, None, change).await
+    }
+
+    async fn write_for<C: Change>(&self, cx: &Cx, tenant: Option<TenantId>, change: C) -> Result<C::Done> {
         let guard = cx.once.clone().map(|once| Guard {
             tenant: cx.tenant.clone(),
             subject: cx.principal.subject.clone(),
             once,
             replay: cx.replay.clone(),
         });
-        let written = self.submit(Some(cx.tenant.clone()), guard, change);
+        let written = self.submit(tenant, guard, change);
         let deadline = tokio::time::Instant::from_std(cx.deadline.instant());
         tokio::time::timeout_at(deadline, written).await.unwrap_or_else(|_| Err(fault::too_late()))
     }
