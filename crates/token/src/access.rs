@@ -14,9 +14,10 @@ pub struct Access {
     pub scope: String,
     pub jti: String,
     pub iat: i64,
-    /// `iat` in microseconds: a revocation tells the tokens of one second apart by it.
-    pub iat_us: i64,
     pub exp: i64,
+    /// The newest revocation that was known before the rights of the token were looked up: later ones of its
+    /// session, name or subject refuse it.
+    pub rev: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
     /// The session of the person who signed in; none for machines.
@@ -50,7 +51,8 @@ pub struct Confirmation {
 }
 
 impl Access {
-    /// A token that nothing but its name ties to anyone; the rest is set by who knows it.
+    /// A token that nothing but its name ties to anyone; the rest is set by who knows it. Unless `rev` is, any
+    /// revocation that fits refuses it.
     pub fn new(
         issuer: &str,
         audience: &str,
@@ -68,7 +70,7 @@ impl Access {
             scope: String::new(),
             jti: nsl_core::fresh("jti"),
             iat: issued,
-            iat_us: at.0,
+            rev: 0,
             exp: issued.saturating_add(life.as_secs().try_into().unwrap_or(i64::MAX)),
             client_id: None,
             sid: None,

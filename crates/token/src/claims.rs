@@ -17,7 +17,7 @@ pub struct Expected<'a> {
     pub tenant_claim: &'a str,
     pub scope_claim: &'a str,
     /// Whether the platform issued it: only then does it tell of sessions and second factors, and it must
-    /// have a name and a time.
+    /// say which revocations were known when it was made.
     pub ours: bool,
 }
 
@@ -29,7 +29,8 @@ pub struct Checked {
     /// Its `jti`, or `token` where the issuer gave none.
     pub id: Arc<str>,
     pub scopes: Arc<[String]>,
-    pub issued_at: Option<Timestamp>,
+    /// The newest revocation that its issuer knew of: later ones that fit refuse it.
+    pub revision: i64,
     /// The last moment at which it is taken.
     pub expires_at: Timestamp,
     pub session: Option<Arc<str>>,
@@ -76,15 +77,17 @@ impl Expected<'_> {
             return Err(Unfit::Claim("tenant"));
         }
         let id = name(claims, "jti")?;
-        if self.ours && id.is_none() {
-            return Err(Unfit::Claim("jti"));
+        for (needed, is_there) in [("jti", id.is_some()), ("iat", claims.contains_key("iat"))] {
+            if self.ours && !is_there {
+                return Err(Unfit::Claim(needed));
+            }
         }
         Ok(Checked {
             tenant,
             subject,
             id: id.unwrap_or_else(|| "token".into()),
             scopes: scopes(claims, self.scope_claim)?,
-            issued_at: self.issued_at(claims)?,
+            revision: self.revision(claims)?,
             expires_at: Timestamp(expires.saturating_add(LEEWAY_S).saturating_mul(1_000_000)),
             session: if self.ours { name(claims, "sid")? } else { None },
             second_factor_at: if self.ours { moment(claims, "mfa_time")?.map(from_seconds) } else { None },
@@ -93,19 +96,11 @@ impl Expected<'_> {
         })
     }
 
-    fn issued_at(&self, claims: &Claims) -> Result<Option<Timestamp>, Unfit> {
-        let issued = moment(claims, "iat")?;
+    fn revision(&self, claims: &Claims) -> Result<i64, Unfit> {
         if !self.ours {
-            return Ok(issued.map(from_seconds));
+            return Ok(0);
         }
-        let issued = issued.ok_or(Unfit::Claim("iat"))?;
-        match claims.get("iat_us") {
-            None => Ok(Some(from_seconds(issued))),
-            Some(exact) => {
-                let exact = exact.as_i64().map(Timestamp).filter(|&at| seconds(at) == issued);
-                exact.map(Some).ok_or(Unfit::Claim("iat"))
-            }
-        }
+        claims.get("rev").and_then(Value::as_i64).filter(|&rev| rev >= 0).ok_or(Unfit::Claim("rev"))
     }
 }
 
@@ -189,6 +184,7 @@ mod tests {
         let mut access =
             Access::new("i", "a", subject.clone(), TenantId::parse("ten_1").unwrap(), at, Duration::from_secs(900));
         access.scope = "storage:read storage:write".into();
+        access.rev = 7;
         access.sid = Some("ses_1".into());
         access.mfa_time = Some(990);
         access.act = Some(Actor { sub: Subject::parse("bot").unwrap() });
@@ -196,7 +192,7 @@ mod tests {
         let written = claims(serde_json::to_value(&access).unwrap());
         let read = OURS.read(&written, at).unwrap();
         assert_eq!((&read.subject, read.id.as_ref()), (&subject, access.jti.as_str()));
-        assert_eq!((read.issued_at, read.expires_at), (Some(at), Timestamp(1_930_000_000)));
+        assert_eq!((read.revision, read.expires_at), (7, Timestamp(1_930_000_000)));
         assert_eq!((read.session.as_deref(), read.second_factor_at), (Some("ses_1"), Some(Timestamp(990_000_000))));
         assert_eq!(
             (read.actor.as_ref().map(Subject::as_str), read.bound_to.as_deref()),
@@ -213,7 +209,7 @@ mod tests {
     #[test]
     fn each_claim_has_one_form() {
         let good = json!({
-            "iss": "i", "aud": "a", "sub": "alice", "tenant": "ten_1", "exp": 1000, "iat": 100, "jti": "j",
+            "iss": "i", "aud": "a", "sub": "alice", "tenant": "ten_1", "exp": 1000, "iat": 100, "jti": "j", "rev": 0,
         });
         let now = Timestamp(500_000_000);
         assert!(OURS.read(&claims(good.clone()), now).is_ok());
@@ -224,8 +220,10 @@ mod tests {
             ("nbf", json!(531)),
             ("iat", json!(531)),
             ("iat", Value::Null),
-            ("iat_us", json!(99_999_999)),
-            ("iat_us", json!("100000000")),
+            ("rev", json!(-1)),
+            ("rev", json!(1.5)),
+            ("rev", json!("0")),
+            ("rev", Value::Null),
             ("iss", json!("I")),
             ("iss", json!(["i"])),
             ("aud", json!("b")),
@@ -262,14 +260,14 @@ mod tests {
         #[test]
         fn no_claims_break_the_reader(
             exp in any::<f64>(),
-            name in "exp|nbf|iat|iat_us|iss|aud|sub|tenant|scope|jti|sid|mfa_time|act|cnf",
+            name in "exp|nbf|iat|rev|iss|aud|sub|tenant|scope|jti|sid|mfa_time|act|cnf",
             word: String,
             ours: bool,
         ) {
             let expected =
                 Expected { issuer: &word, audience: &word, tenant_claim: "tenant", scope_claim: "scope", ours };
             let mut said = json!({
-                "exp": exp, "iss": word, "aud": word, "sub": "a", "tenant": "t", "scope": word, "jti": "j", "iat": 1,
+                "exp": exp, "iss": word, "aud": word, "sub": "a", "tenant": "t", "scope": word, "jti": "j", "rev": 1,
             });
             said[name] = Value::from(word.clone());
             for now in [0, i64::MIN, i64::MAX] {
