@@ -1,0 +1,3 @@
+//! The reader of tokens against the test vectors of others.
+
+mod wycheproof;
