@@ -1,0 +1,6 @@
+//! The policies through their public face.
+
+mod decisions;
+mod ground;
+mod hostile;
+mod saving;
