@@ -71,7 +71,10 @@ pub fn check(name: &str, text: &str, schema: &Schema) -> Result<Statement, Vec<F
         .map_err(|error| vec![Fault { line: 1, column: 1, what: error.to_string(), mend: None }])?;
     let found = schema.validate(&set);
     let mut faults: Vec<_> = found.validation_errors().map(|error| fault_of(text, error)).collect();
-    faults.extend(found.validation_warnings().map(|warning| fault_of(text, warning)));
+    if faults.is_empty() {
+        // What can never apply, or hides what it says, is a mistake as well.
+        faults.extend(found.validation_warnings().map(|warning| fault_of(text, warning)));
+    }
     if !faults.is_empty() {
         faults.dedup();
         faults.truncate(MOST_FAULTS);
@@ -100,7 +103,11 @@ const MOST_FAULTS: usize = 20;
 fn fault_of(text: &str, error: &(impl Diagnostic + ?Sized)) -> Fault {
     let at = error.labels().and_then(|mut labels| labels.next()).map_or(0, |label| label.offset());
     let (line, column) = place(text, at);
-    Fault { line, column, what: error.to_string(), mend: error.help().map(|help| help.to_string()) }
+    let what = error.to_string();
+    // Who reads it knows which policy was sent.
+    let what =
+        what.strip_prefix("for policy `").and_then(|rest| rest.split_once("`, ")).map_or(&*what, |(_, rest)| rest);
+    Fault { line, column, what: what.to_owned(), mend: error.help().map(|help| help.to_string()) }
 }
 
 fn place(text: &str, at: usize) -> (usize, usize) {
