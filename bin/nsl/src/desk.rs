@@ -54,6 +54,7 @@ pub(crate) fn loader(loader: Loader, ports: [u16; 3], log: (&str, &str)) -> Load
         .preset("log.format", log.0, BY)
         .preset("log.level", log.1, BY)
         .preset("http.exempt_loopback", "true", BY)
+        .preset("identity.federation.private_addresses", "true", BY)
         .preset("public.address", loopback(ports[0]), BY)
         .preset("internal.address", loopback(ports[1]), BY)
         .preset("ops.address", loopback(ports[2]), BY)

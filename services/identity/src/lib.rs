@@ -53,6 +53,13 @@ pub static MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/2_people.sql"),
             postgres: include_str!("../migrations/postgres/2_people.sql"),
         },
+        Step {
+            version: 6,
+            name: "passkeys",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/6_passkeys.sql"),
+            postgres: include_str!("../migrations/postgres/6_passkeys.sql"),
+        },
     ],
 };
 

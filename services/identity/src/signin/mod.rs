@@ -1,1 +1,4 @@
 //! How people prove who they are.
+
+pub mod federation;
+pub mod passkey;

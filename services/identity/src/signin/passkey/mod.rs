@@ -1,0 +1,5 @@
+//! Passkeys (WebAuthn).
+
+mod config;
+
+pub use config::Config;
