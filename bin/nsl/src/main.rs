@@ -13,6 +13,7 @@ mod dev;
 mod engines;
 mod exit;
 mod given;
+mod identities;
 mod left;
 mod lock;
 mod migrate;

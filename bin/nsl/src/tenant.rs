@@ -11,8 +11,9 @@ use crate::{
     commands::{Done, config::Configure},
     engines::{Engines, Schema},
     exit::Failure,
+    identities,
     settings::AtHand,
-    show, wire,
+    show,
 };
 
 /// How a platform gets its tenants: with the database at hand, since no key exists yet that could ask.
@@ -51,8 +52,8 @@ impl Tenant {
         let engines = Engines::open(settings, loaded.profile, &environment, Schema::Check).await?;
         let tasks = Tasks::new();
         let db = engines.db.clone();
-        let parts = wire::identity_parts(&engines, std::sync::Arc::new(|_: &str| {}));
-        let built = nsl_identity::build(settings.identity.clone(), parts, &tasks);
+        let parts = identities::parts(&engines, std::sync::Arc::new(|_: &str| {}));
+        let built = nsl_identity::build(settings.identity.clone(), parts, &tasks)?;
         let done = self.command.ask(IdentityClient::new(Via::Local(built.identity))).await;
         tasks.drain(Duration::from_secs(1)).await;
         db.drain().await;

@@ -17,7 +17,7 @@ use nsl_engine::secrets::Secrets;
 use nsl_kit::{Tasks, serve::PeerIdentity};
 use nsl_rpc::{Channel, Dialer, Guard, Handle, PeerKeys, PeerTls, TraceHooks, Wire};
 
-use crate::{chains::Chains, engines::Engines, settings::Settings};
+use crate::{chains::Chains, engines::Engines, identities::Identities, settings::Settings};
 
 /// A process that is put together and does not answer yet.
 pub(crate) struct Wired {
@@ -63,7 +63,7 @@ pub(crate) async fn wire(
             }
         })
     };
-    let people = Identities::add(&mut wire, settings, engines, tasks, forget).await;
+    let people = Identities::wire(&mut wire, settings, engines, tasks, forget).await;
     let identity = people.identity.clone();
 
     let mut built = None;
@@ -148,40 +148,6 @@ pub(crate) fn faces(
     let before = [storage.map(nsl_storage::face), relay.map(nsl_relay::face), contracts.map(nsl_contracts::face)];
     let after = [audit.map(nsl_audit::face), Some(crate::chain_problems::face())];
     before.into_iter().flatten().chain(of_identity).chain(after.into_iter().flatten()).collect()
-}
-
-/// What the identity service stands on, wherever it is built.
-pub(crate) fn identity_parts(engines: &Engines, revoked: nsl_identity::Revoked) -> nsl_identity::Parts {
-    let Engines { db, ledger, keyring, clock, .. } = engines.clone();
-    nsl_identity::Parts { db, ledger, keyring, clock, scopes: scopes(), revoked }
-}
-
-/// The traits of the identity service: one service, so all of them are here or none.
-struct Identities {
-    identity: Handle<IdentityClient>,
-}
-
-impl Identities {
-    async fn add(
-        wire: &mut Wire,
-        settings: &Settings,
-        engines: &Engines,
-        tasks: &Tasks,
-        revoked: nsl_identity::Revoked,
-    ) -> Self {
-        let built = OnceLock::new();
-        let parts = || {
-            built.get_or_init(|| {
-                let parts = identity_parts(engines, Arc::clone(&revoked));
-                nsl_identity::build(settings.identity.clone(), parts, tasks)
-            })
-        };
-        Self { identity: wire.add(async || Ok(Arc::clone(&parts().identity))).await }
-    }
-
-    fn clients(&self) -> Option<nsl_identity::Clients> {
-        Some(nsl_identity::Clients { identity: self.identity.get()? })
-    }
 }
 
 fn make_edge(

@@ -60,6 +60,13 @@ pub static MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/6_passkeys.sql"),
             postgres: include_str!("../migrations/postgres/6_passkeys.sql"),
         },
+        Step {
+            version: 9,
+            name: "keys of owners",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/9_keys.sql"),
+            postgres: include_str!("../migrations/postgres/9_keys.sql"),
+        },
     ],
 };
 
@@ -86,13 +93,13 @@ pub struct Clients {
     pub identity: IdentityClient,
 }
 
-/// Starts the service and its workers.
-pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> Built {
+/// Starts the service and its workers, or says what in the configuration keeps it from starting.
+pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> anyhow::Result<Built> {
     let Parts { db, ledger, keyring, clock, scopes, revoked } = parts;
     let ground = Ground { config: Arc::new(config), db, ledger, keyring, clock, scopes: scopes.into() };
     let keys = Arc::new(Keys::new(ground, revoked));
     keys::start(Arc::clone(&keys), tasks);
-    Built { identity: keys }
+    Ok(Built { identity: keys })
 }
 
 /// The public routes of the service, wherever it runs.

@@ -43,7 +43,14 @@ pub(crate) fn digest_of(key: &str) -> String {
 
 pub(crate) fn new_key(name: &str, scopes: &[&str]) -> CreateKey {
     let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
-    CreateKey { name: name.to_owned(), scopes, subject: None, expires_at: None }
+    CreateKey {
+        name: name.to_owned(),
+        scopes,
+        subject: None,
+        expires_at: None,
+        description: None,
+        networks: Vec::new(),
+    }
 }
 
 impl Ground {
@@ -71,7 +78,7 @@ impl Ground {
             revoked: Arc::new(move |digest: &str| heard.lock().push(digest.to_owned())),
         };
         let config = nsl_identity::Config { keys_per_tenant, ..nsl_identity::Config::default() };
-        let built = nsl_identity::build(config, parts, &tasks);
+        let built = nsl_identity::build(config, parts, &tasks).unwrap();
         let identity = IdentityClient::new(Via::Local(built.identity));
         Self { identity, db, ledger, keyring, clock, tasks, revoked, keys_per_tenant, dir, database }
     }
@@ -91,7 +98,7 @@ impl Ground {
             revoked: Arc::new(|_: &str| {}),
         };
         let config = nsl_identity::Config { keys_per_tenant: self.keys_per_tenant, ..nsl_identity::Config::default() };
-        IdentityClient::new(Via::Local(nsl_identity::build(config, parts, &self.tasks).identity))
+        IdentityClient::new(Via::Local(nsl_identity::build(config, parts, &self.tasks).unwrap().identity))
     }
 
     pub(crate) async fn tenant(&self) -> CreatedTenant {

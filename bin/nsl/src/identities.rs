@@ -1,0 +1,59 @@
+//! The traits of the identity service: it is one service, so all of them run here or none.
+
+use std::sync::Arc;
+
+use nsl_api::identity::IdentityClient;
+use nsl_identity::{Built, Clients, Parts, Revoked};
+use nsl_kit::Tasks;
+use nsl_rpc::{Client, Handle, Wire};
+
+use crate::{engines::Engines, settings::Settings, wire};
+
+/// What the service stands on, wherever it is built.
+pub(crate) fn parts(engines: &Engines, revoked: Revoked) -> Parts {
+    let Engines { db, ledger, keyring, clock, .. } = engines.clone();
+    Parts { db, ledger, keyring, clock, scopes: wire::scopes(), revoked }
+}
+
+/// The ways to its parts, as far as this process has them.
+pub(crate) struct Identities {
+    pub(crate) identity: Handle<IdentityClient>,
+}
+
+impl Identities {
+    pub(crate) async fn wire(
+        wire: &mut Wire,
+        settings: &Settings,
+        engines: &Engines,
+        tasks: &Tasks,
+        revoked: Revoked,
+    ) -> Self {
+        let mut built = None;
+        let identity: Handle<IdentityClient> = wire
+            .add(async || {
+                let made = nsl_identity::build(settings.identity.clone(), parts(engines, revoked), tasks)?;
+                Ok(Arc::clone(&built.insert(made).identity))
+            })
+            .await;
+        Self { identity }
+    }
+
+    /// All of them, or nothing where the service is out of reach.
+    pub(crate) fn clients(&self) -> Option<Clients> {
+        Some(Clients { identity: self.identity.get()? })
+    }
+}
+
+/// A further trait of what was built with the first.
+async fn further<C: Client>(
+    wire: &mut Wire,
+    first: &Handle<IdentityClient>,
+    built: Option<&Built>,
+    part: impl FnOnce(&Built) -> Arc<C::Service>,
+) -> Handle<C> {
+    wire.add(async || {
+        first.need()?;
+        Ok(part(built.expect("what has started was built")))
+    })
+    .await
+}
