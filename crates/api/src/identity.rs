@@ -1,7 +1,7 @@
 //! Who may call: API keys and the tenants that they belong to.
 
 use nsl_core::{Principal, Subject, TenantId, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::{Page, Revealed};
@@ -19,6 +19,12 @@ pub struct Authenticated {
     pub principal: Principal,
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
+    /// Where requests may come from, as `nsl_core::Network` reads them; from anywhere when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub networks: Vec<String>,
+    /// The user (`usr_...`) or client whose key it is, where it is somebody's: what ends for them ends for the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -36,6 +42,50 @@ pub struct CreateKey {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
+    /// What it is for; at most 500 characters.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// The addresses (`203.0.113.7`) and ranges of them (`10.0.0.0/8`) that it may be used from; all when empty. A key
+    /// with networks makes none that reaches beyond them.
+    #[serde(default)]
+    pub networks: Vec<String>,
+}
+
+/// Changes a key; what is absent stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct ChangeKey {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// `null` takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub description: Option<Option<String>>,
+    /// An empty list lifts the bounds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub networks: Option<Vec<String>>,
+    /// RFC 3339; `null` for a key that does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "given")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Option<Timestamp>>,
+}
+
+// What is there is `Some`, also where it is null.
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<Option<T>>, D::Error> {
+    Deserialize::deserialize(field).map(Some)
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UpdateKey {
+    pub id: String,
+    pub change: ChangeKey,
+}
+
+/// Gives a key a new secret. The old one works until the overlap is over.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RotateKey {
+    pub id: String,
+    /// `None`: as long as is usual here.
+    pub overlap_s: Option<u64>,
 }
 
 /// An API key as it may be shown: all but the secret.
@@ -60,6 +110,22 @@ pub struct KeyInfo {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Where requests with it may come from; from anywhere when empty.
+    #[serde(default)]
+    pub networks: Vec<String>,
+    /// The user or client whose key it is: it stops when they do, and never does more than they may. Absent for keys
+    /// that the tenant itself has.
+    #[serde(default)]
+    pub owner: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub rotated_at: Option<Timestamp>,
+    /// Until when the secret before the last rotation works beside the new one.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub overlap_until: Option<Timestamp>,
 }
 
 /// A new key; `secret` is shown this once and stored nowhere.
@@ -127,6 +193,10 @@ nsl_rpc::service! {
         read fn list_keys(ListKeys) -> Page<KeyInfo>;
         /// Needs `identity:write`; in effect at once in this process, within five seconds in others.
         fn revoke_key(RevokeKey) -> KeyInfo;
+        /// Needs `identity:write`; the caller gives the key nothing that it lacks itself.
+        fn update_key(UpdateKey) -> KeyInfo;
+        /// Needs `identity:write`, and all that the key holds.
+        fn rotate_key(RotateKey) -> CreatedKey;
         /// For start-up and operators; refused to anything but the platform itself.
         fn create_tenant(CreateTenant) -> CreatedTenant;
         /// For operators; refused to anything but the platform itself.

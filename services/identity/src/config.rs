@@ -4,6 +4,7 @@ use nsl_kit::{Check, Mistakes, Profile};
 use serde::Deserialize;
 use url::Url;
 
+use crate::keys;
 use crate::signin::{federation, passkey};
 
 /// Section `[identity]`.
@@ -19,6 +20,7 @@ pub struct Config {
     pub public_url: String,
     pub passkey: passkey::Config,
     pub federation: federation::Config,
+    pub keys: keys::Config,
 }
 
 /// Where browsers find a server that was told no address of its own.
@@ -44,6 +46,7 @@ impl Default for Config {
             public_url: String::new(),
             passkey: passkey::Config::default(),
             federation: federation::Config::default(),
+            keys: keys::Config::default(),
         }
     }
 }
@@ -59,6 +62,7 @@ impl Check for Config {
         self.check_public_url(profile, mistakes);
         mistakes.within("passkey", |mistakes| self.passkey.check(profile, mistakes));
         mistakes.within("federation", |mistakes| self.federation.check(profile, mistakes));
+        mistakes.within("keys", |mistakes| self.keys.check(profile, mistakes));
     }
 }
 

@@ -21,7 +21,7 @@ use nsl_api::{
     audit::{Audit, AuditClient, AuditEntry, Refusal, Refuse, Refused, SearchAudit, Verdict, VerifyAudit},
     identity::{
         Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, Identity, IdentityClient,
-        KeyInfo, ListKeys, ListTenants, RevokeKey, TenantInfo,
+        KeyInfo, ListKeys, ListTenants, RevokeKey, RotateKey, TenantInfo, UpdateKey,
     },
 };
 use nsl_core::{Code, Cx, Error, ManualClock, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp};
@@ -76,6 +76,14 @@ impl Identity for FakeIdentity {
     }
 
     async fn revoke_key(&self, _: &Cx, _: RevokeKey) -> Result<KeyInfo> {
+        not_here()
+    }
+
+    async fn update_key(&self, _: &Cx, _: UpdateKey) -> Result<KeyInfo> {
+        not_here()
+    }
+
+    async fn rotate_key(&self, _: &Cx, _: RotateKey) -> Result<CreatedKey> {
         not_here()
     }
 
@@ -157,7 +165,13 @@ pub(crate) fn authenticated(tenant: &str, subject: &str) -> Authenticated {
         second_factor_at: None,
         actor: None,
     };
-    Authenticated { tenant: TenantId::parse(tenant).unwrap(), principal, expires_at: None }
+    Authenticated {
+        tenant: TenantId::parse(tenant).unwrap(),
+        principal,
+        expires_at: None,
+        networks: Vec::new(),
+        owner: None,
+    }
 }
 
 pub(crate) fn settings(flags: &[&str]) -> Settings {

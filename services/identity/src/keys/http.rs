@@ -2,11 +2,11 @@ use axum::{
     Json, Router,
     extract::State,
     http::StatusCode,
-    routing::{delete, get},
+    routing::{delete, get, post},
 };
 use nsl_api::{
     Page,
-    identity::{CreateKey, CreatedKey, IdentityClient, KeyInfo, ListKeys, RevokeKey},
+    identity::{ChangeKey, CreateKey, CreatedKey, IdentityClient, KeyInfo, ListKeys, RevokeKey, RotateKey, UpdateKey},
 };
 use nsl_core::PrincipalKind;
 use nsl_edge::{Caller, Class, Entry, Face, Limit, Path, Problem, Query, Rule, Strict};
@@ -49,6 +49,43 @@ const PROBLEMS: &[Entry] = &[
         "the tenant has as many keys as it may",
         "revoke keys that are no longer used, or have identity.keys_per_tenant raised",
     ),
+    Entry::new(
+        "identity.networks",
+        400,
+        "the networks have a wrong form",
+        "name up to 50 addresses (203.0.113.7) or ranges (10.0.0.0/8, 2001:db8::/32)",
+    ),
+    Entry::new(
+        "identity.network_not_held",
+        403,
+        "the credential itself may not be used from there",
+        "stay within its own networks, which the details name, or use a credential that has none",
+    ),
+    Entry::new("identity.description", 400, "the description has a wrong form", "use at most 500 visible characters"),
+    Entry::new(
+        "identity.overlap",
+        400,
+        "the overlap is longer than allowed",
+        "name at most as many seconds as the details say, or have identity.keys.longest_overlap_s raised",
+    ),
+    Entry::new(
+        "identity.rotation_open",
+        409,
+        "the overlap of the last rotation is not over",
+        "rotate after the time in the details, or with overlap_s 0, which ends all earlier secrets at once",
+    ),
+    Entry::new(
+        "identity.key_ended",
+        409,
+        "the key was revoked or has expired",
+        "make another key: one that has ended stays so",
+    ),
+    Entry::new(
+        "identity.key_changed",
+        409,
+        "somebody else changed the key at the same moment",
+        "look at the key as it is now, and ask again",
+    ),
     Entry::new("identity.key_missing", 404, "there is no such key", "list the keys to see their ids"),
     Entry::new(
         "identity.secret_shown_once",
@@ -63,7 +100,8 @@ const PROBLEMS: &[Entry] = &[
 pub(crate) fn face(identity: IdentityClient) -> Face {
     let router = Router::new()
         .route("/v1/identity/keys", get(list_keys).post(create_key))
-        .route("/v1/identity/keys/{id}", delete(revoke_key))
+        .route("/v1/identity/keys/{id}", delete(revoke_key).patch(update_key))
+        .route("/v1/identity/keys/{id}/rotate", post(rotate_key))
         .route("/v1/identity/whoami", get(whoami))
         .with_state(identity);
     Face::new("identity", router)
@@ -74,7 +112,7 @@ pub(crate) fn face(identity: IdentityClient) -> Face {
 
 #[derive(OpenApi)]
 #[openapi(
-    paths(create_key, list_keys, revoke_key, whoami),
+    paths(create_key, list_keys, revoke_key, update_key, rotate_key, whoami),
     tags((name = "identity", description = "API keys: who may call, and what a credential allows."))
 )]
 struct Docs;
@@ -142,6 +180,46 @@ async fn revoke_key(
     Path(id): Path<String>,
 ) -> Result<Json<KeyInfo>, Problem> {
     Ok(Json(identity.revoke_key(&cx, RevokeKey { id }).await?))
+}
+
+/// Change an API key
+///
+/// Its name, what it is for, where it may be used, and when it ends. Whoever lets a key do more must hold all that the
+/// key holds. In effect at once in the process that answers, within five seconds in others.
+#[utoipa::path(patch, path = "/v1/identity/keys/{id}", tag = "identity", operation_id = "update_key",
+    params(("id" = String, Path, description = "The key's id, `key_...`")), request_body = ChangeKey,
+    responses((status = 200, description = "The key as it is now", body = KeyInfo)))]
+async fn update_key(
+    State(identity): State<IdentityClient>,
+    Caller(cx): Caller,
+    Path(id): Path<String>,
+    Strict(change): Strict<ChangeKey>,
+) -> Result<Json<KeyInfo>, Problem> {
+    Ok(Json(identity.update_key(&cx, UpdateKey { id, change }).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+struct Rotate {
+    /// How long the secret of before works on, in seconds; 0 ends it at once, and any before it. A day when absent,
+    /// unless the operator has set another time.
+    #[serde(default)]
+    overlap_s: Option<u64>,
+}
+
+/// Give an API key a new secret
+///
+/// The reply shows the new secret this once. The old one works until the overlap is over, so that whatever uses it can
+/// be moved to the new one. Id, name, scopes and all else of the key stay.
+#[utoipa::path(post, path = "/v1/identity/keys/{id}/rotate", tag = "identity", operation_id = "rotate_key",
+    params(("id" = String, Path, description = "The key's id, `key_...`")), request_body = Rotate,
+    responses((status = 200, description = "The key with its new secret", body = CreatedKey)))]
+async fn rotate_key(
+    State(identity): State<IdentityClient>,
+    Caller(cx): Caller,
+    Path(id): Path<String>,
+    Strict(Rotate { overlap_s }): Strict<Rotate>,
+) -> Result<Json<CreatedKey>, Problem> {
+    Ok(Json(identity.rotate_key(&cx, RotateKey { id, overlap_s }).await?))
 }
 
 /// Say who is calling

@@ -1,11 +1,14 @@
 //! API keys: who may call without being a person.
 
+mod change;
+mod config;
 mod http;
 mod rules;
 mod service;
 mod store;
 mod worker;
 
+pub use config::Config;
 pub(crate) use http::face;
 pub use service::Revoked;
 pub(crate) use service::Service as Keys;

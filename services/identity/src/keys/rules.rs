@@ -1,12 +1,17 @@
 //! What is asked of keys and scopes. Nothing here waits, reads or writes.
 
+use std::time::Duration;
+
 use aws_lc_rs::{digest, rand};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use nsl_core::{Error, Principal, Result, Subject, Timestamp};
+use nsl_api::identity::KeyInfo;
+use nsl_core::{Error, Network, Principal, Result, Subject, Timestamp};
 
 const LONGEST_NAME: usize = 100;
 const MOST_SCOPES: usize = 50;
 const LONGEST_SCOPE: usize = 64;
+const LONGEST_DESCRIPTION: usize = 500;
+const MOST_NETWORKS: usize = 50;
 /// What lists show of a key: `nsl_` and 6 of its 43 characters, too few to help a guesser.
 const SHOWN: usize = 10;
 
@@ -63,15 +68,15 @@ pub(crate) fn check_scopes(scopes: &[String], known: &[&str], granted_by: &Princ
             return Err(error.detail("scope", scope.as_str()).detail("known", known.to_vec()));
         }
         if !covers(granted_by, scope) {
-            return Err(Error::new(
-                nsl_core::Code::Forbidden,
-                "identity.scope_not_held",
-                format!("this credential lacks the scope {scope}, so it cannot grant it"),
-            )
-            .detail("scope", scope.as_str()));
+            return Err(scope_not_held(scope));
         }
     }
     Ok(())
+}
+
+fn scope_not_held(scope: &str) -> Error {
+    let message = format!("this credential lacks the scope {scope}, so it cannot grant it");
+    Error::new(nsl_core::Code::Forbidden, "identity.scope_not_held", message).detail("scope", scope)
 }
 
 fn is_scope(scope: &str) -> bool {
@@ -98,22 +103,130 @@ fn covers(principal: &Principal, scope: &str) -> bool {
     }
 }
 
+/// What of a key's scopes its owner may do now (`permissions`, as the roles add up: `*` or single permissions).
+pub(crate) fn effective(scopes: &[String], permissions: &[String]) -> Vec<String> {
+    if permissions.iter().any(|permission| permission == "*") {
+        return scopes.to_vec();
+    }
+    let granted = |permission: &&String| {
+        let service = permission.split(':').next().unwrap_or_default();
+        scopes.iter().any(|scope| scope == "*" || scope == *permission || scope.strip_suffix(":*") == Some(service))
+    };
+    permissions.iter().filter(granted).cloned().collect()
+}
+
+/// Where a key may be used: what was asked for, in one way of writing, within the networks of the credential that asks
+/// (`held`; none: anywhere).
+pub(crate) fn networks(asked: &[String], held: &[String]) -> Result<Vec<String>> {
+    if asked.len() > MOST_NETWORKS {
+        return Err(Error::invalid("identity.networks", format!("a key has at most {MOST_NETWORKS} networks")));
+    }
+    let bounds = parsed(held)?;
+    let mut written = Vec::with_capacity(asked.len());
+    for (text, network) in asked.iter().zip(parsed(asked)?) {
+        if !bounds.is_empty() && !bounds.iter().any(|bound| bound.covers(&network)) {
+            return Err(Error::new(
+                nsl_core::Code::Forbidden,
+                "identity.network_not_held",
+                "this credential may not be used from there, so it cannot make a key that may",
+            )
+            .detail("network", text.as_str())
+            .detail("held", held.to_vec()));
+        }
+        let text = network.to_string();
+        if !written.contains(&text) {
+            written.push(text);
+        }
+    }
+    if written.is_empty() { Ok(held.to_vec()) } else { Ok(written) }
+}
+
+fn parsed(networks: &[String]) -> Result<Vec<Network>> {
+    let parse = |text: &String| {
+        text.parse::<Network>()
+            .map_err(|form| Error::invalid("identity.networks", form).detail("network", text.as_str()))
+    };
+    networks.iter().map(parse).collect()
+}
+
+/// Whether a key with these networks and this end may do anything that it could not before.
+pub(crate) fn widens(key: &KeyInfo, networks: Option<&[String]>, expires_at: Option<Option<Timestamp>>) -> bool {
+    let later = |at: Option<Timestamp>| key.expires_at.is_some_and(|end| at.is_none_or(|at| at > end));
+    let further = |asked: &[String]| !key.networks.is_empty() && self::networks(asked, &key.networks).is_err();
+    let lifted = |asked: &[String]| !key.networks.is_empty() && asked.is_empty();
+    expires_at.is_some_and(later) || networks.is_some_and(|asked| lifted(asked) || further(asked))
+}
+
+/// Whether who asks could have made this key as it is: otherwise it must not learn its secret, nor widen it.
+pub(crate) fn check_reach(key: &KeyInfo, asks: &Principal, held: &[String], now: Timestamp) -> Result<()> {
+    for scope in &key.scopes {
+        if !covers(asks, scope) {
+            return Err(scope_not_held(scope));
+        }
+    }
+    if !held.is_empty() && key.networks.is_empty() {
+        return Err(Error::new(
+            nsl_core::Code::Forbidden,
+            "identity.network_not_held",
+            "the key may be used from anywhere, and this credential may not",
+        )
+        .detail("held", held.to_vec()));
+    }
+    networks(&key.networks, held)?;
+    match (key.expires_at, bound(asks)) {
+        (None, Some(end)) => Err(expiry_not_held(end)),
+        (at, _) => expiry(at.filter(|at| *at > now), asks, now).map(drop),
+    }
+}
+
+/// How long the secret of before works on: None for no time at all.
+pub(crate) fn overlap(asked: Option<u64>, config: &super::Config) -> Result<Option<Duration>> {
+    let overlap = asked.map_or(config.overlap, Duration::from_secs);
+    if overlap > config.longest_overlap {
+        let most = config.longest_overlap.as_secs();
+        let message = format!("the secret of before works on for at most {most} seconds");
+        return Err(Error::invalid("identity.overlap", message).detail("most", most));
+    }
+    Ok((!overlap.is_zero()).then_some(overlap))
+}
+
+/// What it is for, as people wrote it.
+pub(crate) fn check_description(text: &str) -> Result<()> {
+    let shown = |c: char| !c.is_control() || c == '\n';
+    if text.chars().count() > LONGEST_DESCRIPTION || !text.chars().all(shown) {
+        let message = format!("a description has at most {LONGEST_DESCRIPTION} visible characters");
+        return Err(Error::invalid("identity.description", message));
+    }
+    Ok(())
+}
+
 /// When a new key ends: when it was asked to, and no later than the credential that makes it, unless that
-/// administers the tenant.
+/// administers the tenant or belongs to a person.
 pub(crate) fn expiry(asked: Option<Timestamp>, granted_by: &Principal, now: Timestamp) -> Result<Option<Timestamp>> {
     if asked.is_some_and(|at| at <= now) {
         return Err(Error::invalid("identity.expiry", "the expiry lies in the past"));
     }
-    let Some(end) = granted_by.expires_at.filter(|_| !granted_by.holds("identity:admin")) else { return Ok(asked) };
+    let Some(end) = bound(granted_by) else { return Ok(asked) };
     match asked {
-        Some(at) if at > end => Err(Error::new(
-            nsl_core::Code::Forbidden,
-            "identity.expiry_not_held",
-            "this credential ends before that, so it cannot make a key that lasts so long",
-        )
-        .detail("latest", end.rfc3339())),
+        Some(at) if at > end => Err(expiry_not_held(end)),
         asked => Ok(Some(asked.unwrap_or(end))),
     }
+}
+
+/// What a key of this credential cannot outlast. A person who signed in owns the keys that they make, so those end with
+/// the person's rights and not with a token of some minutes; who acts for a person is not that person.
+fn bound(granted_by: &Principal) -> Option<Timestamp> {
+    let is_person = granted_by.session.is_some() && granted_by.actor.is_none();
+    granted_by.expires_at.filter(|_| !is_person && !(granted_by.holds("identity:admin") && granted_by.actor.is_none()))
+}
+
+fn expiry_not_held(end: Timestamp) -> Error {
+    Error::new(
+        nsl_core::Code::Forbidden,
+        "identity.expiry_not_held",
+        "this credential ends before that, so it cannot make a key that lasts so long",
+    )
+    .detail("latest", end.rfc3339())
 }
 
 /// Refuses what the platform calls itself.

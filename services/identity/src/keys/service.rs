@@ -5,7 +5,7 @@ use nsl_api::{
     Page, Revealed,
     identity::{
         Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, Identity, KeyInfo, ListKeys,
-        ListTenants, RevokeKey, TenantInfo,
+        ListTenants, RevokeKey, RotateKey, TenantInfo, UpdateKey,
     },
 };
 use nsl_core::{Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp, fresh};
@@ -13,10 +13,11 @@ use parking_lot::Mutex;
 use serde_json::Map;
 
 use super::{
+    change::{Revoke, Rotate, Stale, Update, key_ended, key_missing},
     rules::{self, Fresh},
-    store::{self, AddKey, Revoke, Touch},
+    store::{self, AddKey, Touch},
 };
-use crate::{config::Config, ground::Ground};
+use crate::{config::Config, ground::Ground, people};
 
 /// Hears the digest of each key that is revoked in this process.
 pub type Revoked = Arc<dyn Fn(&str) + Send + Sync>;
@@ -65,6 +66,60 @@ impl Service {
         written
     }
 
+    /// A key is made, widened or rotated within the networks of the key that asks, and belongs to whom that belongs.
+    async fn maker(&self, cx: &Cx) -> Result<Maker> {
+        let principal = &cx.principal;
+        match principal.kind {
+            PrincipalKind::ApiKey => {
+                let key = store::find(&self.ground.db, &cx.tenant, &principal.credential).await?;
+                let key = key.ok_or_else(key_unknown)?;
+                Ok(Maker { owner: key.owner, networks: key.networks })
+            }
+            PrincipalKind::Token if principal.session.is_some() => {
+                Ok(Maker { owner: Some(principal.subject.to_string()), networks: Vec::new() })
+            }
+            _ => Ok(Maker::default()),
+        }
+    }
+
+    /// What the key may do now: no more than its owner.
+    async fn rights(&self, found: &store::Found) -> Result<Vec<String>> {
+        let Some(owner) = &found.owner else { return Ok(found.scopes.clone()) };
+        let Ground { db, scopes, .. } = &self.ground;
+        let held = people::store::permissions(db, scopes, &found.tenant, owner).await?.ok_or_else(key_unknown)?;
+        let administers = || held.iter().any(|permission| permission == "*" || permission == "identity:admin");
+        if found.subject.as_str() != owner && !administers() {
+            return Err(key_unknown());
+        }
+        Ok(rules::effective(&found.scopes, &held))
+    }
+
+    /// The key, if the caller may see it.
+    async fn own(&self, cx: &Cx, id: &str) -> Result<KeyInfo> {
+        let key = store::find(&self.ground.db, &cx.tenant, id).await?.ok_or_else(key_missing)?;
+        match is_others(cx, &key) {
+            // It looks like a key that is not there, and is counted as what it is.
+            true => Err(key_missing().detail("refused", true)),
+            false => Ok(key),
+        }
+    }
+
+    /// Whoever learns or widens a key could have made it so.
+    fn check_reach(&self, cx: &Cx, key: &KeyInfo, maker: &Maker) -> Result<()> {
+        if key.subject != cx.principal.subject {
+            cx.permit("identity:admin")?;
+        }
+        rules::check_reach(key, &cx.principal, &maker.networks, self.ground.clock.now())
+    }
+
+    fn forget(&self, stale: &Stale) {
+        stale.lock().iter().for_each(|digest| (self.revoked)(digest));
+    }
+
+    fn has_ended(&self, key: &KeyInfo) -> bool {
+        key.revoked_at.is_some() || key.expires_at.is_some_and(|at| at <= self.ground.clock.now())
+    }
+
     async fn add(&self, cx: &Cx, new: NewKey<'_>) -> Result<CreatedKey> {
         let Fresh { secret, prefix, digest } = rules::fresh()?;
         let now = self.ground.clock.now();
@@ -78,6 +133,11 @@ impl Service {
             expires_at: new.expires_at,
             revoked_at: None,
             last_used_at: None,
+            description: new.description,
+            networks: new.networks,
+            owner: new.owner,
+            rotated_at: None,
+            overlap_until: None,
         };
         let mut evidence = Vec::new();
         if new.tenant.is_some() {
@@ -87,7 +147,8 @@ impl Service {
         let entry = Entry::new(cx, "identity.key_created", "identity", new.method, now)
             .request("key", key.id.as_str())
             .request("scopes", key.scopes.join(" "))
-            .request("expires_at", key.expires_at.map(Timestamp::rfc3339));
+            .request("expires_at", key.expires_at.map(Timestamp::rfc3339))
+            .request("networks", key.networks.join(" "));
         evidence.push(self.ground.ledger.seal(cx, entry, Map::new()).await?);
         let change = AddKey {
             tenant: cx.tenant.clone(),
@@ -100,17 +161,13 @@ impl Service {
         };
         let done = self.ground.db.write(cx, change).await?;
         if done.id != key.id {
-            return Err(Error::new(
-                Code::Conflict,
-                "identity.secret_shown_once",
-                "this idempotency key made a key before, and a key is shown only once",
-            )
-            .detail("id", done.id));
+            return Err(shown_once(&done));
         }
         Ok(CreatedKey { secret: Revealed(secret), key: done })
     }
 }
 
+/// A key as it is asked for.
 struct NewKey<'a> {
     tenant: Option<&'a str>,
     method: &'static str,
@@ -118,6 +175,25 @@ struct NewKey<'a> {
     subject: Subject,
     scopes: Vec<String>,
     expires_at: Option<Timestamp>,
+    description: Option<String>,
+    networks: Vec<String>,
+    owner: Option<String>,
+}
+
+/// What comes with a credential beside what its principal says.
+#[derive(Default)]
+struct Maker {
+    owner: Option<String>,
+    networks: Vec<String>,
+}
+
+fn shown_once(key: &KeyInfo) -> Error {
+    Error::new(
+        Code::Conflict,
+        "identity.secret_shown_once",
+        "this idempotency key made a key before, and a key is shown only once",
+    )
+    .detail("id", key.id.as_str())
 }
 
 fn key_unknown() -> Error {
@@ -125,8 +201,9 @@ fn key_unknown() -> Error {
 }
 
 /// Others' keys are seen and ended only by those who administer the tenant.
-fn is_others(cx: &Cx, subject: &Subject) -> bool {
-    *subject != cx.principal.subject && !cx.principal.holds("identity:admin")
+fn is_others(cx: &Cx, key: &KeyInfo) -> bool {
+    let own = key.subject == cx.principal.subject || key.owner.as_deref() == Some(cx.principal.subject.as_str());
+    !own && !cx.principal.holds("identity:admin")
 }
 
 fn platform_only(cx: &Cx) -> Result<()> {
@@ -154,6 +231,7 @@ impl Identity for Service {
         if found.revoked_at.is_some() || found.expires_at.is_some_and(|at| at <= self.ground.clock.now()) {
             return Err(key_unknown());
         }
+        let scopes = self.rights(&found).await?;
         self.remember(&found.tenant, &found.id);
         Ok(Authenticated {
             tenant: found.tenant,
@@ -161,19 +239,22 @@ impl Identity for Service {
                 kind: PrincipalKind::ApiKey,
                 subject: found.subject,
                 credential: found.id.into(),
-                scopes: found.scopes.into(),
+                scopes: scopes.into(),
                 expires_at: found.expires_at,
                 session: None,
                 second_factor_at: None,
                 actor: None,
             },
             expires_at: found.expires_at,
+            networks: found.networks,
+            owner: found.owner,
         })
     }
 
     async fn create_key(&self, cx: &Cx, request: CreateKey) -> Result<CreatedKey> {
         cx.permit("identity:write")?;
         rules::check_name(&request.name)?;
+        request.description.as_deref().map_or(Ok(()), rules::check_description)?;
         rules::check_scopes(&request.scopes, &self.ground.scopes, &cx.principal)?;
         let expires_at = rules::expiry(request.expires_at, &cx.principal, self.ground.clock.now())?;
         let subject = request.subject.unwrap_or_else(|| cx.principal.subject.clone());
@@ -181,6 +262,7 @@ impl Identity for Service {
             cx.permit("identity:admin")?;
         }
         rules::check_subject(&subject)?;
+        let maker = self.maker(cx).await?;
         let new = NewKey {
             tenant: None,
             method: "create_key",
@@ -188,8 +270,78 @@ impl Identity for Service {
             subject,
             scopes: request.scopes,
             expires_at,
+            description: request.description,
+            networks: rules::networks(&request.networks, &maker.networks)?,
+            owner: maker.owner,
         };
         self.add(cx, new).await
+    }
+
+    async fn update_key(&self, cx: &Cx, request: UpdateKey) -> Result<KeyInfo> {
+        cx.permit("identity:write")?;
+        let seen = self.own(cx, &request.id).await?;
+        if self.has_ended(&seen) {
+            return Err(key_ended());
+        }
+        let (change, maker, now) = (request.change, self.maker(cx).await?, self.ground.clock.now());
+        change.name.as_deref().map_or(Ok(()), rules::check_name)?;
+        change.description.iter().flatten().try_for_each(|text| rules::check_description(text))?;
+        let networks = change.networks.map(|asked| rules::networks(&asked, &maker.networks)).transpose()?;
+        let expires_at = change.expires_at.map(|asked| rules::expiry(asked, &cx.principal, now)).transpose()?;
+        if rules::widens(&seen, networks.as_deref(), expires_at) {
+            self.check_reach(cx, &seen, &maker)?;
+        }
+        let mut entry = Entry::new(cx, "identity.key_changed", "identity", "update_key", now)
+            .request("key", seen.id.as_str())
+            .request("name", change.name.clone());
+        if let Some(networks) = &networks {
+            entry = entry.request("networks", networks.join(" "));
+        }
+        if let Some(end) = expires_at {
+            entry = entry.request("expires_at", end.map_or_else(|| "never".to_owned(), Timestamp::rfc3339));
+        }
+        let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
+        let (tenant, stale) = (cx.tenant.clone(), Stale::default());
+        let (name, description) = (change.name, change.description);
+        let change =
+            Update { tenant, seen, name, description, networks, expires_at, evidence, stale: Arc::clone(&stale) };
+        let key = self.ground.db.write(cx, change).await?;
+        self.forget(&stale);
+        Ok(key)
+    }
+
+    async fn rotate_key(&self, cx: &Cx, request: RotateKey) -> Result<CreatedKey> {
+        cx.permit("identity:write")?;
+        let seen = self.own(cx, &request.id).await?;
+        if self.has_ended(&seen) {
+            return Err(key_ended());
+        }
+        self.check_reach(cx, &seen, &self.maker(cx).await?)?;
+        let now = self.ground.clock.now();
+        let overlap = rules::overlap(request.overlap_s, &self.ground.config.keys)?;
+        let until = overlap.map(|overlap| now.plus(overlap));
+        let Fresh { secret, prefix, digest } = rules::fresh()?;
+        let entry = Entry::new(cx, "identity.key_rotated", "identity", "rotate_key", now)
+            .request("key", seen.id.as_str())
+            .request("overlap_until", until.map(Timestamp::rfc3339));
+        let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
+        let (tenant, stale) = (cx.tenant.clone(), Stale::default());
+        let change = Rotate {
+            tenant,
+            seen,
+            digest,
+            prefix: prefix.clone(),
+            at: now,
+            until,
+            evidence,
+            stale: Arc::clone(&stale),
+        };
+        let key = self.ground.db.write(cx, change).await?;
+        self.forget(&stale);
+        if key.prefix != prefix {
+            return Err(shown_once(&key));
+        }
+        Ok(CreatedKey { secret: Revealed(secret), key })
     }
 
     async fn list_keys(&self, cx: &Cx, request: ListKeys) -> Result<Page<KeyInfo>> {
@@ -202,19 +354,16 @@ impl Identity for Service {
 
     async fn revoke_key(&self, cx: &Cx, request: RevokeKey) -> Result<KeyInfo> {
         cx.permit("identity:write")?;
-        let key = store::find(&self.ground.db, &cx.tenant, &request.id).await?.ok_or_else(store::key_missing)?;
-        if is_others(cx, &key.subject) {
-            // It looks like a key that is not there, and is counted as what it is.
-            return Err(store::key_missing().detail("refused", true));
-        }
+        let key = self.own(cx, &request.id).await?;
         let now = self.ground.clock.now();
         let entry =
             Entry::new(cx, "identity.key_revoked", "identity", "revoke_key", now).request("key", key.id.as_str());
         let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
-        let change = Revoke { tenant: cx.tenant.clone(), id: key.id, at: now, evidence };
+        let stale = Stale::default();
+        let change = Revoke { tenant: cx.tenant.clone(), id: key.id, at: now, evidence, stale: Arc::clone(&stale) };
         let ended = self.ground.db.write(cx, change).await?;
-        (self.revoked)(&ended.digest);
-        Ok(ended.key)
+        self.forget(&stale);
+        Ok(ended)
     }
 
     async fn create_tenant(&self, cx: &Cx, request: CreateTenant) -> Result<CreatedTenant> {
@@ -230,6 +379,9 @@ impl Identity for Service {
             subject: request.subject,
             scopes: vec!["*".to_owned()],
             expires_at: None,
+            description: None,
+            networks: Vec::new(),
+            owner: None,
         };
         Ok(CreatedTenant { tenant, key: self.add(&cx, new).await? })
     }

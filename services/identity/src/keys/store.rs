@@ -1,30 +1,43 @@
-//! All SQL of this service.
+//! All SQL of API keys, but for the changes in `change.rs`.
 
 use std::collections::HashMap;
 
 use nsl_api::identity::{KeyInfo, TenantInfo};
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_sql::{Change, Db, EngineKind, Kind, Many, Row, Scope, Single, Tx, Value, args};
-use serde::{Deserialize, Serialize};
 
-static BY_DIGEST: &str =
-    "SELECT tenant_id, id, subject, scopes, expires_at, revoked_at FROM api_keys WHERE digest = $1";
+/// What `held` reads, in its order.
+macro_rules! columns {
+    () => {
+        "id, name, prefix, subject, scopes, created_at, expires_at, revoked_at, last_used_at, description, networks, \
+         owner, rotated_at, spare_until, digest, spare_digest"
+    };
+}
+pub(super) use columns;
+
+// A tenant that is to be deleted lets nobody in; one that only tokens name has no row.
+static BY_DIGEST: &str = "SELECT k.tenant_id, k.id, k.subject, k.scopes, k.expires_at, k.revoked_at, k.networks,
+        k.owner, k.spare_until, k.digest
+    FROM api_keys k LEFT JOIN tenants t ON t.tenant_id = k.tenant_id
+    WHERE (k.digest = $1 OR k.spare_digest = $1) AND (t.status IS NULL OR t.status = 'active')";
 static INSERT_TENANT: &str = "INSERT INTO tenants (tenant_id, name, created_at) VALUES ($1, $2, $3)";
 static INSERT_KEY: &str = "INSERT INTO api_keys
-    (tenant_id, id, subject, name, prefix, digest, scopes, created_by, created_at, expires_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    (tenant_id, id, subject, name, prefix, digest, scopes, created_by, created_at, expires_at, description, networks,
+     owner)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)";
 // Makers of one tenant's keys go one by one, so that each counts what the one before made. A tenant of tokens has
 // no row of its own to lock.
 static TAKE_TURN: &str =
     "SELECT count(*) FROM pg_advisory_xact_lock(hashtextextended('identity.keys ' || $1::text, 0))";
 static COUNT_LIVE: &str = "SELECT count(*) FROM api_keys
     WHERE tenant_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
-static REVOKE: &str = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $3) WHERE tenant_id = $1 AND id = $2
-    RETURNING id, name, prefix, subject, scopes, created_at, expires_at, revoked_at, last_used_at, digest";
-static FIND: &str = "SELECT id, name, prefix, subject, scopes, created_at, expires_at, revoked_at, last_used_at, digest
-    FROM api_keys WHERE tenant_id = $1 AND id = $2";
-static LIST: &str = "SELECT id, name, prefix, subject, scopes, created_at, expires_at, revoked_at, last_used_at, digest
-    FROM api_keys WHERE tenant_id = $1 AND id < $2 AND ($3 = '' OR subject = $3) ORDER BY id DESC LIMIT $4";
+pub(super) static FIND: &str = concat!("SELECT ", columns!(), " FROM api_keys WHERE tenant_id = $1 AND id = $2");
+static LIST: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM api_keys WHERE tenant_id = $1 AND id < $2 AND ($3 = '' OR subject = $3 OR owner = $3) \
+     ORDER BY id DESC LIMIT $4"
+);
 static LIST_TENANTS: &str =
     "SELECT tenant_id, name, created_at FROM tenants WHERE tenant_id < $1 ORDER BY tenant_id DESC LIMIT $2";
 static TOUCH: Many = Many {
@@ -46,6 +59,9 @@ pub(crate) struct Found {
     pub(crate) id: String,
     pub(crate) subject: Subject,
     pub(crate) scopes: Vec<String>,
+    pub(crate) networks: Vec<String>,
+    pub(crate) owner: Option<String>,
+    /// When the secret that was shown ends: an earlier one of the key ends sooner.
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) revoked_at: Option<Timestamp>,
 }
@@ -54,22 +70,27 @@ pub(crate) struct Found {
 pub(crate) async fn by_digest(db: &Db, digest: &str) -> Result<Option<Found>> {
     let mut rows = db.query(Scope::Platform, BY_DIGEST, args![digest]).await?;
     let Some(row) = rows.first_mut() else { return Ok(None) };
+    let expires_at: Option<Timestamp> = row.take(4)?;
+    let spare_until: Option<Timestamp> = row.take(8)?;
+    let is_newest = row.take::<String>(9)? == digest;
     Ok(Some(Found {
         tenant: row.take(0)?,
         id: row.take(1)?,
         subject: row.take(2)?,
-        scopes: scopes(row.take(3)?)?,
-        expires_at: row.take(4)?,
+        scopes: list_of(row.take(3)?)?,
+        networks: list_of(row.take(6)?)?,
+        owner: row.take(7)?,
+        expires_at: if is_newest { expires_at } else { expires_at.into_iter().chain(spare_until).min() },
         revoked_at: row.take(5)?,
     }))
 }
 
 pub(crate) async fn find(db: &Db, tenant: &TenantId, id: &str) -> Result<Option<KeyInfo>> {
     let rows = db.query(Scope::Tenant(tenant), FIND, args![tenant, id]).await?;
-    Ok(rows.into_iter().next().map(info).transpose()?.map(|(key, _)| key))
+    Ok(rows.into_iter().next().map(held).transpose()?.map(|held| held.key))
 }
 
-/// Newest first, of one subject when `subject` is given.
+/// Newest first; of one person, as subject or as owner, when `subject` is given.
 pub(crate) async fn list(
     db: &Db,
     tenant: &TenantId,
@@ -80,7 +101,7 @@ pub(crate) async fn list(
     let of = subject.map_or("", Subject::as_str);
     let below = after.unwrap_or_else(|| ABOVE_ALL.to_owned());
     let rows = db.query(Scope::Tenant(tenant), LIST, args![tenant, below, of, limit]).await?;
-    rows.into_iter().map(|row| info(row).map(|(key, _)| key)).collect()
+    rows.into_iter().map(|row| held(row).map(|held| held.key)).collect()
 }
 
 /// Of the whole platform, newest first.
@@ -91,22 +112,35 @@ pub(crate) async fn list_tenants(db: &Db, after: Option<String>, limit: u32) -> 
     rows.into_iter().map(tenant).collect()
 }
 
-fn info(mut row: Row) -> Result<(KeyInfo, String)> {
+/// A key with what its secrets are known by, the newest first.
+pub(super) struct Held {
+    pub(super) key: KeyInfo,
+    pub(super) digests: Vec<String>,
+}
+
+pub(super) fn held(mut row: Row) -> Result<Held> {
     let key = KeyInfo {
         id: row.take(0)?,
         name: row.take(1)?,
         prefix: row.take(2)?,
         subject: row.take(3)?,
-        scopes: scopes(row.take(4)?)?,
+        scopes: list_of(row.take(4)?)?,
         created_at: row.take(5)?,
         expires_at: row.take(6)?,
         revoked_at: row.take(7)?,
         last_used_at: row.take(8)?,
+        description: row.take(9)?,
+        networks: list_of(row.take(10)?)?,
+        owner: row.take(11)?,
+        rotated_at: row.take(12)?,
+        overlap_until: row.take(13)?,
     };
-    Ok((key, row.take(9)?))
+    let newest = row.take::<String>(14)?;
+    let digests = std::iter::once(newest).chain(row.take::<Option<String>>(15)?).collect();
+    Ok(Held { key, digests })
 }
 
-fn scopes(value: serde_json::Value) -> Result<Vec<String>> {
+fn list_of(value: serde_json::Value) -> Result<Vec<String>> {
     serde_json::from_value(value).map_err(Error::internal)
 }
 
@@ -172,44 +206,12 @@ impl AddKey {
             &serde_json::json!(key.scopes),
             self.created_by.as_str(),
             key.created_at,
-            key.expires_at
+            key.expires_at,
+            key.description.as_deref(),
+            &serde_json::json!(key.networks),
+            key.owner.as_deref()
         ]
     }
-}
-
-/// Ends a key. One that has ended already stays as it is, without a further entry.
-pub(crate) struct Revoke {
-    pub(crate) tenant: TenantId,
-    pub(crate) id: String,
-    pub(crate) at: Timestamp,
-    pub(crate) evidence: Entry,
-}
-
-/// The key as it is now, and what the edges know it by.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Ended {
-    pub(crate) key: KeyInfo,
-    pub(crate) digest: String,
-}
-
-impl Single for Revoke {
-    type Done = Ended;
-
-    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Ended>> {
-        let before = tx.query(FIND, args![&self.tenant, self.id.as_str()]).await?.into_iter().next();
-        let Some((key, digest)) = before.map(info).transpose()? else { return Ok(Err(key_missing())) };
-        if key.revoked_at.is_some() {
-            return Ok(Ok(Ended { key, digest }));
-        }
-        let after = tx.query(REVOKE, args![&self.tenant, self.id.as_str(), self.at]).await?;
-        let (key, digest) = after.into_iter().next().map(info).transpose()?.ok_or_else(key_missing)?;
-        tx.note(self.evidence.clone());
-        Ok(Ok(Ended { key, digest }))
-    }
-}
-
-pub(crate) fn key_missing() -> Error {
-    Error::new(Code::NotFound, "identity.key_missing", "there is no such key")
 }
 
 /// When keys were last used. Not a change of anybody's data: it leaves no evidence.

@@ -3,4 +3,5 @@
 
 mod ground;
 mod keys;
+mod owned_keys;
 mod tenants;
