@@ -4,7 +4,7 @@ use nsl_core::{TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Page, sessions::TokenReply, signin::SignedIn};
+use crate::{Page, Revealed, sessions::TokenReply, signin::SignedIn};
 
 /// Asks for a challenge.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -50,6 +50,10 @@ pub struct FinishPasskeyLogin {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub tenant: Option<TenantId>,
+    /// Of a sign-in that began with a password and asked for a second factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub mfa_token: Option<Revealed>,
 }
 
 /// The answer of an authenticator that showed a second factor.
