@@ -90,7 +90,9 @@ pub struct Explain {
 pub struct Step {
     /// `role`, `scope` or `policy`.
     pub kind: String,
-    pub name: String,
+    /// Absent for a policy that explains nothing, unless the caller may read policies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// `grants`, `forbids`, `permits`, or `ignored` for a policy that permits what no policy can.
     pub effect: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +156,9 @@ pub struct PolicyReply {
     /// The decisions of the cases, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub decisions: Vec<Decision>,
+    /// Which of the cases, counted from 0, were decided otherwise than expected.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<usize>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -192,7 +197,15 @@ pub struct Permission {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct ListPermissions {}
 
-/// Asks who holds a permission by role or scope.
+/// All that can be asked for, and what policies may speak of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Permissions {
+    pub items: Vec<Permission>,
+    /// The schema of the policies, in the language's own form.
+    pub schema: String,
+}
+
+/// Asks which members may do something, of nothing in particular.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WhoCan {
     pub permission: String,
@@ -232,18 +245,18 @@ nsl_rpc::service! {
         fn put_policy(PutPolicy) -> PolicyReply;
         /// Needs `identity:admin` and a second factor shown in the last minutes.
         fn remove_policy(RemovePolicy) -> Policy;
-        /// Needs `identity:read`.
+        /// Needs `identity:admin`.
         read fn find_policy(FindPolicy) -> Policy;
-        /// Needs `identity:read`; by name.
+        /// Needs `identity:admin`; by name.
         read fn list_policies(ListPolicies) -> Page<Policy>;
-        /// Needs `identity:read`; newest first.
+        /// Needs `identity:admin`; newest first.
         read fn list_policy_versions(ListPolicyVersions) -> Page<Policy>;
         /// Of oneself with any credential; of others `identity:admin` is needed.
         read fn explain_access(Explain) -> Decision;
         /// Needs `identity:admin`.
         read fn who_can(WhoCan) -> Page<Holder>;
         /// Needs any credential.
-        read fn list_permissions(ListPermissions) -> Page<Permission>;
+        read fn list_permissions(ListPermissions) -> Permissions;
         /// For the edges; refused to anything but the platform itself.
         read fn rules_of(AskRules) -> RulesReply;
     }

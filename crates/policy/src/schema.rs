@@ -2,7 +2,7 @@ use cedar_policy::ValidationMode;
 
 /// What no policy can give: only roles and scopes do.
 pub fn grantable(permission: &str) -> bool {
-    let reserved = ["identity:admin", "platform:", "system:"];
+    let reserved = ["identity:admin", "identity:owner", "platform:", "system:"];
     !reserved.iter().any(|reserved| permission.starts_with(reserved))
         && !permission.ends_with(":*")
         && permission != "*"
