@@ -52,7 +52,6 @@ pub enum Bind {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BeginAt {
     pub provider: String,
-    #[serde(flatten)]
     pub begin: BeginOidc,
 }
 
@@ -60,8 +59,11 @@ pub struct BeginAt {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct OidcRedirect {
     pub url: String,
+    /// Part of `url`; the person comes back with it.
+    pub state: String,
     /// What the callback has to show; in a cookie when that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub flow: Option<Revealed>,
     #[schema(value_type = String, format = DateTime)]
     pub expires_at: Timestamp,
@@ -77,11 +79,16 @@ pub struct OidcCallback {
     /// RFC 9207.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
+    /// Where the person came back to, without what stands behind the question mark: it tells providers apart that do
+    /// not name themselves in `iss`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
     /// Why the provider refused, when it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// As `begin` gave it; absent where a cookie has it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub flow: Option<Revealed>,
 }
 
@@ -125,12 +132,17 @@ pub struct Unlink {
     pub id: String,
 }
 
+/// A provider under the name in its address.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PutProviderAt {
+    pub provider: String,
+    pub put: PutProvider,
+}
+
 /// A provider as an administrator sets it.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PutProvider {
-    /// 1 to 64 of a-z, 0-9, `-`.
-    pub provider: String,
     /// What the sign-in page shows; the name when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
@@ -139,6 +151,7 @@ pub struct PutProvider {
     pub client_id: String,
     /// Absent for a public client, or to keep the one that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub client_secret: Option<Revealed>,
     /// Beside `openid`; `email` and `profile` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -197,7 +210,7 @@ nsl_rpc::service! {
         /// Needs `identity:admin`; the tenant's own.
         read fn list_providers(()) -> Page<ProviderInfo>;
         /// Needs `identity:admin`; asks the provider for its discovery document.
-        fn put_provider(PutProvider) -> ProviderInfo;
+        fn put_provider(PutProviderAt) -> ProviderInfo;
         /// Needs `identity:admin`.
         fn remove_provider(NameProvider) -> ProviderInfo;
     }
