@@ -4,7 +4,7 @@ use nsl_kit::{Check, Mistakes, Profile};
 use serde::Deserialize;
 use url::Url;
 
-use crate::keys;
+use crate::{keys, tokens};
 use crate::signin::{federation, passkey};
 
 /// Section `[identity]`.
@@ -21,15 +21,27 @@ pub struct Config {
     pub passkey: passkey::Config,
     pub federation: federation::Config,
     pub keys: keys::Config,
+    pub tokens: tokens::Config,
 }
 
 /// Where browsers find a server that was told no address of its own.
 const LOCALHOST: &str = "http://localhost";
+/// Where it listens unless it was told otherwise.
+const LOOPBACK: &str = "http://127.0.0.1:8080";
 
 impl Config {
     /// The origin of `public_url`, without a slash at its end.
     pub(crate) fn origin(&self) -> &str {
         if self.public_url.is_empty() { LOCALHOST } else { self.public_url.trim_end_matches('/') }
+    }
+
+    /// What tokens name as who made them. The same in all processes, though each may listen elsewhere.
+    pub(crate) fn issuer(&self) -> &str {
+        match (self.tokens.issuer.as_str(), self.is_local()) {
+            ("", true) => LOOPBACK,
+            ("", false) => self.origin(),
+            (issuer, _) => issuer,
+        }
     }
 
     /// Whether no address was told, so that only browsers on this machine are served and their port is not known.
@@ -47,6 +59,7 @@ impl Default for Config {
             passkey: passkey::Config::default(),
             federation: federation::Config::default(),
             keys: keys::Config::default(),
+            tokens: tokens::Config::default(),
         }
     }
 }
@@ -61,6 +74,7 @@ impl Check for Config {
         }
         self.check_public_url(profile, mistakes);
         mistakes.within("passkey", |mistakes| self.passkey.check(profile, mistakes));
+        mistakes.within("tokens", |mistakes| self.tokens.check(profile, mistakes));
         mistakes.within("federation", |mistakes| self.federation.check(profile, mistakes));
         mistakes.within("keys", |mistakes| self.keys.check(profile, mistakes));
     }

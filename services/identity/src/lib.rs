@@ -21,7 +21,11 @@ mod tokens;
 
 use std::sync::Arc;
 
-use nsl_api::identity::{Identity, IdentityClient};
+use nsl_api::{
+    access::{Access, AccessClient},
+    identity::{Identity, IdentityClient},
+    sessions::{Sessions, SessionsClient},
+};
 use nsl_core::Clock;
 use nsl_edge::Face;
 use nsl_keyring::Keyring;
@@ -30,7 +34,7 @@ use nsl_ledger::Ledger;
 use nsl_sql::{Db, Migrations, Step};
 
 pub use self::{config::Config, keys::Revoked};
-use self::{ground::Ground, keys::Keys};
+use self::{ground::Ground, keys::Keys, tokens::Tokens};
 
 /// The scopes that this service asks for.
 pub const SCOPES: &[&str] = &["identity:read", "identity:write", "identity:admin"];
@@ -54,11 +58,25 @@ pub static MIGRATIONS: Migrations = Migrations {
             postgres: include_str!("../migrations/postgres/2_people.sql"),
         },
         Step {
+            version: 3,
+            name: "tokens",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/3_tokens.sql"),
+            postgres: include_str!("../migrations/postgres/3_tokens.sql"),
+        },
+        Step {
             version: 6,
             name: "passkeys",
             breaking: false,
             sqlite: include_str!("../migrations/sqlite/6_passkeys.sql"),
             postgres: include_str!("../migrations/postgres/6_passkeys.sql"),
+        },
+        Step {
+            version: 8,
+            name: "policies",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/8_access.sql"),
+            postgres: include_str!("../migrations/postgres/8_access.sql"),
         },
         Step {
             version: 9,
@@ -85,24 +103,31 @@ pub struct Parts {
 /// The parts of the service, each behind its trait.
 pub struct Built {
     pub identity: Arc<dyn Identity>,
+    pub sessions: Arc<dyn Sessions>,
+    pub access: Arc<dyn Access>,
 }
 
 /// The clients of the parts, wherever they run.
 #[derive(Clone)]
 pub struct Clients {
     pub identity: IdentityClient,
+    pub sessions: SessionsClient,
+    pub access: AccessClient,
 }
 
 /// Starts the service and its workers, or says what in the configuration keeps it from starting.
 pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> anyhow::Result<Built> {
     let Parts { db, ledger, keyring, clock, scopes, revoked } = parts;
     let ground = Ground { config: Arc::new(config), db, ledger, keyring, clock, scopes: scopes.into() };
+    let tokens = Arc::new(Tokens::new(ground.clone()));
+    tokens::start(Arc::clone(&tokens), tasks);
+    let access = Arc::new(access::Access::new(ground.clone()));
     let keys = Arc::new(Keys::new(ground, revoked));
     keys::start(Arc::clone(&keys), tasks);
-    Ok(Built { identity: keys })
+    Ok(Built { identity: keys, sessions: tokens, access })
 }
 
 /// The public routes of the service, wherever it runs.
 pub fn faces(clients: Clients) -> Vec<Face> {
-    vec![keys::face(clients.identity)]
+    vec![keys::face(clients.identity), tokens::face(clients.sessions), access::face(clients.access)]
 }
