@@ -112,7 +112,9 @@ impl Parts {
         schema: Schema,
         telemetry: &Telemetry,
     ) -> anyhow::Result<Self> {
-        let settings = &loaded.value;
+        let mut settings = loaded.value.clone();
+        settings.identity.settle(loaded.profile);
+        let settings = &settings;
         // Also where no traces are sent: log lines then carry the ids of the caller's trace.
         let trace = TraceHooks { inject: telemetry::inject, adopt: telemetry::adopt };
         nsl_rpc::set_trace_hooks(trace);

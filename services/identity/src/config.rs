@@ -5,7 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{keys, tokens};
-use crate::signin::{federation, passkey};
+use crate::signin::{self, federation, passkey};
 
 /// Section `[identity]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,6 +22,7 @@ pub struct Config {
     pub federation: federation::Config,
     pub keys: keys::Config,
     pub tokens: tokens::Config,
+    pub signin: signin::Config,
 }
 
 /// Where browsers find a server that was told no address of its own.
@@ -30,6 +31,11 @@ const LOCALHOST: &str = "http://localhost";
 const LOOPBACK: &str = "http://127.0.0.1:8080";
 
 impl Config {
+    /// Decides what was left to the profile.
+    pub fn settle(&mut self, profile: Profile) {
+        self.signin.settle(profile);
+    }
+
     /// The origin of `public_url`, without a slash at its end.
     pub(crate) fn origin(&self) -> &str {
         if self.public_url.is_empty() { LOCALHOST } else { self.public_url.trim_end_matches('/') }
@@ -60,6 +66,7 @@ impl Default for Config {
             federation: federation::Config::default(),
             keys: keys::Config::default(),
             tokens: tokens::Config::default(),
+            signin: signin::Config::default(),
         }
     }
 }
@@ -73,6 +80,7 @@ impl Check for Config {
             mistakes.add("keys_per_tenant", "is at least 1");
         }
         self.check_public_url(profile, mistakes);
+        mistakes.within("signin", |mistakes| self.signin.check(profile, mistakes));
         mistakes.within("passkey", |mistakes| self.passkey.check(profile, mistakes));
         mistakes.within("tokens", |mistakes| self.tokens.check(profile, mistakes));
         mistakes.within("federation", |mistakes| self.federation.check(profile, mistakes));

@@ -1,0 +1,190 @@
+//! New passwords for old ones, and for forgotten ones.
+
+use std::time::Duration;
+
+use nsl_api::signin::{ChangePassword, IssueReset, PasswordChanged, ResetIssued, ResetPassword};
+use nsl_core::{Code, Cx, Entry, Error, Principal, Result, TenantId, Timestamp};
+use nsl_sql::{Scope, Single, Tx, args};
+use serde_json::Map;
+
+use super::{
+    Door,
+    finish::{acting, digest_of, factors, token},
+    gate,
+    service::{Person, wrong},
+    store,
+};
+use crate::people::store::{self as people, PLATFORM, Status};
+
+/// How long a reset token works.
+const RESET: Duration = Duration::from_secs(3_600);
+
+static ADD: &str = "INSERT INTO reset_tokens (tenant_id, digest, user_id, issued_by, expires_at)
+    VALUES ($1, $2, $3, $4, $5)";
+static FIND: &str = "SELECT user_id FROM reset_tokens WHERE tenant_id = $1 AND digest = $2 AND expires_at > $3";
+static HAS: &str =
+    "SELECT count(*) FROM reset_tokens WHERE tenant_id = $1 AND digest = $2 AND user_id = $3 AND expires_at > $4";
+static END_RESETS: &str = "DELETE FROM reset_tokens WHERE tenant_id = $1 AND user_id = $2";
+static END_MFA: &str = "DELETE FROM mfa_tokens WHERE tenant_id = $1 AND user_id = $2";
+
+impl Door {
+    pub(super) async fn replace_password(&self, cx: &Cx, request: ChangePassword) -> Result<PasswordChanged> {
+        let Person { user, session } = self.person(cx).await?;
+        let now = self.ground.clock.now();
+        if !factors(&self.ground.db, &user.id).await?.is_empty() {
+            cx.second_factor(now)?;
+        }
+        let place = self.place()?;
+        let email = user.email.clone().unwrap_or_else(|| user.id.clone());
+        let right = self.check_password(cx, place, &email, Some(&user), &request.current_password).await?;
+        let password = self.new_password(&request.new_password, user.email.as_deref()).await?;
+        let phc = self.place()?.make(password).await?;
+        let acting = acting(cx, &user)?;
+        let entry = Entry::new(&acting, "signin.password_changed", "identity", "change_password", now);
+        let evidence = self.ground.ledger.seal(&acting, entry, Map::new()).await?;
+        let account = self.gate.account_of(&self.ground, &email).await?;
+        let change = SetPassword { user: user.id.clone(), phc, reset: None, account, right: Some(right), now, evidence };
+        self.ground.db.write(&acting, change).await?;
+        let cx = Cx { once: None, ..cx.clone() };
+        let sessions_ended = self.tokens.end_all(&cx, &user.id, Some(&session)).await?;
+        Ok(PasswordChanged { sessions_ended })
+    }
+
+    pub(super) async fn make_reset(&self, cx: &Cx, request: IssueReset) -> Result<ResetIssued> {
+        let now = self.ground.clock.now();
+        cx.permit_sensitive("identity:admin", now)?;
+        let user = self.resettable(cx, &request.user).await?;
+        let (reset_token, digest) = token("nsr_reset_")?;
+        let entry = Entry::new(cx, "signin.reset_issued", "identity", "issue_reset", now).request("user", user.as_str());
+        let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
+        let issued_by = cx.principal.subject.as_str().to_owned();
+        let change = AddReset { user, digest, issued_by, expires_at: now.plus(RESET), evidence };
+        // Not under a key of idempotency: the token is shown once, and a lost one is issued again.
+        self.ground.db.write_across(&Cx { once: None, ..cx.clone() }, change).await?;
+        Ok(ResetIssued { reset_token, expires_in: RESET.as_secs() })
+    }
+
+    /// A password opens all tenants of its user. So an administrator gives new ones only to those who belong to this
+    /// tenant alone, and who may do nothing that the administrator may not.
+    async fn resettable(&self, cx: &Cx, id: &str) -> Result<String> {
+        let missing = || Error::new(Code::NotFound, "people.user_missing", "there is no such user");
+        let user = people::user(&self.ground.db, id).await?.filter(|user| user.status != Status::Erased);
+        let Some(user) = user else { return Err(missing()) };
+        if cx.principal.kind == nsl_core::PrincipalKind::System {
+            return self.with_email(user);
+        }
+        let tenants = self.all_memberships(&user.id).await?;
+        if !tenants.contains(&cx.tenant) {
+            return Err(missing().detail("refused", true));
+        }
+        let held = people::permissions(&self.ground.db, &self.ground.scopes, &cx.tenant, &user.id).await?;
+        let is_below = held.unwrap_or_default().iter().all(|permission| covers(&cx.principal, permission));
+        if tenants.len() != 1 || !is_below {
+            let message = "the user belongs to other tenants too, or may do what you may not";
+            return Err(Error::new(Code::Forbidden, "signin.reset_not_yours", message));
+        }
+        self.with_email(user)
+    }
+
+    fn with_email(&self, user: people::User) -> Result<String> {
+        match user.email {
+            Some(_) => Ok(user.id),
+            None => Err(Error::new(Code::Conflict, "signin.no_email", "the user has no email address to sign in with")),
+        }
+    }
+
+    // Those where the membership rests, too.
+    async fn all_memberships(&self, user: &str) -> Result<Vec<TenantId>> {
+        static ALL: &str = "SELECT tenant_id FROM members WHERE user_id = $1";
+        let found = self.ground.db.query(Scope::Platform, ALL, args![user]).await?;
+        found.into_iter().map(|mut row| row.take(0)).collect()
+    }
+
+    pub(super) async fn use_reset(&self, cx: &Cx, request: ResetPassword) -> Result<PasswordChanged> {
+        let now = self.ground.clock.now();
+        let digest = digest_of(&request.reset_token.0);
+        let mut found =
+            self.ground.db.query(Scope::Platform, FIND, args![PLATFORM, digest.clone(), now]).await?;
+        let id: String = found.first_mut().map(|row| row.take(0)).transpose()?.ok_or_else(reset_unknown)?;
+        let user = self.user(&id).await?;
+        let email = user.email.clone().ok_or_else(wrong)?;
+        let password = self.new_password(&request.new_password, Some(&email)).await?;
+        let phc = self.place()?.make(password).await?;
+        let acting = acting(cx, &user)?;
+        let entry = Entry::new(&acting, "signin.password_reset", "identity", "reset_password", now);
+        let evidence = self.ground.ledger.seal(&acting, entry, Map::new()).await?;
+        let account = self.gate.account_of(&self.ground, &email).await?;
+        let change = SetPassword { user: id.clone(), phc, reset: Some(digest), account, right: None, now, evidence };
+        self.ground.db.write(&acting, change).await?;
+        let sessions_ended = self.tokens.end_all(&acting, &id, None).await?;
+        Ok(PasswordChanged { sessions_ended })
+    }
+}
+
+// All of a service, or all there is, is more than any one of its verbs.
+fn covers(principal: &Principal, permission: &str) -> bool {
+    let held = |wanted: &str| principal.scopes.iter().any(|held| held == wanted);
+    match permission {
+        "*" => held("*"),
+        permission if permission.ends_with(":*") => held("*") || held(permission),
+        permission => principal.holds(permission),
+    }
+}
+
+fn reset_unknown() -> Error {
+    Error::new(Code::Unauthenticated, "signin.reset_token", "the reset token is not valid, any more or at all")
+}
+
+struct AddReset {
+    user: String,
+    digest: String,
+    issued_by: String,
+    expires_at: Timestamp,
+    evidence: Entry,
+}
+
+impl Single for AddReset {
+    type Done = ();
+
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        tx.execute(END_RESETS, args![PLATFORM, self.user.clone()]).await?;
+        let user = self.user.clone();
+        tx.execute(ADD, args![PLATFORM, self.digest.clone(), user, self.issued_by.clone(), self.expires_at]).await?;
+        tx.note(self.evidence.clone());
+        Ok(Ok(()))
+    }
+}
+
+/// A new password ends whatever the old one began.
+struct SetPassword {
+    user: String,
+    phc: String,
+    /// The token that it is set by.
+    reset: Option<String>,
+    account: String,
+    right: Option<store::Right>,
+    now: Timestamp,
+    evidence: Entry,
+}
+
+impl Single for SetPassword {
+    type Done = ();
+
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        store::take_turn(tx, &self.user).await?;
+        if let Some(digest) = &self.reset {
+            let args = args![PLATFORM, digest.clone(), self.user.clone(), self.now];
+            if store::count(tx, HAS, args).await? == 0 {
+                return Ok(Err(reset_unknown()));
+            }
+        }
+        store::set_password(tx, &self.user, &self.phc, self.now).await?;
+        tx.execute(END_RESETS, args![PLATFORM, self.user.clone()]).await?;
+        tx.execute(END_MFA, args![PLATFORM, self.user.clone()]).await?;
+        if self.right.is_some() || self.reset.is_some() {
+            gate::forget_account(tx, &self.account).await?;
+        }
+        tx.note(self.evidence.clone());
+        Ok(Ok(()))
+    }
+}
