@@ -72,6 +72,10 @@ pub struct Principal {
     /// Who really acts where the subject only lent its name (RFC 8693).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub actor: Option<Subject>,
+    /// Whether the credential stands for all that the person of the session may do, and was narrowed by nobody:
+    /// policies may give such a person more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
 }
 
 /// How old a second factor may be for what is sensitive.
@@ -105,6 +109,7 @@ impl Principal {
             session: None,
             second_factor_at: None,
             actor: None,
+            whole: false,
         }
     }
 
@@ -118,6 +123,7 @@ impl Principal {
             session: None,
             second_factor_at: None,
             actor: None,
+            whole: false,
         }
     }
 

@@ -149,6 +149,7 @@ impl AuthSettings {
                 session: None,
                 second_factor_at: None,
                 actor: None,
+                whole: false,
             };
             if names.insert((*name).to_owned(), Arc::new(Known::new(tenant, principal, None))).is_some() {
                 return Err(format!("{name:?} is named twice"));

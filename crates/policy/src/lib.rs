@@ -2,8 +2,8 @@
 //!
 //! Promises:
 //! - Roles and scopes grant. A `forbid` takes away, whoever was granted what. A `permit` gives a person who signed in
-//!   what its roles lack, and never what [`grantable`] leaves out; it widens no API key, no certificate, no client and
-//!   nobody who acts for another: the scopes of those are a ceiling that somebody set on purpose.
+//!   what its roles lack, and never what [`grantable`] leaves out; it widens no API key, no certificate, no client,
+//!   no narrowed token and nobody who acts for another: the scopes of those are a ceiling that somebody set on purpose.
 //! - What is neither granted nor permitted is denied.
 //! - A `forbid` that fails while it is asked forbids; a `permit` that fails gives nothing. A text that cannot be read
 //!   denies all.

@@ -130,8 +130,8 @@ impl Weighed {
     /// Whether a policy may give this to this caller.
     pub fn widens(question: &Question<'_>) -> bool {
         let principal = &question.cx.principal;
-        let is_person =
-            principal.kind == PrincipalKind::Token && principal.session.is_some() && principal.actor.is_none();
+        let is_person = principal.kind == PrincipalKind::Token && principal.session.is_some();
+        let is_person = is_person && principal.actor.is_none() && principal.whole;
         is_person && grantable(question.permission)
     }
 }

@@ -34,6 +34,9 @@ pub struct Access {
     /// Who acts in the name of `sub` (RFC 8693).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub act: Option<Actor>,
+    /// It stands for all that the person of the session may do, and was narrowed by nobody.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub whole: bool,
     /// The key that its holder must prove to have (RFC 9449).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cnf: Option<Confirmation>,
@@ -78,6 +81,7 @@ impl Access {
             amr: Vec::new(),
             mfa_time: None,
             act: None,
+            whole: false,
             cnf: None,
         }
     }

@@ -36,6 +36,8 @@ pub struct Checked {
     pub session: Option<Arc<str>>,
     pub second_factor_at: Option<Timestamp>,
     pub actor: Option<Subject>,
+    /// Whether it stands for all that the person of its session may do.
+    pub whole: bool,
     /// The thumbprint of the key that its holder must prove to have.
     pub bound_to: Option<Arc<str>>,
 }
@@ -92,6 +94,7 @@ impl Expected<'_> {
             session: if self.ours { name(claims, "sid")? } else { None },
             second_factor_at: if self.ours { moment(claims, "mfa_time")?.map(from_seconds) } else { None },
             actor: actor(claims)?,
+            whole: self.ours && claims.get("whole") == Some(&Value::Bool(true)),
             bound_to: confirmation(claims)?,
         })
     }

@@ -23,6 +23,7 @@ use nsl_api::{
         Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, Identity, IdentityClient,
         KeyInfo, ListKeys, ListTenants, RevokeKey, RotateKey, TenantInfo, UpdateKey,
     },
+    sessions::SessionsClient,
 };
 use nsl_core::{Code, Cx, Error, ManualClock, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp};
 use nsl_edge::{Anyone, Caller, Class, Edge, Entry, Face, Parts, Path, Problem, Query, Rule, Settings, Strict};
@@ -38,6 +39,8 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::Notify;
 
+use crate::issuer::FakeSessions;
+
 pub(crate) const START: Timestamp = Timestamp(1_800_000_000_000_000);
 
 /// The parents that spans of requests were given.
@@ -51,7 +54,7 @@ pub(crate) struct FakeIdentity {
     pub(crate) asked: AtomicUsize,
 }
 
-fn not_here<T>() -> Result<T> {
+pub(crate) fn not_here<T>() -> Result<T> {
     Err(Error::new(Code::Internal, "internal", "this fake does not do that"))
 }
 
@@ -142,6 +145,7 @@ pub(crate) struct Rig {
     pub(crate) edge: Edge,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) identity: Arc<FakeIdentity>,
+    pub(crate) sessions: Arc<FakeSessions>,
     pub(crate) audit: Arc<FakeAudit>,
     pub(crate) service: Arc<Service>,
     pub(crate) http: reqwest::Client,
@@ -164,6 +168,7 @@ pub(crate) fn authenticated(tenant: &str, subject: &str) -> Authenticated {
         session: None,
         second_factor_at: None,
         actor: None,
+        whole: false,
     };
     Authenticated {
         tenant: TenantId::parse(tenant).unwrap(),
@@ -171,6 +176,7 @@ pub(crate) fn authenticated(tenant: &str, subject: &str) -> Authenticated {
         expires_at: None,
         networks: Vec::new(),
         owner: None,
+        revision: 0,
     }
 }
 
@@ -189,6 +195,7 @@ impl Rig {
     pub(crate) async fn start_with(flags: &[&str], change: impl FnOnce(Face) -> Face) -> Self {
         let clock = Arc::new(ManualClock::at(START));
         let (identity, audit) = (Arc::new(FakeIdentity::default()), Arc::new(FakeAudit::default()));
+        let sessions = Arc::new(FakeSessions::default());
         identity.keys.lock().insert(digest_of(KEY), authenticated("ten_1", "alice"));
         let limits =
             LimitsConfig { engine: LimitsEngine::Memory, on_loss: OnLoss::Local, local_share: 1.0, callers: 10_000 };
@@ -197,6 +204,7 @@ impl Rig {
         let edge = Edge::new(Parts {
             settings: settings(&edge_flags),
             identity: IdentityClient::new(Via::Local(identity.clone())),
+            sessions: Some(SessionsClient::new(Via::Local(sessions.clone()))),
             audit: AuditClient::new(Via::Local(audit.clone())),
             limits: Limits::build(&limits, None, clock.clone()).unwrap(),
             clock: clock.clone(),
@@ -211,7 +219,8 @@ impl Rig {
         let address = listener.address();
         let serving = listener.serve(router);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { address, url: format!("http://{address}"), edge, clock, identity, audit, service, http: client, serving }
+        let url = format!("http://{address}");
+        Self { address, url, edge, clock, identity, sessions, audit, service, http: client, serving }
     }
 
     pub(crate) fn get(&self, path: &str) -> reqwest::RequestBuilder {
@@ -291,6 +300,9 @@ impl Service {
             .route("/v1/echo/big", get(big))
             .route("/v1/echo/fail/{how}", get(fail))
             .route("/v1/echo/keys", get(me))
+            .route("/v1/echo/careful", get(careful))
+            .route("/v1/echo/shared", get(open))
+            .route("/v1/echo/oauth/{how}", post(oauth))
             .route("/v1/echo/sign-in", get(open))
             .route("/v1/echo/small", post(store))
             .route("/v1/echo/slow", get(move || wait(waiting.clone())))
@@ -300,6 +312,8 @@ impl Service {
         Face::new("echo", router)
             .problems(PROBLEMS)
             .rule(Rule::at("/v1/echo/open").open())
+            .rule(Rule::at("/v1/echo/shared").open().shared())
+            .rule(Rule::at("/v1/echo/oauth/{how}").open().oauth())
             .rule(Rule::at("/v1/echo/keys").class(Class::Keys))
             .rule(Rule::at("/v1/echo/sign-*").class(Class::Auth).open())
             .rule(Rule::at("/v1/echo/small").body_bytes(100))
@@ -318,12 +332,31 @@ fn facts(cx: &Cx) -> Value {
         "credential": *cx.principal.credential, "scopes": *cx.principal.scopes,
         "request_id": cx.trace.request_id, "traceparent": cx.trace.traceparent,
         "correlation_id": cx.trace.correlation_id, "ip": cx.source.ip, "user_agent": cx.source.user_agent,
-        "once": cx.once, "budget_ms": cx.deadline.remaining().as_millis() as u64,
+        "session": cx.principal.session.as_deref(), "second_factor_at": cx.principal.second_factor_at,
+        "actor": cx.principal.actor, "once": cx.once, "budget_ms": cx.deadline.remaining().as_millis() as u64,
     })
 }
 
 async fn me(Caller(cx): Caller) -> Json<Value> {
     Json(facts(&cx))
+}
+
+async fn careful(Caller(cx): Caller) -> Result<Json<Value>, Problem> {
+    cx.permit_sensitive("echo:export", START)?;
+    Ok(Json(facts(&cx)))
+}
+
+async fn oauth(Anyone(cx): Anyone, headers: axum::http::HeaderMap, Path(how): Path<String>) -> Result<String, Problem> {
+    match how.as_str() {
+        "grant" => Err(Problem(
+            Error::invalid("echo.gone", "the \"code\" is spent").detail("error", "invalid_grant").detail("limit", 7),
+        )),
+        "client" => Err(Problem(Error::new(Code::Unauthenticated, "echo.gone", "no such client"))),
+        _ => {
+            let shown = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
+            Ok(format!("{:?} {shown}", cx.principal.kind))
+        }
+    }
 }
 
 async fn open(Anyone(cx): Anyone) -> Json<Value> {

@@ -153,6 +153,9 @@ fn a_permit_widens_people_and_no_key_and_nobody_who_acts_for_another() {
     let mut outside = person(&["storage:read"]);
     outside.principal.session = None;
     assert!(!may(&outside));
+    let mut narrowed = person(&["storage:read"]);
+    narrowed.principal.whole = false;
+    assert!(!may(&narrowed));
     for kind in [PrincipalKind::ApiKey, PrincipalKind::Certificate] {
         let mut key = person(&["storage:read"]);
         key.principal.kind = kind;

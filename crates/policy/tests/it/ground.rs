@@ -24,6 +24,7 @@ pub(crate) fn person(scopes: &[&str]) -> Cx {
         credential: "tok_1".into(),
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         session: Some("ses_1".into()),
+        whole: true,
         ..Principal::anonymous()
     };
     cx.source.ip = Some("10.1.2.3".parse().unwrap());

@@ -8,6 +8,7 @@ use nsl_sql::{EngineKind, Single, Tx, args};
 use parking_lot::Mutex;
 
 use super::store::{FIND, Held, columns, held};
+use crate::tokens;
 
 static LOCK: &str = "SELECT 1 FROM api_keys WHERE tenant_id = $1 AND id = $2 FOR UPDATE";
 static REVOKE: &str = concat!(
@@ -48,10 +49,16 @@ impl Single for Revoke {
             return Ok(Ok(before.key));
         }
         let args = args![&self.tenant, self.id.as_str(), self.at];
+        look_again(tx, &self.tenant, &self.id, self.at).await?;
         let after = tx.query(REVOKE, args).await?.into_iter().next().map(held).transpose()?;
         tx.note(self.evidence.clone());
         Ok(after.map(|held| held.key).ok_or_else(key_missing))
     }
+}
+
+/// Has every process look the key up anew before it lets anybody in with it.
+async fn look_again(tx: &mut Tx<'_>, tenant: &TenantId, id: &str, at: Timestamp) -> Result<()> {
+    tokens::revoke(tx, &[tokens::What::Key(tenant.clone(), id.to_owned())], at).await
 }
 
 /// The key at this moment; nobody else changes it before the end of the transaction.
@@ -70,6 +77,7 @@ pub(crate) struct Update {
     pub(crate) description: Option<Option<String>>,
     pub(crate) networks: Option<Vec<String>>,
     pub(crate) expires_at: Option<Option<Timestamp>>,
+    pub(crate) at: Timestamp,
     pub(crate) evidence: Entry,
     pub(crate) stale: Stale,
 }
@@ -84,6 +92,7 @@ impl Single for Update {
         }
         let key = before.key;
         *self.stale.lock() = before.digests;
+        look_again(tx, &self.tenant, &key.id, self.at).await?;
         let args = args![
             &self.tenant,
             key.id.as_str(),
@@ -130,6 +139,7 @@ impl Single for Rotate {
         }
         let spare = self.until.and_then(|_| before.digests.first().cloned());
         *self.stale.lock() = before.digests;
+        look_again(tx, &self.tenant, &self.seen.id, self.at).await?;
         let args = args![
             &self.tenant,
             self.seen.id.as_str(),

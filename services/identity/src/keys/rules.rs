@@ -103,18 +103,6 @@ fn covers(principal: &Principal, scope: &str) -> bool {
     }
 }
 
-/// What of a key's scopes its owner may do now (`permissions`, as the roles add up: `*` or single permissions).
-pub(crate) fn effective(scopes: &[String], permissions: &[String]) -> Vec<String> {
-    if permissions.iter().any(|permission| permission == "*") {
-        return scopes.to_vec();
-    }
-    let granted = |permission: &&String| {
-        let service = permission.split(':').next().unwrap_or_default();
-        scopes.iter().any(|scope| scope == "*" || scope == *permission || scope.strip_suffix(":*") == Some(service))
-    };
-    permissions.iter().filter(granted).cloned().collect()
-}
-
 /// Where a key may be used: what was asked for, in one way of writing, within the networks of the credential that asks
 /// (`held`; none: anywhere).
 pub(crate) fn networks(asked: &[String], held: &[String]) -> Result<Vec<String>> {
@@ -255,6 +243,7 @@ mod tests {
             session: None,
             second_factor_at: None,
             actor: None,
+            whole: false,
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     rules::{self, Fresh},
     store::{self, AddKey, Touch},
 };
-use crate::{config::Config, ground::Ground, people};
+use crate::{config::Config, ground::Ground, people, tokens};
 
 /// Hears the digest of each key that is revoked in this process.
 pub type Revoked = Arc<dyn Fn(&str) + Send + Sync>;
@@ -91,7 +91,7 @@ impl Service {
         if found.subject.as_str() != owner && !administers() {
             return Err(key_unknown());
         }
-        Ok(rules::effective(&found.scopes, &held))
+        Ok(tokens::rules::narrow(&held, &found.scopes))
     }
 
     /// The key, if the caller may see it.
@@ -227,6 +227,7 @@ impl Identity for Service {
         if !rules::is_digest(&request.digest) {
             return Err(key_unknown());
         }
+        let revision = tokens::newest(&self.ground.db).await?;
         let found = store::by_digest(&self.ground.db, &request.digest).await?.ok_or_else(key_unknown)?;
         if found.revoked_at.is_some() || found.expires_at.is_some_and(|at| at <= self.ground.clock.now()) {
             return Err(key_unknown());
@@ -244,10 +245,12 @@ impl Identity for Service {
                 session: None,
                 second_factor_at: None,
                 actor: None,
+                whole: false,
             },
             expires_at: found.expires_at,
             networks: found.networks,
             owner: found.owner,
+            revision,
         })
     }
 
@@ -303,8 +306,17 @@ impl Identity for Service {
         let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
         let (tenant, stale) = (cx.tenant.clone(), Stale::default());
         let (name, description) = (change.name, change.description);
-        let change =
-            Update { tenant, seen, name, description, networks, expires_at, evidence, stale: Arc::clone(&stale) };
+        let change = Update {
+            tenant,
+            seen,
+            name,
+            description,
+            networks,
+            expires_at,
+            at: now,
+            evidence,
+            stale: Arc::clone(&stale),
+        };
         let key = self.ground.db.write(cx, change).await?;
         self.forget(&stale);
         Ok(key)

@@ -16,6 +16,8 @@ pub(crate) struct Rights {
     pub(crate) tenant: TenantId,
     pub(crate) scopes: Vec<String>,
     pub(crate) rev: i64,
+    /// Whether these are all of them.
+    pub(crate) whole: bool,
 }
 
 /// What an access token is to say.
@@ -81,6 +83,8 @@ impl Tokens {
         access.amr.clone_from(&grant.amr);
         access.mfa_time = grant.second_factor_at.map(whole);
         access.act.clone_from(&grant.actor);
+        let is_person = grant.session.is_some() && grant.actor.is_none() && grant.client == OWN_CLIENT;
+        access.whole = is_person && rights.whole;
         access.cnf = grant.jkt.clone().map(|jkt| Confirmation { jkt });
         let key = self.signer.current(&self.ground).await?;
         Ok(Issued { token: key.sign(ACCESS, &access)?, id: access.jti, expires_in: left.as_secs() })
@@ -105,7 +109,7 @@ impl Tokens {
         let held = people::permissions(db, &self.ground.scopes, &tenant, user).await?;
         let held = held.ok_or_else(|| not_a_member("the person is no member of the tenant"))?;
         let scopes = limit.map_or_else(|| held.clone(), |limit| rules::narrow(&held, limit));
-        Ok(Rights { tenant, scopes, rev })
+        Ok(Rights { tenant, scopes, rev, whole: limit.is_none() })
     }
 
     /// The reply for a session, with or without a refresh token.

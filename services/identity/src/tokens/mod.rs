@@ -23,7 +23,7 @@ pub use self::config::Config;
 pub(crate) use self::{
     http::face,
     issue::{Grant, Issued, OWN_CLIENT, Rights, reply},
-    revoked::{Marks, What, is_revoked},
+    revoked::{Marks, What, is_revoked, newest, revoke},
     worker::start,
 };
 use self::{

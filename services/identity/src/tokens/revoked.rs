@@ -21,6 +21,8 @@ pub(crate) enum What {
     Within(TenantId, String),
     /// No token: what was remembered of the policies of a tenant.
     Policies(TenantId),
+    /// No token: what was remembered of an API key, by its id.
+    Key(TenantId, String),
 }
 
 impl What {
@@ -31,12 +33,13 @@ impl What {
             Self::Subject(id) => format!("sub:{id}"),
             Self::Within(tenant, id) => format!("sub:{id}@{tenant}"),
             Self::Policies(tenant) => format!("policy:{tenant}"),
+            Self::Key(_, id) => format!("key:{id}"),
         }
     }
 
     fn tenant(&self) -> &str {
         match self {
-            Self::Within(tenant, _) | Self::Policies(tenant) => tenant.as_str(),
+            Self::Within(tenant, _) | Self::Policies(tenant) | Self::Key(tenant, _) => tenant.as_str(),
             _ => PLATFORM,
         }
     }
@@ -89,7 +92,7 @@ pub(super) async fn since(db: &Db, seq: i64) -> Result<(Vec<Revocation>, bool)> 
 }
 
 /// The newest revocation. Read before rights are looked up, it is what a token says it knew.
-pub(super) async fn newest(db: &Db) -> Result<i64> {
+pub(crate) async fn newest(db: &Db) -> Result<i64> {
     let mut rows = db.query(Scope::Platform, NEWEST, args![]).await?;
     rows.first_mut().map_or(Ok(0), |row| row.take(0))
 }

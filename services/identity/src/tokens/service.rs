@@ -62,10 +62,11 @@ impl Sessions for Tokens {
         let mut rights = match (rights, spent) {
             (Err(error), false) => return Err(error),
             (Ok(rights), _) => rights,
-            (Err(_), true) => super::Rights { tenant: session.tenant.clone(), scopes: Vec::new(), rev: 0 },
+            (Err(_), true) => super::Rights { tenant: session.tenant.clone(), scopes: Vec::new(), rev: 0, whole: false },
         };
         if let Some(asked) = asked {
             rights.scopes = rules::narrow(&rights.scopes, &asked);
+            rights.whole = false;
         }
         let config = &self.ground.config.tokens;
         let once = match &cx.once {

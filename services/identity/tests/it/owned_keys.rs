@@ -46,6 +46,7 @@ fn signed_in(ground: &Ground, tenant: &TenantId, user: &str, scopes: &[&str]) ->
         session: Some("ses_1".into()),
         second_factor_at: None,
         actor: None,
+        whole: false,
     };
     cx
 }
