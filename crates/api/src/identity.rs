@@ -25,6 +25,10 @@ pub struct Authenticated {
     /// The user (`usr_...`) or client whose key it is, where it is somebody's: what ends for them ends for the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// The newest revocation that was known before the key was looked up. A later one of `key:ID`, `sub:OWNER` or
+    /// `sub:OWNER@TENANT` asks for another look.
+    #[serde(default)]
+    pub revision: i64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -191,7 +195,7 @@ nsl_rpc::service! {
         fn create_key(CreateKey) -> CreatedKey;
         /// Needs `identity:read`; newest first.
         read fn list_keys(ListKeys) -> Page<KeyInfo>;
-        /// Needs `identity:write`; in effect at once in this process, within five seconds in others.
+        /// Needs `identity:write`; in effect at once in this process, within a second in others.
         fn revoke_key(RevokeKey) -> KeyInfo;
         /// Needs `identity:write`; the caller gives the key nothing that it lacks itself.
         fn update_key(UpdateKey) -> KeyInfo;
