@@ -190,7 +190,7 @@ mod tests {
         access.rev = 7;
         access.sid = Some("ses_1".into());
         access.mfa_time = Some(990);
-        access.act = Some(Actor { sub: Subject::parse("bot").unwrap() });
+        access.act = Some(Actor { sub: Subject::parse("bot").unwrap(), act: None });
         access.cnf = Some(Confirmation { jkt: thumbprint.into() });
         let written = claims(serde_json::to_value(&access).unwrap());
         let read = OURS.read(&written, at).unwrap();
