@@ -32,6 +32,7 @@ CREATE TABLE sessions (
     PRIMARY KEY (tenant_id, id)
 );
 CREATE INDEX idx_sessions_user ON sessions (user_id) WHERE ended_at IS NULL;
+CREATE INDEX idx_sessions_client ON sessions (client) WHERE client IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX idx_sessions_expires_at ON sessions (expires_at);
 SELECT nsl_protect('sessions');
 

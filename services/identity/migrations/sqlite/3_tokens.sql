@@ -31,6 +31,7 @@ CREATE TABLE sessions (
     PRIMARY KEY (tenant_id, id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idx_sessions_user ON sessions (user_id) WHERE ended_at IS NULL;
+CREATE INDEX idx_sessions_client ON sessions (client) WHERE client IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX idx_sessions_expires_at ON sessions (expires_at);
 
 -- A refresh token itself is stored nowhere: only its SHA-256, in lower-case hex. `salt` is what a lost reply is

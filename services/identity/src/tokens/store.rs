@@ -36,6 +36,8 @@ static LIVE: &str = columns!(
     "SELECT",
     "FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC"
 );
+static THROUGH: &str =
+    columns!("SELECT", "FROM sessions WHERE client = $1 AND ended_at IS NULL AND expires_at > $2");
 static TAKE_TURN: &str =
     "SELECT count(*) FROM pg_advisory_xact_lock(hashtextextended('identity.sessions ' || $1::text, 0))";
 static END: &str = "UPDATE sessions SET ended_at = $2, ended_for = $3 WHERE id = $1 AND ended_at IS NULL";
@@ -133,6 +135,14 @@ async fn end(tx: &mut Tx<'_>, cx: &Cx, session: &Session, why: &'static str, now
         .request("reason", why);
     tx.note(entry);
     Ok(true)
+}
+
+/// Ends the sessions that were opened through a client. For a platform write.
+pub(crate) async fn end_through(tx: &mut Tx<'_>, cx: &Cx, client: &str, now: Timestamp) -> Result<()> {
+    for session in tx.query(THROUGH, args![client, now]).await? {
+        end(tx, cx, &read(session)?, "client_ended", now).await?;
+    }
+    Ok(())
 }
 
 /// A new session with its first refresh token; ends the oldest where the user has too many.
