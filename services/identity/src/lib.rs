@@ -25,6 +25,7 @@ use nsl_api::{
     access::{Access, AccessClient},
     identity::{Identity, IdentityClient},
     sessions::{Sessions, SessionsClient},
+    signin::{Signin, SigninClient},
 };
 use nsl_core::Clock;
 use nsl_edge::Face;
@@ -34,7 +35,7 @@ use nsl_ledger::Ledger;
 use nsl_sql::{Db, Migrations, Step};
 
 pub use self::{config::Config, keys::Revoked};
-use self::{ground::Ground, keys::Keys, tokens::Tokens};
+use self::{ground::Ground, keys::Keys, signin::Door, tokens::Tokens};
 
 /// The scopes that this service asks for.
 pub const SCOPES: &[&str] = &["identity:read", "identity:write", "identity:admin"];
@@ -63,6 +64,13 @@ pub static MIGRATIONS: Migrations = Migrations {
             breaking: false,
             sqlite: include_str!("../migrations/sqlite/3_tokens.sql"),
             postgres: include_str!("../migrations/postgres/3_tokens.sql"),
+        },
+        Step {
+            version: 4,
+            name: "signin",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/4_signin.sql"),
+            postgres: include_str!("../migrations/postgres/4_signin.sql"),
         },
         Step {
             version: 6,
@@ -104,6 +112,7 @@ pub struct Parts {
 pub struct Built {
     pub identity: Arc<dyn Identity>,
     pub sessions: Arc<dyn Sessions>,
+    pub signin: Arc<dyn Signin>,
     pub access: Arc<dyn Access>,
 }
 
@@ -112,6 +121,7 @@ pub struct Built {
 pub struct Clients {
     pub identity: IdentityClient,
     pub sessions: SessionsClient,
+    pub signin: SigninClient,
     pub access: AccessClient,
 }
 
@@ -121,13 +131,14 @@ pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> anyhow::Result<Buil
     let ground = Ground { config: Arc::new(config), db, ledger, keyring, clock, scopes: scopes.into() };
     let tokens = Arc::new(Tokens::new(ground.clone()));
     tokens::start(Arc::clone(&tokens), tasks);
+    let door = Arc::new(Door::open_up(ground.clone(), Arc::clone(&tokens), tasks)?);
     let access = Arc::new(access::Access::new(ground.clone()));
     let keys = Arc::new(Keys::new(ground, revoked));
     keys::start(Arc::clone(&keys), tasks);
-    Ok(Built { identity: keys, sessions: tokens, access })
+    Ok(Built { identity: keys, sessions: tokens, signin: door, access })
 }
 
 /// The public routes of the service, wherever it runs.
 pub fn faces(clients: Clients) -> Vec<Face> {
-    vec![keys::face(clients.identity), tokens::face(clients.sessions), access::face(clients.access)]
+    vec![keys::face(clients.identity), tokens::face(clients.sessions), signin::face(clients.signin), access::face(clients.access)]
 }

@@ -58,13 +58,14 @@ static INSERT_USER: &str = "INSERT INTO users (tenant_id, id, email, name, folde
 static INSERT_TENANT: &str = "INSERT INTO tenants (tenant_id, name, created_at) VALUES ($1, $2, $3)";
 static INSERT_MEMBER: &str = "INSERT INTO members (tenant_id, user_id, roles, status, since)
     VALUES ($1, $2, $3, 'active', $4) ON CONFLICT (tenant_id, user_id) DO NOTHING";
-// A tenant that is to be deleted lets nobody in any more.
+// A tenant that is to be deleted lets nobody in but its owners, who may take that back.
 static MEMBERSHIPS: &str = "SELECT m.tenant_id, t.name, m.roles, m.since
-    FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id
-    WHERE m.user_id = $1 AND m.status = 'active' AND t.status = 'active' ORDER BY m.since, m.tenant_id";
-static ROLES_OF: &str = "SELECT m.roles FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id
+    FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id WHERE m.user_id = $1 AND m.status = 'active'
+      AND (t.status = 'active' OR (t.status = 'deleting' AND CAST(m.roles AS text) LIKE '%\"owner\"%'))
+    ORDER BY t.status, m.since, m.tenant_id";
+static ROLES_OF: &str = "SELECT m.roles, t.status FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id
     JOIN users u ON u.id = m.user_id
-    WHERE m.tenant_id = $1 AND m.user_id = $2 AND m.status = 'active' AND t.status = 'active' AND u.status = 'active'";
+    WHERE m.tenant_id = $1 AND m.user_id = $2 AND m.status = 'active' AND u.status = 'active'";
 static CUSTOM_ROLES: &str = "SELECT name, permissions FROM roles WHERE tenant_id = $1";
 
 /// The person with this id, erased ones included.
@@ -125,9 +126,18 @@ pub(crate) async fn add_member(
     at: Timestamp,
 ) -> Result<()> {
     match tx.execute(INSERT_MEMBER, args![tenant, user.to_owned(), &serde_json::json!(roles), at]).await? {
-        0 => Err(Error::new(Code::Conflict, "people.member_already", "the person is a member already")),
+        0 => Err(member_already()),
         _ => Ok(()),
     }
+}
+
+pub(super) async fn is_member(tx: &mut Tx<'_>, tenant: &TenantId, user: &str) -> Result<bool> {
+    static MEMBER: &str = "SELECT 1 FROM members WHERE tenant_id = $1 AND user_id = $2";
+    Ok(!tx.query(MEMBER, args![tenant, user]).await?.is_empty())
+}
+
+pub(super) fn member_already() -> Error {
+    Error::new(Code::Conflict, "people.member_already", "the person is a member already")
 }
 
 pub(crate) struct Membership {
@@ -137,7 +147,7 @@ pub(crate) struct Membership {
     pub(crate) since: Timestamp,
 }
 
-/// Where the person may work now, oldest first: not where they are suspended, nor what is to be deleted.
+/// Where the person may come in now, oldest first, those that are to be deleted behind: not where they are suspended.
 pub(crate) async fn memberships(db: &Db, user: &str) -> Result<Vec<Membership>> {
     let rows = db.query(Scope::Platform, MEMBERSHIPS, args![user]).await?;
     let read = |mut row: Row| {
@@ -146,12 +156,16 @@ pub(crate) async fn memberships(db: &Db, user: &str) -> Result<Vec<Membership>> 
     rows.into_iter().map(read).collect()
 }
 
-/// All that the roles of a member allow; none for one who is no member, or a suspended one. `known`: what the
-/// services ask for (`Ground::scopes`).
+/// All that the roles of a member allow: nothing in a tenant that is to be deleted, whose owners can but restore it.
+/// None for one who is no member, or a suspended one. `known`: what the services ask for (`Ground::scopes`).
 pub(crate) async fn permissions(db: &Db, known: &[&str], tenant: &TenantId, user: &str) -> Result<Option<Vec<String>>> {
     let mut found = db.query(Scope::Platform, ROLES_OF, args![tenant, user]).await?;
     let Some(row) = found.first_mut() else { return Ok(None) };
-    let held = list(row.take(0)?)?;
+    let (held, status) = (list(row.take(0)?)?, row.take::<String>(1)?);
+    if status != "active" {
+        let waits = status == "deleting" && held.iter().any(|role| role == roles::OWNER);
+        return Ok(waits.then(Vec::new));
+    }
     let mut custom = Vec::new();
     if held.iter().any(|role| !roles::BUILT_IN.contains(&role.as_str())) {
         for mut row in db.query(Scope::Tenant(tenant), CUSTOM_ROLES, args![tenant]).await? {
@@ -161,6 +175,6 @@ pub(crate) async fn permissions(db: &Db, known: &[&str], tenant: &TenantId, user
     Ok(Some(roles::permissions(&held, &custom, known)))
 }
 
-pub(super) fn list(value: serde_json::Value) -> Result<Vec<String>> {
+pub(crate) fn list(value: serde_json::Value) -> Result<Vec<String>> {
     serde_json::from_value(value).map_err(Error::internal)
 }
