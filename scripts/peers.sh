@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Installs the independent Neo N3 clients that crates/neo/tests/peers compares itself with: neon-js and neo-mamba.
-# Does nothing when they are there.
+# Installs the independent clients that crates/neo/tests/peers and crates/signin/tests/peers compare themselves with:
+# neon-js and neo-mamba, and wallets of both chains. Does nothing when they are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wanted=$PWD/crates/neo/tests/peers
+wallets=$PWD/crates/signin/tests/peers
 peers=$PWD/.sandbox/peers
 
 fail() {
@@ -11,11 +12,21 @@ fail() {
     exit 1
 }
 
-install_neon() {
+# from_npm NAME DIR: what the lock in DIR says
+from_npm() {
     command -v npm >/dev/null || fail "npm is missing: install Node.js 18 or newer"
-    mkdir -p "$peers/neon"
-    cp "$wanted/package.json" "$wanted/package-lock.json" "$peers/neon/"
-    npm ci --silent --no-audit --no-fund --prefix "$peers/neon" >/dev/null 2>&1 || fail "npm could not install neon-js"
+    mkdir -p "$peers/$1"
+    cp "$2/package.json" "$2/package-lock.json" "$peers/$1/"
+    npm ci --silent --no-audit --no-fund --ignore-scripts --prefix "$peers/$1" >/dev/null 2>&1 ||
+        fail "npm could not install $1"
+}
+
+install_neon() {
+    from_npm neon "$wanted"
+}
+
+install_wallets() {
+    from_npm wallets "$wallets"
 }
 
 install_mamba() {
@@ -37,3 +48,4 @@ once() {
 mkdir -p "$peers"
 once neon "$wanted/package.json" "$wanted/package-lock.json"
 once mamba "$wanted/requirements.txt"
+once wallets "$wallets/package.json" "$wallets/package-lock.json"
