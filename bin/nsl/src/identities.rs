@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use nsl_api::identity::IdentityClient;
+use nsl_api::{
+    access::AccessClient, federation::FederationClient, identity::IdentityClient, passkey::PasskeyClient,
+    sessions::SessionsClient, signin::SigninClient,
+};
 use nsl_identity::{Built, Clients, Parts, Revoked};
 use nsl_kit::Tasks;
 use nsl_rpc::{Client, Handle, Wire};
@@ -18,6 +21,11 @@ pub(crate) fn parts(engines: &Engines, revoked: Revoked) -> Parts {
 /// The ways to its parts, as far as this process has them.
 pub(crate) struct Identities {
     pub(crate) identity: Handle<IdentityClient>,
+    pub(crate) sessions: Handle<SessionsClient>,
+    pub(crate) signin: Handle<SigninClient>,
+    pub(crate) passkey: Handle<PasskeyClient>,
+    pub(crate) federation: Handle<FederationClient>,
+    pub(crate) access: Handle<AccessClient>,
 }
 
 impl Identities {
@@ -35,12 +43,24 @@ impl Identities {
                 Ok(Arc::clone(&built.insert(made).identity))
             })
             .await;
-        Self { identity }
+        let sessions = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.sessions)).await;
+        let signin = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.signin)).await;
+        let passkey = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.passkey)).await;
+        let federation = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.federation)).await;
+        let access = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.access)).await;
+        Self { identity, sessions, signin, passkey, federation, access }
     }
 
     /// All of them, or nothing where the service is out of reach.
     pub(crate) fn clients(&self) -> Option<Clients> {
-        Some(Clients { identity: self.identity.get()? })
+        Some(Clients {
+            identity: self.identity.get()?,
+            sessions: self.sessions.get()?,
+            signin: self.signin.get()?,
+            passkey: self.passkey.get()?,
+            federation: self.federation.get()?,
+            access: self.access.get()?,
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 use clap::Args;
 use nsl_api::{
-    audit::AuditClient, contracts::ContractsClient, identity::IdentityClient, relay::RelayClient,
-    storage::StorageClient,
+    access::AccessClient, audit::AuditClient, contracts::ContractsClient, federation::FederationClient,
+    identity::IdentityClient, passkey::PasskeyClient, relay::RelayClient, sessions::SessionsClient,
+    signin::SigninClient, storage::StorageClient,
 };
 use nsl_edge::Face;
 use nsl_rpc::{Channel, Client, Dialer, Settings, Via};
@@ -23,7 +24,14 @@ impl Openapi {
 pub(crate) fn faces() -> anyhow::Result<Vec<Face>> {
     let dialer = Dialer::new(Settings::default(), None, None, engines::clock())?;
     let nowhere = |name: &str| dialer.channel(name, &["http://127.0.0.1:1".to_owned()]);
-    let identity = nsl_identity::Clients { identity: client::<IdentityClient>(&nowhere)? };
+    let identity = nsl_identity::Clients {
+        identity: client::<IdentityClient>(&nowhere)?,
+        sessions: client::<SessionsClient>(&nowhere)?,
+        signin: client::<SigninClient>(&nowhere)?,
+        passkey: client::<PasskeyClient>(&nowhere)?,
+        federation: client::<FederationClient>(&nowhere)?,
+        access: client::<AccessClient>(&nowhere)?,
+    };
     let audit = client::<AuditClient>(&nowhere)?;
     let (storage, relay) = (client::<StorageClient>(&nowhere)?, client::<RelayClient>(&nowhere)?);
     Ok(wire::faces(Some(audit), Some(identity), Some(storage), Some(relay), Some(client::<ContractsClient>(&nowhere)?)))

@@ -23,7 +23,9 @@ use std::sync::Arc;
 
 use nsl_api::{
     access::{Access, AccessClient},
+    federation::{Federation, FederationClient},
     identity::{Identity, IdentityClient},
+    passkey::{Passkey, PasskeyClient},
     sessions::{Sessions, SessionsClient},
     signin::{Signin, SigninClient},
 };
@@ -35,7 +37,12 @@ use nsl_ledger::Ledger;
 use nsl_sql::{Db, Migrations, Step};
 
 pub use self::{config::Config, keys::Revoked};
-use self::{ground::Ground, keys::Keys, signin::Door, tokens::Tokens};
+use self::{
+    ground::Ground,
+    keys::Keys,
+    signin::{Door, federation::Federations, passkey::Passkeys},
+    tokens::Tokens,
+};
 
 /// The scopes that this service asks for.
 pub const SCOPES: &[&str] = &["identity:read", "identity:write", "identity:admin"];
@@ -113,6 +120,8 @@ pub struct Built {
     pub identity: Arc<dyn Identity>,
     pub sessions: Arc<dyn Sessions>,
     pub signin: Arc<dyn Signin>,
+    pub passkey: Arc<dyn Passkey>,
+    pub federation: Arc<dyn Federation>,
     pub access: Arc<dyn Access>,
 }
 
@@ -122,6 +131,8 @@ pub struct Clients {
     pub identity: IdentityClient,
     pub sessions: SessionsClient,
     pub signin: SigninClient,
+    pub passkey: PasskeyClient,
+    pub federation: FederationClient,
     pub access: AccessClient,
 }
 
@@ -132,13 +143,23 @@ pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> anyhow::Result<Buil
     let tokens = Arc::new(Tokens::new(ground.clone()));
     tokens::start(Arc::clone(&tokens), tasks);
     let door = Arc::new(Door::open_up(ground.clone(), Arc::clone(&tokens), tasks)?);
+    let passkey = Arc::new(Passkeys::new(ground.clone(), (*door).clone(), Arc::clone(&tokens)));
+    let federation = Arc::new(Federations::new(ground.clone(), (*door).clone())?);
     let access = Arc::new(access::Access::new(ground.clone()));
     let keys = Arc::new(Keys::new(ground, revoked));
     keys::start(Arc::clone(&keys), tasks);
-    Ok(Built { identity: keys, sessions: tokens, signin: door, access })
+    Ok(Built { identity: keys, sessions: tokens, signin: door, passkey, federation, access })
 }
 
 /// The public routes of the service, wherever it runs.
 pub fn faces(clients: Clients) -> Vec<Face> {
-    vec![keys::face(clients.identity), tokens::face(clients.sessions), signin::face(clients.signin), access::face(clients.access)]
+    vec![
+        keys::face(clients.identity),
+        tokens::face(clients.sessions),
+        signin::face(clients.signin),
+        signin::passkey::face(clients.passkey),
+        signin::federation::face(clients.federation),
+        signin::page::face(),
+        access::face(clients.access),
+    ]
 }

@@ -11,6 +11,7 @@ pub mod federation;
 mod finish;
 mod gate;
 mod http;
+pub(crate) mod page;
 pub mod passkey;
 mod password;
 mod pepper;

@@ -1,6 +1,18 @@
-//! Signing in at an identity provider elsewhere (OpenID Connect).
+//! Signing in at an identity provider elsewhere (OpenID Connect): the authorization code flow with PKCE, for any
+//! provider that tells about itself by discovery.
 
 mod config;
+mod exchange;
+mod flow;
+mod http;
+mod outside;
+mod provider;
+mod registry;
 mod rules;
+mod service;
+mod store;
+mod vouch;
 
 pub use config::Config;
+pub(crate) use http::face;
+pub(crate) use service::Federations;

@@ -1,5 +1,13 @@
-//! Passkeys (WebAuthn).
+//! Passkeys (WebAuthn): a challenge that is answered once, by an authenticator that asked its owner.
 
 mod config;
+mod http;
+mod rules;
+mod service;
+mod store;
 
 pub use config::Config;
+pub(crate) use http::face;
+pub(crate) use rules::person;
+pub(crate) use service::Passkeys;
+pub(crate) use store::has_passkey;
