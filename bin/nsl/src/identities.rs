@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nsl_api::{
     access::AccessClient, federation::FederationClient, identity::IdentityClient, passkey::PasskeyClient,
-    sessions::SessionsClient, signin::SigninClient,
+    sessions::SessionsClient, signin::SigninClient, wallet::WalletClient,
 };
 use nsl_identity::{Built, Clients, Parts, Revoked};
 use nsl_kit::Tasks;
@@ -23,6 +23,7 @@ pub(crate) struct Identities {
     pub(crate) identity: Handle<IdentityClient>,
     pub(crate) sessions: Handle<SessionsClient>,
     pub(crate) signin: Handle<SigninClient>,
+    pub(crate) wallet: Handle<WalletClient>,
     pub(crate) passkey: Handle<PasskeyClient>,
     pub(crate) federation: Handle<FederationClient>,
     pub(crate) access: Handle<AccessClient>,
@@ -45,10 +46,11 @@ impl Identities {
             .await;
         let sessions = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.sessions)).await;
         let signin = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.signin)).await;
+        let wallet = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.wallet)).await;
         let passkey = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.passkey)).await;
         let federation = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.federation)).await;
         let access = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.access)).await;
-        Self { identity, sessions, signin, passkey, federation, access }
+        Self { identity, sessions, signin, wallet, passkey, federation, access }
     }
 
     /// All of them, or nothing where the service is out of reach.
@@ -57,6 +59,7 @@ impl Identities {
             identity: self.identity.get()?,
             sessions: self.sessions.get()?,
             signin: self.signin.get()?,
+            wallet: self.wallet.get()?,
             passkey: self.passkey.get()?,
             federation: self.federation.get()?,
             access: self.access.get()?,

@@ -2,7 +2,7 @@ use clap::Args;
 use nsl_api::{
     access::AccessClient, audit::AuditClient, contracts::ContractsClient, federation::FederationClient,
     identity::IdentityClient, passkey::PasskeyClient, relay::RelayClient, sessions::SessionsClient,
-    signin::SigninClient, storage::StorageClient,
+    signin::SigninClient, storage::StorageClient, wallet::WalletClient,
 };
 use nsl_edge::Face;
 use nsl_rpc::{Channel, Client, Dialer, Settings, Via};
@@ -28,6 +28,7 @@ pub(crate) fn faces() -> anyhow::Result<Vec<Face>> {
         identity: client::<IdentityClient>(&nowhere)?,
         sessions: client::<SessionsClient>(&nowhere)?,
         signin: client::<SigninClient>(&nowhere)?,
+        wallet: client::<WalletClient>(&nowhere)?,
         passkey: client::<PasskeyClient>(&nowhere)?,
         federation: client::<FederationClient>(&nowhere)?,
         access: client::<AccessClient>(&nowhere)?,

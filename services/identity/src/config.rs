@@ -5,7 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::{keys, tokens};
-use crate::signin::{self, federation, passkey};
+use crate::signin::{self, federation, passkey, wallet};
 
 /// Section `[identity]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -23,6 +23,7 @@ pub struct Config {
     pub keys: keys::Config,
     pub tokens: tokens::Config,
     pub signin: signin::Config,
+    pub wallet: wallet::Config,
 }
 
 /// Where browsers find a server that was told no address of its own.
@@ -67,6 +68,7 @@ impl Default for Config {
             keys: keys::Config::default(),
             tokens: tokens::Config::default(),
             signin: signin::Config::default(),
+            wallet: wallet::Config::default(),
         }
     }
 }
@@ -81,6 +83,7 @@ impl Check for Config {
         }
         self.check_public_url(profile, mistakes);
         mistakes.within("signin", |mistakes| self.signin.check(profile, mistakes));
+        mistakes.within("wallet", |mistakes| self.wallet.check(profile, mistakes));
         mistakes.within("passkey", |mistakes| self.passkey.check(profile, mistakes));
         mistakes.within("tokens", |mistakes| self.tokens.check(profile, mistakes));
         mistakes.within("federation", |mistakes| self.federation.check(profile, mistakes));

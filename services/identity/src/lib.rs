@@ -28,6 +28,7 @@ use nsl_api::{
     passkey::{Passkey, PasskeyClient},
     sessions::{Sessions, SessionsClient},
     signin::{Signin, SigninClient},
+    wallet::{Wallet, WalletClient},
 };
 use nsl_core::Clock;
 use nsl_edge::Face;
@@ -80,6 +81,13 @@ pub static MIGRATIONS: Migrations = Migrations {
             postgres: include_str!("../migrations/postgres/4_signin.sql"),
         },
         Step {
+            version: 5,
+            name: "wallets",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/5_wallets.sql"),
+            postgres: include_str!("../migrations/postgres/5_wallets.sql"),
+        },
+        Step {
             version: 6,
             name: "passkeys",
             breaking: false,
@@ -120,6 +128,7 @@ pub struct Built {
     pub identity: Arc<dyn Identity>,
     pub sessions: Arc<dyn Sessions>,
     pub signin: Arc<dyn Signin>,
+    pub wallet: Arc<dyn Wallet>,
     pub passkey: Arc<dyn Passkey>,
     pub federation: Arc<dyn Federation>,
     pub access: Arc<dyn Access>,
@@ -131,6 +140,7 @@ pub struct Clients {
     pub identity: IdentityClient,
     pub sessions: SessionsClient,
     pub signin: SigninClient,
+    pub wallet: WalletClient,
     pub passkey: PasskeyClient,
     pub federation: FederationClient,
     pub access: AccessClient,
@@ -145,10 +155,11 @@ pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> anyhow::Result<Buil
     let door = Arc::new(Door::open_up(ground.clone(), Arc::clone(&tokens), tasks)?);
     let passkey = Arc::new(Passkeys::new(ground.clone(), (*door).clone(), Arc::clone(&tokens)));
     let federation = Arc::new(Federations::new(ground.clone(), (*door).clone())?);
+    let wallet = Arc::new(signin::wallet::Wallets::new(ground.clone(), (*door).clone()));
     let access = Arc::new(access::Access::new(ground.clone()));
     let keys = Arc::new(Keys::new(ground, revoked));
     keys::start(Arc::clone(&keys), tasks);
-    Ok(Built { identity: keys, sessions: tokens, signin: door, passkey, federation, access })
+    Ok(Built { identity: keys, sessions: tokens, signin: door, wallet, passkey, federation, access })
 }
 
 /// The public routes of the service, wherever it runs.
@@ -157,6 +168,7 @@ pub fn faces(clients: Clients) -> Vec<Face> {
         keys::face(clients.identity),
         tokens::face(clients.sessions),
         signin::face(clients.signin),
+        signin::wallet::face(clients.wallet),
         signin::passkey::face(clients.passkey),
         signin::federation::face(clients.federation),
         signin::page::face(),

@@ -19,6 +19,8 @@ pub(crate) mod rules;
 mod second;
 mod service;
 mod store;
+pub mod wallet;
+pub(crate) mod ways;
 mod worker;
 
 use std::sync::Arc;
