@@ -13,7 +13,7 @@ tarpaulin_version=0.37.5
 s3_version=0.14.1
 rotel_version=0.0.1a15
 packages=(postgresql-15 postgresql-client-15 redis-server redis-sentinel redis-tools rabbitmq-server pgbouncer wrk
-    libfaketime libpython3.11 util-linux procps)
+    libfaketime libpython3.11 util-linux procps chromium)
 
 fail() {
     echo "setup: $*" >&2
