@@ -4,6 +4,7 @@
 
 mod n3;
 mod neo_go;
+mod neo_go_wallet;
 mod peer;
 mod x;
 

@@ -1,10 +1,6 @@
 //! A wallet of neo-go signs nothing but transactions: it gets the message as a signing context.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::fs;
 
 use nsl_devnet::{Cache, NEO_GO};
 use nsl_signin::wallet::{
@@ -13,54 +9,9 @@ use nsl_signin::wallet::{
 };
 use serde_json::Value;
 
-use crate::message;
+use crate::{message, neo_go_wallet::Wallet};
 
 const NETWORK: u32 = 860_833_102;
-
-struct Wallet {
-    program: PathBuf,
-    dir: PathBuf,
-    settings: PathBuf,
-    address: String,
-    public_key: String,
-}
-
-impl Wallet {
-    fn fresh(program: &Path, dir: &Path, name: &str) -> Self {
-        let settings = dir.join(format!("{name}.yml"));
-        let file = dir.join(format!("{name}.json"));
-        fs::write(&settings, format!("Path: {file:?}\nPassword: \"{name}\"\n")).unwrap();
-        let mut wallet = Self {
-            program: program.to_owned(),
-            dir: dir.to_owned(),
-            settings,
-            address: String::new(),
-            public_key: String::new(),
-        };
-        wallet.run("init", &["-a"]);
-        let keys = wallet.run("dump-keys", &[]);
-        let (address, public_key) = keys.trim().split_once(" (simple signature contract):\n").expect("one account");
-        (wallet.address, wallet.public_key) = (address.to_owned(), public_key.to_owned());
-        wallet
-    }
-
-    fn run(&self, command: &str, args: &[&str]) -> String {
-        let mut process = Command::new(&self.program);
-        process.args(["wallet", command, "--wallet-config"]).arg(&self.settings).args(args);
-        let output = process.stdin(Stdio::null()).output().unwrap();
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success(), "{command}: {text}{}", String::from_utf8_lossy(&output.stderr));
-        text
-    }
-
-    /// Adds its signature for the account to the context.
-    fn sign(&self, address: &str, context: &Value) -> Value {
-        let (given, signed) = (self.dir.join("given.json"), self.dir.join("signed.json"));
-        fs::write(&given, context.to_string()).unwrap();
-        self.run("sign", &["--address", address, "--in", given.to_str().unwrap(), "--out", signed.to_str().unwrap()]);
-        serde_json::from_slice(&fs::read(signed).unwrap()).unwrap()
-    }
-}
 
 fn slug(proved: nsl_core::Result<()>) -> String {
     proved.unwrap_err().slug.into_owned()

@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -15,12 +15,13 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn start() -> Self {
-        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let modules: PathBuf = here.join("../../.sandbox/peers/wallets/node_modules");
+        let mut above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let root = above.find(|dir| dir.join("Cargo.lock").exists()).expect("the workspace is around");
+        let modules = root.join(".sandbox/peers/wallets/node_modules");
         assert!(modules.exists(), "{} is missing: run scripts/peers.sh", modules.display());
         let mut process = Command::new("node")
             .env("NODE_PATH", modules)
-            .arg(here.join("tests/peers/wallets.js"))
+            .arg(root.join("crates/signin/tests/peers/wallets.js"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
