@@ -15,6 +15,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("keyring", &["core", "sql", "engine"]),
     ("ledger", &["core", "sql", "keyring"]),
     ("api", &["core", "rpc"]),
+    ("privacy", &["core", "kit", "engine", "sql", "ledger", "keyring", "api"]),
+    ("policy", &["core"]),
     ("neo", &[]),
     ("neo-rpc", &["neo"]),
     ("chain", &["core", "neo", "neo-rpc"]),
@@ -23,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("edge", &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api"]),
     (
         "services",
-        &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "neo", "chain", "signin", "edge"],
+        &["core", "kit", "rpc", "engine", "sql", "ledger", "keyring", "api", "privacy", "neo", "chain", "signin", "policy", "edge"],
     ),
     (
         "nsl",
@@ -41,6 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "neo-rpc",
             "chain",
             "devnet",
+            "policy",
             "identity",
             "storage",
             "audit",
