@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Installs the independent clients that crates/neo/tests/peers and crates/signin/tests/peers compare themselves with:
-# neon-js and neo-mamba, and wallets of both chains. Does nothing when they are there.
+# neon-js and neo-mamba, and wallets of both chains; and what sandbox/tests/signin signs in with: an identity provider
+# and the driver of a browser. Does nothing when they are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wanted=$PWD/crates/neo/tests/peers
 wallets=$PWD/crates/signin/tests/peers
+signin=$PWD/sandbox/tests/signin/peers
 peers=$PWD/.sandbox/peers
 
 fail() {
@@ -29,6 +31,10 @@ install_wallets() {
     from_npm wallets "$wallets"
 }
 
+install_signin() {
+    from_npm signin "$signin"
+}
+
 install_mamba() {
     command -v python3.11 >/dev/null || fail "python3.11 is missing: neo-mamba 2.7 runs on no newer one"
     python3.11 -m venv --clear "$peers/mamba"
@@ -49,3 +55,4 @@ mkdir -p "$peers"
 once neon "$wanted/package.json" "$wanted/package-lock.json"
 once mamba "$wanted/requirements.txt"
 once wallets "$wallets/package.json" "$wallets/package-lock.json"
+once signin "$signin/package.json" "$signin/package-lock.json"
