@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use nsl_api::{
-    access::AccessClient, federation::FederationClient, identity::IdentityClient, passkey::PasskeyClient,
-    sessions::SessionsClient, signin::SigninClient, wallet::WalletClient,
+    access::AccessClient, federation::FederationClient, identity::IdentityClient, oauth::OauthClient,
+    passkey::PasskeyClient, people::PeopleClient, privacy::PrivacyClient, sessions::SessionsClient,
+    signin::SigninClient, wallet::WalletClient,
 };
 use nsl_identity::{Built, Clients, Parts, Revoked};
 use nsl_kit::Tasks;
@@ -14,19 +15,22 @@ use crate::{engines::Engines, settings::Settings, wire};
 
 /// What the service stands on, wherever it is built.
 pub(crate) fn parts(engines: &Engines, revoked: Revoked) -> Parts {
-    let Engines { db, ledger, keyring, clock, .. } = engines.clone();
-    Parts { db, ledger, keyring, clock, scopes: wire::scopes(), revoked }
+    let Engines { db, ledger, keyring, clock, queue, blobs, .. } = engines.clone();
+    Parts { db, ledger, keyring, clock, queue, blobs, scopes: wire::scopes(), revoked }
 }
 
 /// The ways to its parts, as far as this process has them.
 pub(crate) struct Identities {
     pub(crate) identity: Handle<IdentityClient>,
     pub(crate) sessions: Handle<SessionsClient>,
+    pub(crate) oauth: Handle<OauthClient>,
     pub(crate) signin: Handle<SigninClient>,
     pub(crate) wallet: Handle<WalletClient>,
     pub(crate) passkey: Handle<PasskeyClient>,
     pub(crate) federation: Handle<FederationClient>,
     pub(crate) access: Handle<AccessClient>,
+    pub(crate) people: Handle<PeopleClient>,
+    pub(crate) privacy: Handle<PrivacyClient>,
 }
 
 impl Identities {
@@ -41,16 +45,23 @@ impl Identities {
         let identity: Handle<IdentityClient> = wire
             .add(async || {
                 let made = nsl_identity::build(settings.identity.clone(), parts(engines, revoked), tasks)?;
+                let erased = made.replay_erasures().await?;
+                if erased > 0 {
+                    tracing::warn!(persons = erased, "a restored database held accounts that were erased: gone again");
+                }
                 Ok(Arc::clone(&built.insert(made).identity))
             })
             .await;
         let sessions = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.sessions)).await;
+        let oauth = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.oauth)).await;
         let signin = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.signin)).await;
         let wallet = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.wallet)).await;
         let passkey = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.passkey)).await;
         let federation = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.federation)).await;
         let access = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.access)).await;
-        Self { identity, sessions, signin, wallet, passkey, federation, access }
+        let people = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.people)).await;
+        let privacy = further(wire, &identity, built.as_ref(), |built| Arc::clone(&built.privacy)).await;
+        Self { identity, sessions, oauth, signin, wallet, passkey, federation, access, people, privacy }
     }
 
     /// All of them, or nothing where the service is out of reach.
@@ -58,11 +69,14 @@ impl Identities {
         Some(Clients {
             identity: self.identity.get()?,
             sessions: self.sessions.get()?,
+            oauth: self.oauth.get()?,
             signin: self.signin.get()?,
             wallet: self.wallet.get()?,
             passkey: self.passkey.get()?,
             federation: self.federation.get()?,
             access: self.access.get()?,
+            people: self.people.get()?,
+            privacy: self.privacy.get()?,
         })
     }
 }

@@ -1,8 +1,8 @@
 use clap::Args;
 use nsl_api::{
     access::AccessClient, audit::AuditClient, contracts::ContractsClient, federation::FederationClient,
-    identity::IdentityClient, passkey::PasskeyClient, relay::RelayClient, sessions::SessionsClient,
-    signin::SigninClient, storage::StorageClient, wallet::WalletClient,
+    identity::IdentityClient, oauth::OauthClient, passkey::PasskeyClient, people::PeopleClient, privacy::PrivacyClient,
+    relay::RelayClient, sessions::SessionsClient, signin::SigninClient, storage::StorageClient, wallet::WalletClient,
 };
 use nsl_edge::Face;
 use nsl_rpc::{Channel, Client, Dialer, Settings, Via};
@@ -27,11 +27,14 @@ pub(crate) fn faces() -> anyhow::Result<Vec<Face>> {
     let identity = nsl_identity::Clients {
         identity: client::<IdentityClient>(&nowhere)?,
         sessions: client::<SessionsClient>(&nowhere)?,
+        oauth: client::<OauthClient>(&nowhere)?,
         signin: client::<SigninClient>(&nowhere)?,
         wallet: client::<WalletClient>(&nowhere)?,
         passkey: client::<PasskeyClient>(&nowhere)?,
         federation: client::<FederationClient>(&nowhere)?,
         access: client::<AccessClient>(&nowhere)?,
+        people: client::<PeopleClient>(&nowhere)?,
+        privacy: client::<PrivacyClient>(&nowhere)?,
     };
     let audit = client::<AuditClient>(&nowhere)?;
     let (storage, relay) = (client::<StorageClient>(&nowhere)?, client::<RelayClient>(&nowhere)?);

@@ -25,13 +25,17 @@ use nsl_api::{
     access::{Access, AccessClient},
     federation::{Federation, FederationClient},
     identity::{Identity, IdentityClient},
+    oauth::{Oauth as OauthFace, OauthClient},
     passkey::{Passkey, PasskeyClient},
+    people::{People as PeopleFace, PeopleClient},
+    privacy::{Privacy, PrivacyClient},
     sessions::{Sessions, SessionsClient},
     signin::{Signin, SigninClient},
     wallet::{Wallet, WalletClient},
 };
 use nsl_core::Clock;
 use nsl_edge::Face;
+use nsl_engine::{blobs::Blobs, queue::Queue};
 use nsl_keyring::Keyring;
 use nsl_kit::Tasks;
 use nsl_ledger::Ledger;
@@ -41,12 +45,13 @@ pub use self::{config::Config, keys::Revoked};
 use self::{
     ground::Ground,
     keys::Keys,
+    people::People,
     signin::{Door, federation::Federations, passkey::Passkeys},
     tokens::Tokens,
 };
 
 /// The scopes that this service asks for.
-pub const SCOPES: &[&str] = &["identity:read", "identity:write", "identity:admin"];
+pub const SCOPES: &[&str] = &["identity:read", "identity:write", "identity:admin", "identity:owner", "identity:act"];
 
 /// The tables of this service.
 pub static MIGRATIONS: Migrations = Migrations {
@@ -95,6 +100,13 @@ pub static MIGRATIONS: Migrations = Migrations {
             postgres: include_str!("../migrations/postgres/6_passkeys.sql"),
         },
         Step {
+            version: 7,
+            name: "oauth",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/7_oauth.sql"),
+            postgres: include_str!("../migrations/postgres/7_oauth.sql"),
+        },
+        Step {
             version: 8,
             name: "policies",
             breaking: false,
@@ -108,6 +120,13 @@ pub static MIGRATIONS: Migrations = Migrations {
             sqlite: include_str!("../migrations/sqlite/9_keys.sql"),
             postgres: include_str!("../migrations/postgres/9_keys.sql"),
         },
+        Step {
+            version: 10,
+            name: "privacy",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/10_privacy.sql"),
+            postgres: include_str!("../migrations/postgres/10_privacy.sql"),
+        },
     ],
 };
 
@@ -117,6 +136,8 @@ pub struct Parts {
     pub ledger: Ledger,
     pub keyring: Keyring,
     pub clock: Arc<dyn Clock>,
+    pub queue: Queue,
+    pub blobs: Blobs,
     /// Those that the services of the platform ask for: nothing else can be granted.
     pub scopes: Vec<&'static str>,
     /// Hears the digest of each key that is revoked here, before the caller learns that it is.
@@ -127,11 +148,22 @@ pub struct Parts {
 pub struct Built {
     pub identity: Arc<dyn Identity>,
     pub sessions: Arc<dyn Sessions>,
+    pub oauth: Arc<dyn OauthFace>,
     pub signin: Arc<dyn Signin>,
     pub wallet: Arc<dyn Wallet>,
     pub passkey: Arc<dyn Passkey>,
     pub federation: Arc<dyn Federation>,
     pub access: Arc<dyn Access>,
+    pub people: Arc<dyn PeopleFace>,
+    pub privacy: Arc<dyn Privacy>,
+    restored: Arc<People>,
+}
+
+impl Built {
+    /// Erases again whom a restored backup brought back, and says how many. At start, before the first request.
+    pub async fn replay_erasures(&self) -> nsl_core::Result<usize> {
+        self.restored.replay_erasures().await
+    }
 }
 
 /// The clients of the parts, wherever they run.
@@ -139,27 +171,46 @@ pub struct Built {
 pub struct Clients {
     pub identity: IdentityClient,
     pub sessions: SessionsClient,
+    pub oauth: OauthClient,
     pub signin: SigninClient,
     pub wallet: WalletClient,
     pub passkey: PasskeyClient,
     pub federation: FederationClient,
     pub access: AccessClient,
+    pub people: PeopleClient,
+    pub privacy: PrivacyClient,
 }
 
 /// Starts the service and its workers, or says what in the configuration keeps it from starting.
 pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> anyhow::Result<Built> {
-    let Parts { db, ledger, keyring, clock, scopes, revoked } = parts;
-    let ground = Ground { config: Arc::new(config), db, ledger, keyring, clock, scopes: scopes.into() };
+    let Parts { db, ledger, keyring, clock, queue, blobs, scopes, revoked } = parts;
+    let ground = Ground { config: Arc::new(config), db, ledger, keyring, clock, queue, blobs, scopes: scopes.into() };
     let tokens = Arc::new(Tokens::new(ground.clone()));
     tokens::start(Arc::clone(&tokens), tasks);
+    let oauth = Arc::new(oauth::Oauth::new(Arc::clone(&tokens)));
+    oauth::start(Arc::clone(&oauth), tasks);
     let door = Arc::new(Door::open_up(ground.clone(), Arc::clone(&tokens), tasks)?);
     let passkey = Arc::new(Passkeys::new(ground.clone(), (*door).clone(), Arc::clone(&tokens)));
     let federation = Arc::new(Federations::new(ground.clone(), (*door).clone())?);
     let wallet = Arc::new(signin::wallet::Wallets::new(ground.clone(), (*door).clone()));
     let access = Arc::new(access::Access::new(ground.clone()));
+    let people = Arc::new(People::new(ground.clone(), Arc::clone(&revoked), (*door).clone()));
+    people::privacy::start(&people, tasks);
     let keys = Arc::new(Keys::new(ground, revoked));
     keys::start(Arc::clone(&keys), tasks);
-    Ok(Built { identity: keys, sessions: tokens, signin: door, wallet, passkey, federation, access })
+    Ok(Built {
+        identity: keys,
+        sessions: tokens,
+        oauth,
+        signin: door,
+        wallet,
+        passkey,
+        federation,
+        access,
+        people: people.clone(),
+        privacy: people.clone(),
+        restored: people,
+    })
 }
 
 /// The public routes of the service, wherever it runs.
@@ -167,6 +218,7 @@ pub fn faces(clients: Clients) -> Vec<Face> {
     vec![
         keys::face(clients.identity),
         tokens::face(clients.sessions),
+        oauth::face(clients.oauth),
         signin::face(clients.signin),
         signin::wallet::face(clients.wallet),
         signin::passkey::face(clients.passkey),

@@ -3,7 +3,7 @@
 mod change;
 mod config;
 mod http;
-mod rules;
+pub(crate) mod rules;
 mod service;
 mod store;
 mod worker;

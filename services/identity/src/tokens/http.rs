@@ -58,7 +58,7 @@ pub(crate) fn face(sessions: SessionsClient) -> Face {
         .problems(PROBLEMS)
         .rule(Rule::at("/v1/auth/refresh").class(Class::Anonymous).open().body_bytes(16 * 1024))
         .rule(Rule::at("/v1/auth/logout").class(Class::Anonymous).open().body_bytes(16 * 1024))
-        .rule(Rule::at("/.well-known/jwks.json").class(Class::Anonymous).open())
+        .rule(Rule::at("/.well-known/jwks.json").class(Class::Anonymous).open().shared())
         .rule(Rule::at("/v1/auth/sessions*").class(Class::Keys).body_bytes(16 * 1024))
 }
 

@@ -1,7 +1,7 @@
 //! What an access token says, and the signing of it.
 
-use nsl_api::sessions::{TokenReply, TokenType};
 use nsl_api::Revealed;
+use nsl_api::sessions::{TokenReply, TokenType};
 use nsl_core::{Code, Error, Result, Subject, TenantId, Timestamp};
 use nsl_token::{ACCESS, Access, Actor, Confirmation};
 

@@ -11,9 +11,7 @@ pub(crate) mod store;
 mod worker;
 
 use nsl_api::sessions::TokenReply;
-use nsl_core::{
-    Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Secret, Subject, TenantId, Timestamp, fresh,
-};
+use nsl_core::{Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Secret, Subject, TenantId, Timestamp, fresh};
 use nsl_keyring::bind;
 use nsl_sql::Tx;
 use nsl_token::dpop;
@@ -21,9 +19,10 @@ use serde_json::{Map, json};
 
 pub use self::config::Config;
 pub(crate) use self::{
-    http::face,
-    issue::{Grant, Issued, OWN_CLIENT, Rights, reply},
+    http::{face, proof},
+    issue::{Grant, OWN_CLIENT, Rights, reply},
     revoked::{Marks, What, is_revoked, newest, revoke},
+    rules::is_refresh_token,
     worker::start,
 };
 use self::{
@@ -151,6 +150,11 @@ impl Tokens {
     /// Refuses tokens from now on, as part of a change; see [`What`].
     pub(crate) async fn revoke(tx: &mut Tx<'_>, whats: &[What], now: Timestamp) -> Result<()> {
         revoked::revoke(tx, whats, now).await
+    }
+
+    /// The public halves of the keys whose tokens may be about.
+    pub(crate) async fn published(&self) -> Result<Vec<serde_json::Value>> {
+        self.signer.published(&self.ground).await
     }
 
     /// The thumbprint of the key that a DPoP proof proves.

@@ -27,7 +27,7 @@ pub(super) fn refresh_token() -> Result<String> {
 }
 
 /// Anything else was never given out as one.
-pub(super) fn is_refresh_token(text: &str) -> bool {
+pub(crate) fn is_refresh_token(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     text.len() == PREFIX.len() + 43 && text.starts_with(PREFIX) && text.bytes().all(fits)
 }

@@ -7,7 +7,9 @@ use nsl_core::{Code, Cx, Entry, Error, PrincipalKind, Result, Secret};
 use serde_json::{Map, json};
 
 use super::{
-    Tokens, as_user, check_status, issue::OWN_CLIENT, revoked, rules, session_missing,
+    Tokens, as_user, check_status,
+    issue::OWN_CLIENT,
+    revoked, rules, session_missing,
     store::{self, End, Session, Turn, Turned, Which},
 };
 use crate::{oauth::DEVICE_CLIENT, people::store as people};
@@ -15,7 +17,7 @@ use crate::{oauth::DEVICE_CLIENT, people::store as people};
 #[async_trait]
 impl Sessions for Tokens {
     async fn token_keys(&self, _: &Cx, _: TokenKeys) -> Result<TokenKeySet> {
-        let keys = self.signer.published(&self.ground).await?;
+        let keys = self.published().await?;
         Ok(TokenKeySet {
             issuer: self.issuer().to_owned(),
             audience: self.ground.config.tokens.audience.clone(),
@@ -25,7 +27,11 @@ impl Sessions for Tokens {
 
     async fn revoked_since(&self, cx: &Cx, request: RevokedSince) -> Result<Revocations> {
         if cx.principal.kind != PrincipalKind::System {
-            return Err(Error::new(Code::Forbidden, "identity.platform_only", "only the platform asks for revocations"));
+            return Err(Error::new(
+                Code::Forbidden,
+                "identity.platform_only",
+                "only the platform asks for revocations",
+            ));
         }
         let (items, more) = revoked::since(&self.ground.db, request.seq).await?;
         Ok(Revocations { items, more })
@@ -62,7 +68,9 @@ impl Sessions for Tokens {
         let mut rights = match (rights, spent) {
             (Err(error), false) => return Err(error),
             (Ok(rights), _) => rights,
-            (Err(_), true) => super::Rights { tenant: session.tenant.clone(), scopes: Vec::new(), rev: 0, whole: false },
+            (Err(_), true) => {
+                super::Rights { tenant: session.tenant.clone(), scopes: Vec::new(), rev: 0, whole: false }
+            }
         };
         if let Some(asked) = asked {
             rights.scopes = rules::narrow(&rights.scopes, &asked);
@@ -215,7 +223,9 @@ fn is_own(cx: &Cx, user: &str) -> bool {
 }
 
 fn check_client(session: &Session, client: Option<&str>) -> Result<()> {
-    let of = |client: Option<&str>| client.filter(|&client| client != OWN_CLIENT && client != DEVICE_CLIENT).map(str::to_owned);
+    let of = |client: Option<&str>| {
+        client.filter(|&client| client != OWN_CLIENT && client != DEVICE_CLIENT).map(str::to_owned)
+    };
     if of(session.client.as_deref()) == of(client) { Ok(()) } else { Err(unknown()) }
 }
 

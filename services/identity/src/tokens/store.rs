@@ -36,8 +36,7 @@ static LIVE: &str = columns!(
     "SELECT",
     "FROM sessions WHERE user_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY created_at DESC, id DESC"
 );
-static THROUGH: &str =
-    columns!("SELECT", "FROM sessions WHERE client = $1 AND ended_at IS NULL AND expires_at > $2");
+static THROUGH: &str = columns!("SELECT", "FROM sessions WHERE client = $1 AND ended_at IS NULL AND expires_at > $2");
 static TAKE_TURN: &str =
     "SELECT count(*) FROM pg_advisory_xact_lock(hashtextextended('identity.sessions ' || $1::text, 0))";
 static END: &str = "UPDATE sessions SET ended_at = $2, ended_for = $3 WHERE id = $1 AND ended_at IS NULL";
@@ -45,8 +44,7 @@ static USE: &str = "UPDATE sessions SET last_used_at = $2, expires_at = $3, work
     WHERE id = $1 AND ended_at IS NULL AND expires_at > $2";
 static RAISE: &str = "UPDATE sessions SET second_factor_at = $2, amr = $3
     WHERE id = $1 AND ended_at IS NULL AND expires_at > $2";
-static INSERT_TOKEN: &str =
-    "INSERT INTO refresh_tokens (tenant_id, digest, session, made_at) VALUES ($1, $2, $3, $4)";
+static INSERT_TOKEN: &str = "INSERT INTO refresh_tokens (tenant_id, digest, session, made_at) VALUES ($1, $2, $3, $4)";
 static TOKEN: &str = "SELECT session, spent_at, next, salt FROM refresh_tokens WHERE digest = $1";
 static SPEND: &str = "UPDATE refresh_tokens SET spent_at = $2, next = $3, salt = $4
     WHERE digest = $1 AND spent_at IS NULL";
@@ -274,7 +272,10 @@ impl Single for Turn {
 pub(crate) enum Which {
     One(String),
     /// All of a user, but one.
-    All { user: String, but: Option<String> },
+    All {
+        user: String,
+        but: Option<String>,
+    },
 }
 
 /// Ends sessions; gives the ids of those that were live.

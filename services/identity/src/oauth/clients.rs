@@ -1,0 +1,173 @@
+//! Making, changing and ending clients.
+
+use std::time::Duration;
+
+use nsl_api::{
+    Page, Revealed,
+    oauth::{ClientGrant, ClientInfo, CreateClient, CreatedClient, ListClients, RotateSecret, UpdateClient},
+};
+use nsl_core::{Code, Cx, Entry, Error, Result, Timestamp, fresh};
+use serde_json::Map;
+
+use super::{
+    Oauth,
+    store::{self, Add, Delete, Rotate, Update, client_missing},
+};
+use crate::{keys::rules as keys, tokens::rules};
+
+pub(super) const LONGEST_PAGE: u32 = 100;
+const MOST_CLIENTS: u32 = 1_000;
+const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 86_400);
+const SECRET: &str = "nss_";
+
+impl Oauth {
+    async fn evidence(&self, cx: &Cx, entry: Entry) -> Result<Entry> {
+        self.tokens.ground.ledger.seal(cx, entry, Map::new()).await
+    }
+
+    fn now(&self) -> Timestamp {
+        self.tokens.ground.clock.now()
+    }
+
+    pub(super) async fn create(&self, cx: &Cx, request: CreateClient) -> Result<CreatedClient> {
+        cx.permit("identity:write")?;
+        let ground = &self.tokens.ground;
+        keys::check_name(&request.name)?;
+        keys::check_scopes(&request.scopes, &ground.scopes, &cx.principal)?;
+        let grants = check_grants(request.grants, request.public)?;
+        let networks = keys::networks(&request.networks.unwrap_or_default(), &[])?;
+        let now = self.now();
+        let expires_at = keys::expiry(request.expires_at, &cx.principal, now)?;
+        let client = ClientInfo {
+            id: fresh("cli"),
+            name: request.name,
+            scopes: request.scopes,
+            grants,
+            public: request.public,
+            networks,
+            created_at: now,
+            expires_at,
+            suspended_at: None,
+            last_used_at: None,
+            old_secret_until: None,
+        };
+        let secret = (!request.public).then(|| rules::secret(SECRET)).transpose()?;
+        let entry = Entry::new(cx, "oauth.client_created", "identity", "create_client", now)
+            .request("client", client.id.as_str())
+            .request("scopes", client.scopes.join(" "))
+            .request("public", client.public);
+        let change = Add {
+            tenant: cx.tenant.clone(),
+            client: client.clone(),
+            digest: secret.as_deref().map(rules::digest_of),
+            created_by: cx.principal.credential.to_string(),
+            most: MOST_CLIENTS,
+            evidence: self.evidence(cx, entry).await?,
+        };
+        let done = ground.db.write(cx, change).await?;
+        if done.id != client.id {
+            return Err(shown_once(&done.id));
+        }
+        Ok(CreatedClient { secret: secret.map(Revealed), client: done })
+    }
+
+    pub(super) async fn list(&self, cx: &Cx, request: ListClients) -> Result<Page<ClientInfo>> {
+        cx.permit("identity:read")?;
+        let limit = request.limit.clamp(1, LONGEST_PAGE);
+        let mut items = store::list_clients(&self.tokens.ground.db, &cx.tenant, request.after, limit + 1).await?;
+        let more = items.len() > limit as usize;
+        items.truncate(limit as usize);
+        let next = items.last().filter(|_| more).map(|client| client.id.clone());
+        Ok(Page { items, next })
+    }
+
+    pub(super) async fn get(&self, cx: &Cx, id: &str) -> Result<ClientInfo> {
+        cx.permit("identity:read")?;
+        store::find(&self.tokens.ground.db, &cx.tenant, id).await?.ok_or_else(client_missing)
+    }
+
+    pub(super) async fn update(&self, cx: &Cx, mut request: UpdateClient) -> Result<ClientInfo> {
+        cx.permit("identity:write")?;
+        let ground = &self.tokens.ground;
+        let before = store::find(&ground.db, &cx.tenant, &request.id).await?.ok_or_else(client_missing)?;
+        if let Some(name) = &request.name {
+            keys::check_name(name)?;
+        }
+        // Who lets it in again, or lets it in from elsewhere, answers for all that it may do.
+        keys::check_scopes(request.scopes.as_ref().unwrap_or(&before.scopes), &ground.scopes, &cx.principal)?;
+        request.networks = request.networks.map(|networks| keys::networks(&networks, &[])).transpose()?;
+        let now = self.now();
+        let entry = Entry::new(cx, "oauth.client_changed", "identity", "update_client", now)
+            .request("client", request.id.as_str())
+            .request("scopes", request.scopes.as_ref().map(|scopes| scopes.join(" ")))
+            .request("networks", request.networks.as_ref().map(|networks| networks.join(" ")))
+            .request("suspended", request.suspended);
+        let evidence = self.evidence(cx, entry).await?;
+        let change = Update { cx: cx.clone(), tenant: cx.tenant.clone(), asked: request, at: now, evidence };
+        self.tokens.write(cx, change).await
+    }
+
+    pub(super) async fn rotate(&self, cx: &Cx, request: RotateSecret) -> Result<CreatedClient> {
+        cx.permit("identity:write")?;
+        let ground = &self.tokens.ground;
+        let before = store::find(&ground.db, &cx.tenant, &request.id).await?.ok_or_else(client_missing)?;
+        // Who has the new secret can do all that the client can.
+        keys::check_scopes(&before.scopes, &ground.scopes, &cx.principal)?;
+        let overlap = Duration::from_secs(request.overlap_s);
+        if overlap > LONGEST_OVERLAP {
+            let error = Error::invalid("oauth.overlap", "the old secret cannot go on working for so long");
+            return Err(error.detail("longest_s", LONGEST_OVERLAP.as_secs()));
+        }
+        let now = self.now();
+        let old_until = (!overlap.is_zero()).then(|| now.plus(overlap));
+        let secret = rules::secret(SECRET)?;
+        let entry = Entry::new(cx, "oauth.client_secret_rotated", "identity", "rotate_client_secret", now)
+            .request("client", before.id.as_str())
+            .request("old_until", old_until.map(Timestamp::rfc3339));
+        let mark = fresh("rot");
+        let change = Rotate {
+            tenant: cx.tenant.clone(),
+            id: before.id,
+            digest: rules::digest_of(&secret),
+            mark: mark.clone(),
+            old_until,
+            evidence: self.evidence(cx, entry).await?,
+        };
+        let (done, client) = ground.db.write(cx, change).await?;
+        if done != mark {
+            return Err(shown_once(&client.id));
+        }
+        Ok(CreatedClient { secret: Some(Revealed(secret)), client })
+    }
+
+    pub(super) async fn delete(&self, cx: &Cx, id: &str) -> Result<ClientInfo> {
+        cx.permit("identity:write")?;
+        let now = self.now();
+        let entry = Entry::new(cx, "oauth.client_deleted", "identity", "delete_client", now).request("client", id);
+        let evidence = self.evidence(cx, entry).await?;
+        let change = Delete { cx: cx.clone(), tenant: cx.tenant.clone(), id: id.to_owned(), at: now, evidence };
+        self.tokens.write(cx, change).await
+    }
+}
+
+fn check_grants(asked: Option<Vec<ClientGrant>>, public: bool) -> Result<Vec<ClientGrant>> {
+    let default = if public { ClientGrant::DeviceCode } else { ClientGrant::ClientCredentials };
+    let mut grants = asked.unwrap_or_else(|| vec![default]);
+    let mut seen = Vec::new();
+    grants.retain(|grant| {
+        !seen.contains(grant) && {
+            seen.push(*grant);
+            true
+        }
+    });
+    if grants.is_empty() || (public && grants != [ClientGrant::DeviceCode]) {
+        let message = "a client has a grant at least, and one without a secret has device_code alone";
+        return Err(Error::invalid("oauth.grants", message));
+    }
+    Ok(grants)
+}
+
+fn shown_once(id: &str) -> Error {
+    let message = "this idempotency key made a secret before, and a secret is shown only once";
+    Error::new(Code::Conflict, "identity.secret_shown_once", message).detail("id", id)
+}

@@ -1,0 +1,66 @@
+use nsl_edge::Entry;
+
+/// What can be refused here, in our words; the standard's stand beside them as `error`.
+pub(super) const PROBLEMS: &[Entry] = &[
+    Entry::new(
+        "oauth.invalid_request",
+        400,
+        "the request has a wrong form",
+        "read the message: it names what is wrong",
+    ),
+    Entry::new("oauth.parameter", 400, "a parameter is not taken here", "leave it away"),
+    Entry::new(
+        "oauth.grant_type",
+        400,
+        "the kind of grant is not known",
+        "see the discovery document for those that are",
+    ),
+    Entry::new("oauth.token_type", 400, "only access tokens can be exchanged", "use access tokens of ours"),
+    Entry::new(
+        "oauth.invalid_client",
+        401,
+        "the client is not known by what it shows",
+        "check client_id and client_secret; a secret that was lost is replaced by rotating it",
+    ),
+    Entry::new(
+        "oauth.client_suspended",
+        401,
+        "the client is suspended or has ended",
+        "have it resumed, or use another",
+    ),
+    Entry::new("oauth.client_network", 403, "the client may not ask from there", "ask from one of its networks"),
+    Entry::new("oauth.unauthorized_client", 400, "the client may not do this", "use a client that has the grant"),
+    Entry::new("oauth.invalid_grant", 400, "what was shown is not valid", "begin again: sign in, or ask for new codes"),
+    Entry::new("oauth.invalid_scope", 400, "the scope cannot be given", "ask for what the client may do"),
+    Entry::new(
+        "oauth.invalid_dpop_proof",
+        400,
+        "the DPoP proof is not taken",
+        "make a new proof for each request, with the method, the URL and the time of it",
+    ),
+    Entry::new("oauth.authorization_pending", 400, "nobody has answered yet", "ask again after the interval"),
+    Entry::new("oauth.slow_down", 400, "the device asks too often", "wait five seconds longer between questions"),
+    Entry::new("oauth.expired_token", 400, "the device code has expired", "ask for new codes"),
+    Entry::new("oauth.access_denied", 403, "the device was turned away", "ask its user"),
+    Entry::new(
+        "oauth.may_not_act",
+        403,
+        "the actor may not act for others",
+        "give its client the scope identity:act, if it is to do so",
+    ),
+    Entry::new("oauth.acting_too_deep", 400, "too many act behind each other", "act for the person directly"),
+    Entry::new("oauth.user_code", 404, "no device waits under this code", "read it from the device once more"),
+    Entry::new("oauth.too_many_codes", 429, "too many wrong codes were typed", "wait a quarter of an hour"),
+    Entry::new("oauth.device_answered", 409, "the device was answered before", "ask for new codes on the device"),
+    Entry::new("oauth.device_tenant", 403, "the client belongs to another tenant", "approve in the client's tenant"),
+    Entry::new("oauth.client_missing", 404, "there is no such client", "list the clients to see their ids"),
+    Entry::new("oauth.client_public", 400, "a public client has no secret", "use it without one"),
+    Entry::new(
+        "oauth.clients_exhausted",
+        429,
+        "the tenant has as many clients as it may",
+        "delete clients that are no longer used",
+    ),
+    Entry::new("oauth.grants", 400, "the grants do not fit the client", "see the message for what does"),
+    Entry::new("oauth.overlap", 400, "the overlap is too long", "name at most `longest_s` of the details"),
+];
