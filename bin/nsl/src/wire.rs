@@ -45,6 +45,8 @@ pub(crate) async fn wire(
     let keys = peer_keys(settings, &engines.secrets).await?;
     let mut wire = Wire::new(settings.selected(), channels(settings, engines, keys.clone())?);
     let Engines { clock, db, ledger, .. } = engines.clone();
+    // Policies are asked wherever a permission is, so there is one judge for the whole process.
+    nsl_core::judge::appoint(Arc::new(nsl_policy::Court::new(Arc::clone(&clock))));
     // The edge remembers credentials, but is made after identity, which it asks.
     let edge = Arc::new(OnceLock::<Edge>::new());
 
@@ -120,7 +122,7 @@ pub(crate) async fn wire(
 
     let faces = faces(audit.get(), people.clients(), storage.get(), relay.get(), contracts.get());
     let (here, channels) = (wire.here().to_vec(), wire.channels().cloned().collect());
-    let made = make_edge(settings, engines, &identity, &audit, trace);
+    let made = make_edge(settings, engines, &people, &audit, trace);
     if let Err(error) = &made {
         wire.problem(format_args!("starting the public listener: {error:#}"));
     }
@@ -153,11 +155,11 @@ pub(crate) fn faces(
 fn make_edge(
     settings: &Settings,
     engines: &Engines,
-    identity: &Handle<IdentityClient>,
+    people: &Identities,
     audit: &Handle<AuditClient>,
     trace: Option<TraceHooks>,
 ) -> anyhow::Result<Edge> {
-    let (identity, audit) = match (identity.need(), audit.need()) {
+    let (identity, audit) = match (people.identity.need(), audit.need()) {
         (Ok(identity), Ok(audit)) => (identity, audit),
         (Err(one), Err(other)) => anyhow::bail!("{one:#}; {other:#}"),
         (Err(error), _) | (_, Err(error)) => return Err(error),
@@ -165,6 +167,8 @@ fn make_edge(
     Edge::new(Parts {
         settings: settings.edge(),
         identity,
+        sessions: people.sessions.get(),
+        access: Some(people.access.need()?),
         audit,
         limits: engines.limits.clone(),
         clock: Arc::clone(&engines.clock),

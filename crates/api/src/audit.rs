@@ -1,5 +1,7 @@
 //! The evidence: what was done and what was refused.
 
+use std::collections::BTreeMap;
+
 use nsl_core::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -77,6 +79,9 @@ pub struct Refusal {
     pub count: u64,
     /// When the first of them happened.
     pub at: Timestamp,
+    /// What was needed (`needs`), and which policies forbade it (`policies`).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub facts: BTreeMap<String, String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -9,10 +9,12 @@ use axum::{
 use crate::config::CorsSettings;
 
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
-const REQUEST_HEADERS: &str = "authorization, content-type, idempotency-key, if-match, if-none-match, traceparent, \
+const REQUEST_HEADERS: &str = "authorization, content-type, dpop, idempotency-key, if-match, if-none-match, traceparent, \
     x-api-key, x-correlation-id, x-request-id";
 const EXPOSED: &str = "etag, idempotency-replayed, location, ratelimit, ratelimit-policy, retry-after, x-request-id, \
-    x-correlation-id";
+    www-authenticate, x-correlation-id";
+
+const ANY: HeaderValue = HeaderValue::from_static("*");
 
 /// Which web pages may call (Fetch standard, CORS protocol). Credentials travel in headers that the
 /// page itself sets, never in cookies, so `Access-Control-Allow-Credentials` is not sent.
@@ -34,13 +36,13 @@ impl Cors {
 
     fn allowed(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         if self.any {
-            return Some(HeaderValue::from_static("*"));
+            return Some(ANY);
         }
         origin.to_str().is_ok_and(|origin| self.origins.contains(origin)).then(|| origin.clone())
     }
 
     /// The answer to a browser that asks beforehand; nothing when the request is not such a question.
-    pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap) -> Option<Response> {
+    pub(crate) fn preflight(&self, method: &Method, headers: &HeaderMap, shared: bool) -> Option<Response> {
         let origin = headers.get(header::ORIGIN)?;
         if method != Method::OPTIONS || !headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD) {
             return None;
@@ -48,8 +50,10 @@ impl Cors {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         let answer = response.headers_mut();
-        self.vary(answer);
-        if let Some(origin) = self.allowed(origin) {
+        if !shared {
+            self.vary(answer);
+        }
+        if let Some(origin) = if shared { Some(ANY) } else { self.allowed(origin) } {
             answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
             answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
             answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(REQUEST_HEADERS));
@@ -59,7 +63,12 @@ impl Cors {
     }
 
     /// Says on an answer whether the page that asked may read it.
-    pub(crate) fn mark(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
+    pub(crate) fn mark(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap, shared: bool) {
+        if shared {
+            // Said to all alike, so that caches need not tell pages apart.
+            answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, ANY);
+            return;
+        }
         if self.origins.is_empty() {
             return;
         }
@@ -106,12 +115,12 @@ mod tests {
             ("https://app.example:8443", false),
             ("null", false),
         ] {
-            let answer = cors.preflight(&Method::OPTIONS, &asking(origin, Some("PUT"))).unwrap();
+            let answer = cors.preflight(&Method::OPTIONS, &asking(origin, Some("PUT")), false).unwrap();
             assert_eq!(answer.status(), StatusCode::NO_CONTENT);
             assert_eq!(answer.headers().contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), allowed, "{origin}");
             assert_eq!(answer.headers()[header::VARY], "origin");
             let mut marked = HeaderMap::new();
-            cors.mark(Some(&HeaderValue::from_static(origin)), &mut marked);
+            cors.mark(Some(&HeaderValue::from_static(origin)), &mut marked, false);
             assert_eq!(marked.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN), allowed, "{origin}");
         }
     }
@@ -119,16 +128,29 @@ mod tests {
     #[test]
     fn an_options_request_that_is_no_question_goes_on() {
         let cors = cors(&["*"]);
-        assert!(cors.preflight(&Method::OPTIONS, &asking("https://a.example", None)).is_none());
-        assert!(cors.preflight(&Method::GET, &asking("https://a.example", Some("PUT"))).is_none());
-        let answer = cors.preflight(&Method::OPTIONS, &asking("https://a.example", Some("PUT"))).unwrap();
+        assert!(cors.preflight(&Method::OPTIONS, &asking("https://a.example", None), false).is_none());
+        assert!(cors.preflight(&Method::GET, &asking("https://a.example", Some("PUT")), false).is_none());
+        let answer = cors.preflight(&Method::OPTIONS, &asking("https://a.example", Some("PUT")), false).unwrap();
         assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    }
+
+    #[test]
+    fn what_is_for_all_is_read_by_all() {
+        for cors in [cors(&[]), cors(&["https://app.example"])] {
+            let asked = asking("https://other.example", Some("GET"));
+            let answer = cors.preflight(&Method::OPTIONS, &asked, true).unwrap();
+            assert_eq!(answer.headers()[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+            let mut marked = HeaderMap::new();
+            cors.mark(None, &mut marked, true);
+            assert_eq!(marked[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+            assert!(!marked.contains_key(header::VARY) && !answer.headers().contains_key(header::VARY));
+        }
     }
 
     #[test]
     fn without_settings_nothing_is_said() {
         let mut marked = HeaderMap::new();
-        cors(&[]).mark(Some(&HeaderValue::from_static("https://a.example")), &mut marked);
+        cors(&[]).mark(Some(&HeaderValue::from_static("https://a.example")), &mut marked, false);
         assert!(marked.is_empty());
     }
 }

@@ -10,8 +10,8 @@ use axum::{
     response::Response,
 };
 use futures_util::FutureExt;
-use nsl_api::{audit::AuditClient, identity::IdentityClient};
-use nsl_core::{Clock, Code, Cx, Deadline, Error, Principal, Replay, Source, Trace};
+use nsl_api::{access::AccessClient, audit::AuditClient, identity::IdentityClient, sessions::SessionsClient};
+use nsl_core::{Clock, Code, Cx, Deadline, Error, Principal, Replay, Rules, Source, Trace};
 use nsl_engine::limits::Limits;
 use nsl_kit::serve::{PeerIdentity, Remote};
 use nsl_rpc::TraceHooks;
@@ -33,6 +33,7 @@ use crate::{
     meter::method_name,
     once, outcome,
     refusals::{Refusals, Who},
+    rules::RuleBook,
     trail,
     turn::Turns,
 };
@@ -45,6 +46,10 @@ const GRACE: Duration = Duration::from_millis(250);
 pub struct Parts {
     pub settings: Settings,
     pub identity: IdentityClient,
+    /// Who knows the tokens that the platform issues itself; without it none of them is taken.
+    pub sessions: Option<SessionsClient>,
+    /// Who knows the policies of tenants; without it no tenant has any.
+    pub access: Option<AccessClient>,
     pub audit: AuditClient,
     pub limits: Limits,
     pub clock: Arc<dyn Clock>,
@@ -59,6 +64,7 @@ pub(crate) struct Shared {
     pub(crate) auth: Authenticator,
     pub(crate) limits: Limits,
     pub(crate) refusals: Refusals,
+    rules: Arc<RuleBook>,
     memory: BodyMemory,
     turns: Turns,
     trace: Option<TraceHooks>,
@@ -79,11 +85,18 @@ impl Dials {
 impl Shared {
     pub(crate) fn new(parts: Parts) -> anyhow::Result<Self> {
         let edge = parts.settings.edge.clone();
+        let rules = Arc::new(RuleBook::new(parts.access, Arc::clone(&parts.clock)));
+        let heed = {
+            let rules = Arc::clone(&rules);
+            Box::new(move |what: &str| rules.heed(what))
+        };
+        let auth = &parts.settings.auth;
         Ok(Self {
             dials: ArcSwap::from_pointee(Dials::new(&parts.settings)),
-            auth: Authenticator::new(&parts.settings.auth, parts.identity, Arc::clone(&parts.clock))?,
+            auth: Authenticator::new(auth, parts.identity, parts.sessions, Arc::clone(&parts.clock), heed)?,
             limits: parts.limits,
             refusals: Refusals::new(parts.audit, parts.clock),
+            rules,
             memory: BodyMemory::new(edge.body_memory_bytes),
             turns: Turns::new(edge.in_flight, edge.waiting, edge.wait),
             trace: parts.trace,
@@ -135,23 +148,24 @@ where
     let close = head.version < Version::HTTP_2 && head.headers.contains_key(header::TRANSFER_ENCODING);
 
     let dials = shared.dials.load_full();
-    let answer = match dials.cors.preflight(&head.method, &head.headers) {
+    let (is_shared, is_oauth) = settled.rule.as_ref().map_or((false, false), |rule| (rule.shared, rule.oauth));
+    let answer = match dials.cors.preflight(&head.method, &head.headers, is_shared) {
         Some(response) => Ok(response),
         None => visit.enter(&dials, head, body, next).instrument(span.clone()).await,
     };
 
-    let (mut response, error) = outcome::word(answer, &guard.catalogue, &visit.trace);
+    let (mut response, error) = outcome::word(answer, &guard.catalogue, &visit.trace, is_oauth);
     let status = response.status().as_u16();
     if let Some(error) = &error {
         if outcome::is_refusal(error, status) {
-            shared.refusals.note(visit.who(), &error.slug, guard.service, visit.method(method), status);
+            shared.refusals.note(visit.who(), error, guard.service, visit.method(method), status);
         }
         outcome::log(error, status, &span);
     }
     let secure = visit.remote.is_some_and(|remote| remote.secure);
     let said = response.headers_mut();
     headers::harden(said, secure);
-    dials.cors.mark(origin.as_ref(), said);
+    dials.cors.mark(origin.as_ref(), said, is_shared);
     visit.sign(said);
     if close {
         said.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -187,6 +201,7 @@ impl Visit<'_> {
         let idempotency = once::key(&head.method, &head.headers)?;
 
         self.known = self.authenticate(dials, &head).await?;
+        self.check_use(dials, &head).await?;
         if let Some(known) = &self.known {
             tracing::Span::current().record("tenant", known.tenant.as_str());
         }
@@ -204,6 +219,7 @@ impl Visit<'_> {
             cx.replay = Replay::heeded();
         }
         let replay = cx.replay.clone();
+        cx.rules = self.rules().await?;
 
         let _turn = shared.turns.take().await?;
         head.extensions.insert(Admitted { cx, body_bytes: limit });
@@ -246,6 +262,10 @@ impl Visit<'_> {
     }
 
     async fn authenticate(&mut self, dials: &Dials, head: &request::Parts) -> Result<Option<Arc<Known>>, Error> {
+        // How clients of OAuth 2.0 name themselves is for the handler to read.
+        if self.settled.rule.as_ref().is_some_and(|rule| rule.oauth) && shows_client(&head.headers) {
+            return Ok(None);
+        }
         let certificate = head.extensions.get::<Arc<PeerIdentity>>().map_or(&[][..], |peer| peer.names.as_slice());
         let found = match self.shared.auth.glance(&head.headers, certificate) {
             Ok(Glance::Nobody) => return Ok(None),
@@ -254,6 +274,18 @@ impl Visit<'_> {
         };
         // What is rare is put on the heap when it happens, so that every other request carries less.
         Box::pin(self.look_closer(dials, found)).await.map(Some)
+    }
+
+    /// Refuses a good credential where it may not be used: by another than its holder, or from elsewhere.
+    async fn check_use(&mut self, dials: &Dials, head: &request::Parts) -> Result<(), Error> {
+        let Some(known) = &self.known else { return Ok(()) };
+        known.check_address(self.remote.map(|remote| remote.client))?;
+        let secure = self.remote.is_some_and(|remote| remote.secure);
+        let held = self.shared.auth.check_holder(known, head, secure);
+        if held.is_err() {
+            self.charge_address(dials, Class::Auth).await;
+        }
+        held
     }
 
     async fn look_closer(&mut self, dials: &Dials, glance: Result<Glance<'_>, Error>) -> Result<Arc<Known>, Error> {
@@ -325,6 +357,14 @@ impl Visit<'_> {
         }
     }
 
+    async fn rules(&self) -> Result<Option<Arc<Rules>>, Error> {
+        let Some(known) = &self.known else { return Ok(None) };
+        match self.shared.rules.glance(&known.tenant) {
+            Some(rules) => Ok(rules),
+            None => Box::pin(self.shared.rules.look_up(&known.tenant, self.deadline)).await,
+        }
+    }
+
     fn address(&self) -> String {
         address_key(self.remote.map(|remote| remote.client))
     }
@@ -352,6 +392,14 @@ impl Visit<'_> {
             told.show(headers);
         }
     }
+}
+
+fn shows_client(headers: &HeaderMap) -> bool {
+    let mut shown = headers.get_all(header::AUTHORIZATION).iter();
+    let scheme = shown.next().and_then(|value| value.as_bytes().get(..6));
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
+        && shown.next().is_none()
+        && !headers.contains_key("x-api-key")
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> &str {

@@ -64,12 +64,14 @@ pub struct Rule {
     pub(crate) open: bool,
     pub(crate) body_bytes: Option<usize>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) shared: bool,
+    pub(crate) oauth: bool,
 }
 
 impl Rule {
     /// `route` as the router has it (`/v1/storage/store/{chain}`), or a prefix of it that ends in `*`.
     pub fn at(route: &'static str) -> Self {
-        Self { route, class: Class::General, open: false, body_bytes: None, timeout: None }
+        Self { route, class: Class::General, open: false, body_bytes: None, timeout: None, shared: false, oauth: false }
     }
 
     pub fn class(mut self, class: Class) -> Self {
@@ -80,6 +82,21 @@ impl Rule {
     /// Lets requests without a credential in; the handler takes [`crate::Anyone`].
     pub fn open(mut self) -> Self {
         self.open = true;
+        self
+    }
+
+    /// Lets every web page read the answers, whatever `cors.allowed_origins` says: for what is the same for
+    /// all and no secret, such as key sets.
+    pub fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    /// Speaks OAuth 2.0: `Authorization: Basic` is left to the handler (RFC 6749 section 2.3.1), and problems
+    /// are `application/json` with the members `error` and `error_description` (section 5.2) beside ours. Which
+    /// `error` it is, an [`nsl_core::Error`] says by its detail of that name; else it follows from the code.
+    pub fn oauth(mut self) -> Self {
+        self.oauth = true;
         self
     }
 

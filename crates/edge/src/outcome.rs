@@ -22,11 +22,12 @@ pub(crate) fn word(
     answer: Result<Response, Error>,
     catalogue: &Catalogue,
     trace: &Trace,
+    oauth: bool,
 ) -> (Response, Option<Arc<Error>>) {
     let instance = Some(trace.request_id.as_str());
     let mut original = match answer {
         Err(error) => {
-            let response = render(&error, catalogue, instance);
+            let response = speak(&error, catalogue, instance, oauth);
             return (response, Some(Arc::new(error)));
         }
         Ok(response) => response,
@@ -40,13 +41,18 @@ pub(crate) fn word(
         // The caller can't look it up: a mistake of ours, or a newer peer's word.
         tracing::warn!(error.code = %error.slug, "a problem is not in the catalogue");
     }
-    let mut response = render(&error, catalogue, instance);
+    let mut response = speak(&error, catalogue, instance, oauth);
     for (name, value) in original.headers() {
         if name != header::CONTENT_LENGTH && !response.headers().contains_key(name) {
             response.headers_mut().append(name, value.clone());
         }
     }
     (response, Some(error))
+}
+
+fn speak(error: &Error, catalogue: &Catalogue, instance: Option<&str>, oauth: bool) -> Response {
+    let response = render(error, catalogue, instance);
+    if oauth { crate::oauth::reword(response, error, catalogue, instance) } else { response }
 }
 
 // An answer that did not come from our own error type: a rejection of the framework, a bare status.

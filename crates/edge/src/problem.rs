@@ -69,25 +69,15 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 
 /// Words an error as a problem; `instance` is the request's id where one is known.
 pub(crate) fn render(error: &Error, catalogue: &Catalogue, instance: Option<&str>) -> Response {
-    let entry = catalogue.find(&error.slug);
-    let status = catalogue.status(&error.slug, error.code);
-    let body = ProblemBody {
-        kind: format!("/problems/{}", error.slug),
-        title: entry.map_or(Cow::Borrowed(error.message.as_str()), |entry| entry.title.into()),
-        status,
-        detail: error.message.as_str().into(),
-        instance: instance.map(Cow::Borrowed),
-        code: error.slug.as_ref().into(),
-        mend: entry.map_or("see /problems", |entry| entry.mend).into(),
-        details: shown(&error.details),
-    };
+    let body = body(error, catalogue, instance);
+    let status = body.status;
     let text = serde_json::to_vec(&body).expect("strings and JSON values serialise");
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
-    if status == 401 {
-        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"nsl\""));
+    if let Some(challenge) = challenge(error).or((status == 401).then_some(BEARER)) {
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     // Who hears that something is away now wants to know when to come back.
     if let Some(wait) = error.retry_after_ms.or((status == 503).then_some(1_000)) {
@@ -96,8 +86,54 @@ pub(crate) fn render(error: &Error, catalogue: &Catalogue, instance: Option<&str
     response
 }
 
+/// What a problem says.
+pub(crate) fn body<'a>(error: &'a Error, catalogue: &Catalogue, instance: Option<&'a str>) -> ProblemBody<'a> {
+    let entry = catalogue.find(&error.slug);
+    ProblemBody {
+        kind: format!("/problems/{}", error.slug),
+        title: entry.map_or(Cow::Borrowed(error.message.as_str()), |entry| entry.title.into()),
+        status: catalogue.status(&error.slug, error.code),
+        detail: error.message.as_str().into(),
+        instance: instance.map(Cow::Borrowed),
+        code: error.slug.as_ref().into(),
+        mend: entry.map_or("see /problems", |entry| entry.mend).into(),
+        details: shown(&error.details),
+    }
+}
+
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"nsl\"");
+
+/// What a client can do by itself about a credential that does not suffice (RFC 6750, 9449 and 9470).
+pub(crate) fn challenge(error: &Error) -> Option<HeaderValue> {
+    let text = match error.slug.as_ref() {
+        "auth.token_invalid" | "auth.token_expired" | "auth.token_revoked" => {
+            return Some(HeaderValue::from_static("Bearer realm=\"nsl\", error=\"invalid_token\""));
+        }
+        "auth.proof_invalid" => {
+            let text = "DPoP realm=\"nsl\", error=\"invalid_dpop_proof\", algs=\"ES256 EdDSA RS256\"";
+            return Some(HeaderValue::from_static(text));
+        }
+        "auth.step_up" => {
+            let age = error.details.get("max_age").and_then(Value::as_u64)?;
+            let values = error.details.get("acr_values").and_then(Value::as_str)?;
+            format!(
+                "Bearer realm=\"nsl\", error=\"insufficient_user_authentication\", \
+                 error_description=\"{}\", max_age={age}, acr_values=\"{values}\"",
+                error.message
+            )
+        }
+        "auth.scope_missing" => {
+            let scope = error.details.get("needs").and_then(Value::as_str)?;
+            format!("Bearer realm=\"nsl\", error=\"insufficient_scope\", scope=\"{scope}\"")
+        }
+        _ => return None,
+    };
+    HeaderValue::from_str(&text).ok()
+}
+
 fn shown(details: &Map<String, Value>) -> Map<String, Value> {
     let mut shown = details.clone();
     shown.remove(REFUSED);
+    shown.remove(crate::oauth::ERROR);
     shown
 }

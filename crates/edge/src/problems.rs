@@ -66,6 +66,48 @@ pub(crate) const BASE: &[Entry] = &[
     ),
     Entry::new("auth.token_invalid", 401, "the token is not valid", "get a new token from its issuer"),
     Entry::new("auth.token_expired", 401, "the token has expired", "get a new token from its issuer"),
+    Entry::new(
+        "auth.token_revoked",
+        401,
+        "the token was taken back",
+        "get a new token by signing in again; its session was ended, or its person suspended",
+    ),
+    Entry::new(
+        "auth.proof_invalid",
+        401,
+        "the request does not prove to hold the key of its token",
+        "send `Authorization: DPoP <token>` and a fresh proof for this method and URL in the header DPoP",
+    ),
+    Entry::new(
+        "auth.network",
+        403,
+        "the credential is not for the address that it came from",
+        "call from an address of its allow-list, or change that list",
+    ),
+    Entry::new(
+        "auth.step_up",
+        401,
+        "this needs a second factor shown in the last minutes",
+        "show a second factor at /v1/auth/step-up and use the new token",
+    ),
+    Entry::new(
+        "auth.person_needed",
+        403,
+        "this needs a person who signed in",
+        "sign in yourself: no key, certificate or client can do this",
+    ),
+    Entry::new(
+        "auth.policy_denied",
+        403,
+        "a policy of the tenant forbids this",
+        "see what the details say; who administers the tenant can change its policies",
+    ),
+    Entry::new(
+        "auth.policy_unavailable",
+        503,
+        "the policies of the tenant cannot be asked now",
+        "try again after the given wait",
+    ),
     Entry::new("auth.unavailable", 503, "credentials cannot be checked now", "try again after the given wait"),
     Entry::new(
         "auth.scope_missing",

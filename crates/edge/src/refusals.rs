@@ -1,16 +1,23 @@
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+    time::Duration,
+};
 
 use nsl_api::audit::{AuditClient, Refusal, Refuse};
-use nsl_core::{Clock, Cx, Subject, TenantId, Timestamp};
+use nsl_core::{Clock, Cx, Error, Subject, TenantId, Timestamp};
 use parking_lot::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::caller::nobody;
+use crate::{caller::nobody, outcome::REFUSED};
 
 /// So many different ones are told apart between two reports; what comes on top is counted together.
 const MOST: usize = 10_000;
 const EVERY: Duration = Duration::from_secs(1);
 const BATCH: usize = 500;
+/// Names of policies are short, and only so many are named.
+const LONGEST_FACT: usize = 600;
 const MINUTE: i64 = 60_000_000;
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -21,6 +28,7 @@ struct Key {
     method: Arc<str>,
     status: u16,
     minute: i64,
+    facts: BTreeMap<String, String>,
 }
 
 /// A named caller, or an address where nobody has a name.
@@ -49,10 +57,11 @@ impl Refusals {
         Self { audit, clock, counts: Mutex::default() }
     }
 
-    pub(crate) fn note(&self, who: Who, reason: &str, service: &'static str, method: Arc<str>, status: u16) {
+    pub(crate) fn note(&self, who: Who, error: &Error, service: &'static str, method: Arc<str>, status: u16) {
         let now = self.clock.now();
         let minute = now.0.div_euclid(MINUTE);
-        let key = Key { who, reason: reason.to_owned(), service, method, status, minute };
+        let (reason, facts) = (error.slug.clone().into_owned(), facts(error));
+        let key = Key { who, reason, service, method, status, minute, facts };
         let mut counts = self.counts.lock();
         add(&mut counts, key, 1, now);
     }
@@ -86,6 +95,15 @@ impl Refusals {
     }
 }
 
+// What would have been needed, and the policies that forbade it: also those that the caller is not told of.
+fn facts(error: &Error) -> BTreeMap<String, String> {
+    let fact = |name: &str, detail: &str| {
+        let text = error.details.get(detail)?.as_str().filter(|text| !text.is_empty())?;
+        Some((name.to_owned(), text.chars().take(LONGEST_FACT).collect()))
+    };
+    [fact("needs", "needs"), fact("policies", REFUSED)].into_iter().flatten().collect()
+}
+
 fn add(counts: &mut HashMap<Key, Count>, mut key: Key, times: u64, first: Timestamp) {
     if counts.len() >= MOST && !counts.contains_key(&key) {
         key.who = Who::Strangers;
@@ -116,5 +134,6 @@ fn row(key: &Key, count: &Count) -> Refusal {
         status_code: key.status,
         count: count.times,
         at: count.first,
+        facts: key.facts.clone(),
     }
 }

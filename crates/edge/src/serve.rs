@@ -15,6 +15,7 @@ use tower::ServiceExt;
 
 use crate::{
     Problem,
+    auth::Asked,
     catalogue::Catalogue,
     config::Settings,
     docs,
@@ -68,9 +69,10 @@ impl Edge {
         self.0.dials.store(Arc::new(Dials::new(settings)));
     }
 
-    /// Reports refusals to the audit trail every second until the stop, and then a last time.
+    /// Until the stop: keeps up with what was taken back, and reports refusals to the audit trail every
+    /// second and then a last time.
     pub async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
-        self.0.refusals.run(stop).await;
+        tokio::join!(self.0.auth.run(&stop), self.0.refusals.run(stop.clone()));
         Ok(())
     }
 }
@@ -91,6 +93,7 @@ async fn alias(router: Router, request: Request<Body>) -> Response {
         kept.insert(peer);
     }
     head.extensions = kept;
+    head.extensions.insert(Asked(head.uri.path().to_owned()));
     if let Some(uri) = plain(&head.uri) {
         head.uri = uri;
     }

@@ -12,13 +12,22 @@ use crate::{
 
 pub static MIGRATIONS: Migrations = Migrations {
     owner: "ledger",
-    steps: &[Step {
-        version: 1,
-        name: "audit",
-        breaking: false,
-        sqlite: include_str!("../migrations/sqlite/1_audit.sql"),
-        postgres: include_str!("../migrations/postgres/1_audit.sql"),
-    }],
+    steps: &[
+        Step {
+            version: 1,
+            name: "audit",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/1_audit.sql"),
+            postgres: include_str!("../migrations/postgres/1_audit.sql"),
+        },
+        Step {
+            version: 2,
+            name: "facts",
+            breaking: false,
+            sqlite: include_str!("../migrations/sqlite/2_facts.sql"),
+            postgres: include_str!("../migrations/postgres/2_facts.sql"),
+        },
+    ],
 };
 
 /// The tenant of what concerns none: refusals of strangers, the platform's own deeds.
@@ -81,6 +90,10 @@ impl Ledger {
             let who = Parts::of("nsl stranger 1")
                 .bytes(refusal.subject.as_ref().map(|subject| subject.as_str().as_bytes()))
                 .bytes(refusal.ip.map(|ip| ip.to_string()).as_deref().map(str::as_bytes));
+            let who = refusal
+                .facts
+                .iter()
+                .fold(who, |who, (name, fact)| who.bytes(Some(name.as_bytes())).bytes(Some(fact.as_bytes())));
             let who = hex::encode(&self.key.code(&who)[..16]);
             let (mut ip, mut seal_key) = (None, None);
             if let Some(address) = refusal.ip {

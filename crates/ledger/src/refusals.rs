@@ -16,6 +16,8 @@ pub struct Refusal {
     pub status_code: u16,
     pub count: u64,
     pub at: Timestamp,
+    /// What was needed, and what forbade it. Refusals that differ in it are counted apart.
+    pub facts: BTreeMap<String, String>,
 }
 
 /// A refusal made ready to be counted: its caller as a keyed hash, its address sealed.
@@ -32,19 +34,20 @@ pub(crate) struct Tally {
 
 static COUNT: Many = Many {
     one: "INSERT INTO audit_refusals (tenant_id, process, minute, who, reason, service_name, method_name, status_code,
-            id, subject, ip_address, key_id, count, created_at)
-          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+            id, subject, ip_address, key_id, count, created_at, facts)
+          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
           ON CONFLICT (minute, process, tenant_id, who, reason, service_name, method_name, status_code)
           DO UPDATE SET count = audit_refusals.count + excluded.count",
     many: "INSERT INTO audit_refusals (tenant_id, process, minute, who, reason, service_name, method_name, status_code,
-            id, subject, ip_address, key_id, count, created_at)
+            id, subject, ip_address, key_id, count, created_at, facts)
            SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
-            $8::bigint[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bigint[], $14::timestamptz[])
+            $8::bigint[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::bigint[], $14::timestamptz[],
+            $15::text[])
            ON CONFLICT (minute, process, tenant_id, who, reason, service_name, method_name, status_code)
            DO UPDATE SET count = audit_refusals.count + excluded.count",
     kinds: &[
         Kind::Text, Kind::Text, Kind::Time, Kind::Text, Kind::Text, Kind::Text, Kind::Text, Kind::Int, Kind::Text,
-        Kind::Text, Kind::Bytes, Kind::Text, Kind::Int, Kind::Time,
+        Kind::Text, Kind::Bytes, Kind::Text, Kind::Int, Kind::Time, Kind::Text,
     ],
 };
 
@@ -91,6 +94,7 @@ impl Change for Count {
                 tally.seal_key.clone(),
                 it.count as i64,
                 it.at,
+                serde_json::to_string(&it.facts).unwrap_or_default(),
             ];
             rows.insert(place, row);
         }
@@ -111,7 +115,7 @@ impl Single for Close {
         let gone = tx
             .query(
                 "DELETE FROM audit_refusals WHERE minute < $1 RETURNING tenant_id, id, subject, service_name,
-                 method_name, status_code, reason, count, created_at, ip_address, key_id",
+                 method_name, status_code, reason, count, created_at, ip_address, key_id, facts",
                 args![self.before],
             )
             .await?;
@@ -128,7 +132,12 @@ impl Single for Close {
             entry.error_message = Some(row.take(6)?);
             entry.ip_address = row.take(9)?;
             entry.seal_key = row.take::<Option<String>>(10)?.map(Into::into);
-            tx.note(entry.response("count", row.take::<i64>(7)?));
+            let facts: BTreeMap<String, String> = serde_json::from_str(&row.take::<String>(11)?).unwrap_or_default();
+            entry = entry.response("count", row.take::<i64>(7)?);
+            for (name, fact) in facts {
+                entry = entry.response(&name, fact);
+            }
+            tx.note(entry);
         }
         Ok(Ok(closed))
     }

@@ -107,6 +107,7 @@ impl Audit for Service {
             status_code: refusal.status_code,
             count: refusal.count,
             at: refusal.at,
+            facts: refusal.facts,
         });
         self.ledger.refuse(refusals.collect()).await?;
         Ok(Refused {})

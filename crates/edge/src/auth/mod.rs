@@ -1,7 +1,10 @@
 //! Who calls: an API key, a token, a client certificate, or nobody.
 
-mod jwks;
-mod jwt;
+mod holder;
+mod known;
+mod ours;
+mod refused;
+mod revoked;
 mod shown;
 mod source;
 
@@ -9,20 +12,28 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, request};
 use moka::sync::Cache;
-use nsl_api::identity::{Authenticate, IdentityClient};
-use nsl_core::{Clock, Code, Cx, Deadline, Error, Principal, TenantId, Timestamp, Trace};
+use nsl_api::{
+    identity::{Authenticate, IdentityClient},
+    sessions::SessionsClient,
+};
+use nsl_core::{Clock, Code, Cx, Deadline, Error, Timestamp, Trace};
+use nsl_token::{Expected, Presented, Unfit};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::{holder::Asked, known::Known};
 use self::{
-    jwt::{Presented, Unfit},
+    holder::Proofs,
+    ours::{Heed, Issuer, Ours},
+    refused::{key_unknown, token_invalid, token_revoked, unavailable},
     shown::Shown,
     source::KeySource,
 };
@@ -30,23 +41,6 @@ use crate::{
     caller::nobody,
     config::{AuthSettings, JwtSettings},
 };
-
-/// What a valid credential stands for.
-#[derive(Debug)]
-pub(crate) struct Known {
-    pub(crate) tenant: TenantId,
-    pub(crate) principal: Principal,
-    pub(crate) expires_at: Option<Timestamp>,
-    /// Whose budget its requests are charged to: one for all credentials of a subject.
-    pub(crate) budget: String,
-}
-
-impl Known {
-    pub(crate) fn new(tenant: TenantId, principal: Principal, expires_at: Option<Timestamp>) -> Self {
-        let budget = format!("p/{tenant}/{}", principal.subject);
-        Self { tenant, principal, expires_at, budget }
-    }
-}
 
 type Digest = [u8; 32];
 
@@ -56,12 +50,15 @@ struct HeldKey {
     at: Timestamp,
     // Someone is asking again already.
     renewing: Arc<AtomicBool>,
+    cleared: Arc<AtomicI64>,
 }
 
 #[derive(Clone)]
 struct HeldToken {
     known: Arc<Known>,
     generation: i64,
+    // For one of ours: the newest revocation that it was let in under.
+    cleared: Option<Arc<AtomicI64>>,
 }
 
 /// What can be said of a request's credential without waiting.
@@ -91,19 +88,25 @@ pub(crate) struct Authenticator {
     // Moves on when a key is forgotten, so that an answer that was under way by then is not kept.
     forgotten: AtomicU64,
     lookups: Semaphore,
+    ours: Option<Ours>,
     jwt: Option<(JwtSettings, KeySource)>,
+    proofs: Proofs,
     certificates: HashMap<String, Arc<Known>>,
 }
 
 const MOST_REMEMBERED: u64 = 100_000;
 const MOST_LOOKUPS: usize = 256;
 const LOOKUP_LIMIT: Duration = Duration::from_secs(5);
+/// The kinds of token that an issuer from outside may give: many call an access token a plain one.
+const FOREIGN: [&str; 2] = ["jwt", "at+jwt"];
 
 impl Authenticator {
     pub(crate) fn new(
         settings: &AuthSettings,
         identity: IdentityClient,
+        sessions: Option<SessionsClient>,
         clock: Arc<dyn Clock>,
+        heed: Heed,
     ) -> anyhow::Result<Self> {
         let jwt = match settings.jwt.jwks.is_empty() {
             true => None,
@@ -111,6 +114,7 @@ impl Authenticator {
         };
         Ok(Self {
             identity,
+            ours: sessions.map(|sessions| Ours::new(sessions, Arc::clone(&clock), heed)),
             clock,
             keys: remember(settings.remember),
             tokens: remember(Duration::from_secs(300)),
@@ -119,8 +123,16 @@ impl Authenticator {
             forgotten: AtomicU64::new(0),
             lookups: Semaphore::new(MOST_LOOKUPS),
             jwt,
+            proofs: Proofs::new(),
             certificates: settings.certificate_names().map_err(anyhow::Error::msg)?,
         })
+    }
+
+    /// Keeps up with what was taken back, until the stop.
+    pub(crate) async fn run(&self, stop: &CancellationToken) {
+        if let Some(ours) = &self.ours {
+            ours.run(stop).await;
+        }
     }
 
     /// Forgets an API key by its digest; the next request with it is looked up again.
@@ -156,11 +168,8 @@ impl Authenticator {
             }
             Shown::Token(token) => {
                 let digest = sha256(token.as_bytes());
-                let generation = self.jwt.as_ref().map_or(0, |(_, source)| source.generation());
                 match self.tokens.get(&digest) {
-                    Some(held) if held.generation == generation && in_force(&held.known, now) => {
-                        Ok(Glance::Known(held.known))
-                    }
+                    Some(held) if self.vouches(&held, now)? => Ok(Glance::Known(held.known)),
                     held => Ok(Glance::Unknown { ask: Ask::Token(digest, token), proven: held.is_some() }),
                 }
             }
@@ -175,21 +184,34 @@ impl Authenticator {
         }
     }
 
+    /// Checks that the request may show what it showed: a token that is bound to a key needs a proof.
+    pub(crate) fn check_holder(&self, known: &Known, head: &request::Parts, secure: bool) -> Result<(), Error> {
+        let issuer = known.bound_to.as_ref().and_then(|_| self.ours.as_ref()?.issuer());
+        let origin = issuer.as_ref().map(|issuer| issuer.name.as_str());
+        self.proofs.check(known, head, secure, origin, self.clock.now())
+    }
+
     async fn look_up_key(&self, digest: Digest, trace: &Trace, deadline: Deadline) -> Result<Arc<Known>, Error> {
         let Ok(_turn) = self.lookups.try_acquire() else { return Err(unavailable()) };
         let forgotten = self.forgotten.load(Ordering::Acquire);
         let mut cx = Cx::system(nobody(), deadline.remaining().min(LOOKUP_LIMIT));
         cx.trace = trace.clone();
         let asked_at = self.clock.now();
+        // Read before the question, so that what comes in meanwhile is looked up the next time.
+        let head = self.ours.as_ref().map_or(0, Ours::head);
         match self.identity.authenticate(&cx, Authenticate { digest: hex::encode(digest) }).await {
             Ok(found) => {
-                let known = Arc::new(Known::new(found.tenant, found.principal, found.expires_at));
+                let known = Arc::new(Known::of_key(found));
                 if !in_force(&known, self.clock.now()) {
                     return Err(key_unknown());
                 }
                 if self.forgotten.load(Ordering::Acquire) == forgotten {
-                    let held =
-                        HeldKey { known: Arc::clone(&known), at: asked_at, renewing: Arc::new(AtomicBool::new(false)) };
+                    let held = HeldKey {
+                        known: Arc::clone(&known),
+                        at: asked_at,
+                        renewing: Arc::default(),
+                        cleared: Arc::new(AtomicI64::new(head)),
+                    };
                     self.keys.insert(digest, held);
                     self.proven.insert(digest, ());
                 }
@@ -209,24 +231,74 @@ impl Authenticator {
     }
 
     async fn check_token(&self, digest: Digest, token: &str) -> Result<Arc<Known>, Error> {
-        let Some((settings, source)) = &self.jwt else { return Err(token_invalid(None)) };
-        let presented = Presented::parse(token).map_err(|unfit| token_invalid(Some(unfit)))?;
-        let now = self.clock.now();
-        let mut set = source.fresh(now).await?;
-        let mut outcome = presented.check(&set.keys, settings, now);
-        if outcome.as_ref().err() == Some(&Unfit::UnknownKey)
-            && let Some(newer) = source.newer_than(set.generation, now).await
-        {
-            set = newer;
-            outcome = presented.check(&set.keys, settings, now);
-        }
-        let known = Arc::new(outcome.map_err(|unfit| token_invalid(Some(unfit)))?);
-        self.tokens.insert(digest, HeldToken { known: Arc::clone(&known), generation: set.generation });
+        let presented = Presented::parse(token, &FOREIGN).map_err(|unfit| token_invalid(Some(unfit)))?;
+        let held = match self.is_ours(&presented).await? {
+            Some((ours, issuer)) => {
+                // Read before the check, so that what comes in meanwhile is looked up the next time.
+                let head = ours.head();
+                let (known, generation) = ours.check(token, issuer).await?;
+                HeldToken { known: Arc::new(known), generation, cleared: Some(Arc::new(AtomicI64::new(head))) }
+            }
+            None => {
+                let (known, generation) = self.check_foreign(&presented).await?;
+                HeldToken { known: Arc::new(known), generation, cleared: None }
+            }
+        };
+        let known = Arc::clone(&held.known);
+        self.tokens.insert(digest, held);
         Ok(known)
     }
 
+    // Only chooses the keys: what the token names is compared again once its signature is known to be right.
+    async fn is_ours(&self, presented: &Presented<'_>) -> Result<Option<(&Ours, Arc<Issuer>)>, Error> {
+        let (Some(ours), Some(named)) = (&self.ours, presented.claimed_issuer()) else { return Ok(None) };
+        let is_foreign = self.jwt.as_ref().is_some_and(|(settings, _)| settings.issuer == named);
+        let issuer = match ours.issuer() {
+            None if is_foreign => return Ok(None),
+            None => ours.find().await?,
+            Some(issuer) => issuer,
+        };
+        Ok((issuer.name == named).then_some((ours, issuer)))
+    }
+
+    async fn check_foreign(&self, presented: &Presented<'_>) -> Result<(Known, i64), Error> {
+        let Some((settings, source)) = &self.jwt else { return Err(token_invalid(None)) };
+        let now = self.clock.now();
+        let expected = Expected {
+            issuer: &settings.issuer,
+            audience: &settings.audience,
+            tenant_claim: &settings.tenant_claim,
+            scope_claim: &settings.scope_claim,
+            ours: false,
+        };
+        let mut set = source.fresh(now).await?;
+        let mut outcome = presented.check(&set.keys, &expected, now);
+        if outcome == Err(Unfit::UnknownKey)
+            && let Some(newer) = source.newer_than(set.generation, now).await
+        {
+            set = newer;
+            outcome = presented.check(&set.keys, &expected, now);
+        }
+        let checked = outcome.map_err(|unfit| token_invalid(Some(unfit)))?;
+        Ok((Known::of_token(checked, false), set.generation))
+    }
+
+    // Whether a remembered token is as good as when it was checked. One of ours is refused once it was taken
+    // back, and nobody knows whether it was without news.
+    fn vouches(&self, held: &HeldToken, now: Timestamp) -> Result<bool, Error> {
+        let (Some(cleared), Some(ours)) = (&held.cleared, &self.ours) else {
+            let generation = self.jwt.as_ref().map_or(0, |(_, source)| source.generation());
+            return Ok(held.generation == generation && in_force(&held.known, now));
+        };
+        if held.generation != ours.generation() || !in_force(&held.known, now) || !ours.is_current() {
+            return Ok(false);
+        }
+        if ours.refuses_since(cleared, &held.known) { Err(token_revoked()) } else { Ok(true) }
+    }
+
     fn current(&self, held: &HeldKey, now: Timestamp) -> Option<Arc<Known>> {
-        let fresh = now.since(held.at) < self.key_ttl && in_force(&held.known, now);
+        let changed = self.ours.as_ref().is_some_and(|ours| ours.refuses_since(&held.cleared, &held.known));
+        let fresh = !changed && now.since(held.at) < self.key_ttl && in_force(&held.known, now);
         fresh.then(|| Arc::clone(&held.known))
     }
 }
@@ -246,27 +318,4 @@ fn in_force(known: &Known, now: Timestamp) -> bool {
 
 fn sha256(bytes: &[u8]) -> Digest {
     digest(&SHA256, bytes).as_ref().try_into().expect("SHA-256 has 32 bytes")
-}
-
-fn key_unknown() -> Error {
-    Error::new(Code::Unauthenticated, "auth.key_unknown", "the API key is not valid")
-}
-
-fn unavailable() -> Error {
-    Error::new(Code::Unavailable, "auth.unavailable", "credentials cannot be checked now")
-        .retry_after(Duration::from_secs(1))
-}
-
-// What was wrong is only told of a token whose signature was right: it is its holder who asks.
-fn token_invalid(unfit: Option<Unfit>) -> Error {
-    if let Some(unfit) = unfit {
-        tracing::debug!(?unfit, "token refused");
-    }
-    match unfit {
-        Some(Unfit::Expired) => Error::new(Code::Unauthenticated, "auth.token_expired", "the token has expired"),
-        Some(Unfit::Claim(name)) => {
-            Error::new(Code::Unauthenticated, "auth.token_invalid", "the token is not valid here").detail("claim", name)
-        }
-        _ => Error::new(Code::Unauthenticated, "auth.token_invalid", "the token is not valid"),
-    }
 }

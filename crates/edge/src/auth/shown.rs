@@ -28,10 +28,14 @@ impl<'a> Shown<'a> {
             None => text,
             Some(_) => {
                 let (scheme, rest) = text.split_once(' ').ok_or_else(no_scheme)?;
-                if !scheme.eq_ignore_ascii_case("bearer") {
+                let rest = rest.trim_start_matches(' ');
+                // A key proves nothing of who holds it, whatever scheme it comes by.
+                let fits = scheme.eq_ignore_ascii_case("bearer")
+                    || (scheme.eq_ignore_ascii_case("dpop") && !rest.starts_with("nsl_"));
+                if !fits {
                     return Err(malformed());
                 }
-                rest.trim_start_matches(' ')
+                rest
             }
         };
         let is_key = credential.starts_with("nsl_");
@@ -76,6 +80,7 @@ mod tests {
             (&[("authorization", "bearer  nsl_abc")], r#"Key("nsl_abc")"#),
             (&[("x-api-key", "nsl_abc")], r#"Key("nsl_abc")"#),
             (&[("authorization", "Bearer a.b.c")], r#"Token("a.b.c")"#),
+            (&[("authorization", "DPoP a.b.c")], r#"Token("a.b.c")"#),
         ] {
             assert_eq!(shown(fields).as_deref(), Ok(expected));
         }
@@ -86,6 +91,8 @@ mod tests {
             (&[("x-api-key", "nsl_a"), ("x-api-key", "nsl_b")], "auth.ambiguous"),
             (&[("authorization", "Basic bnNsOm5zbA==")], "auth.malformed"),
             (&[("authorization", "nsl_abc")], "auth.malformed"),
+            (&[("authorization", "DPoP nsl_abc")], "auth.malformed"),
+            (&[("authorization", "Token a.b.c")], "auth.malformed"),
             (&[("authorization", "Bearer ")], "auth.malformed"),
             (&[("authorization", "Bearer nsl_a b")], "auth.malformed"),
             (&[("authorization", "Bearer nsl_a,nsl_b")], "auth.malformed"),

@@ -11,9 +11,9 @@ use anyhow::{Context, bail};
 use arc_swap::ArcSwapOption;
 use futures_util::StreamExt;
 use nsl_core::{Code, Error, Timestamp};
+use nsl_token::KeySet;
 use tokio::sync::Mutex;
 
-use super::jwks::KeySet;
 use crate::config::JwtSettings;
 
 const LARGEST_SET: usize = 256 * 1024;

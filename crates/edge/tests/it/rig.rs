@@ -205,6 +205,7 @@ impl Rig {
             settings: settings(&edge_flags),
             identity: IdentityClient::new(Via::Local(identity.clone())),
             sessions: Some(SessionsClient::new(Via::Local(sessions.clone()))),
+            access: None,
             audit: AuditClient::new(Via::Local(audit.clone())),
             limits: Limits::build(&limits, None, clock.clone()).unwrap(),
             clock: clock.clone(),
@@ -351,7 +352,7 @@ async fn oauth(Anyone(cx): Anyone, headers: axum::http::HeaderMap, Path(how): Pa
         "grant" => Err(Problem(
             Error::invalid("echo.gone", "the \"code\" is spent").detail("error", "invalid_grant").detail("limit", 7),
         )),
-        "client" => Err(Problem(Error::new(Code::Unauthenticated, "echo.gone", "no such client"))),
+        "client" => Err(Problem(Error::new(Code::Unauthenticated, "auth.missing", "no such client"))),
         _ => {
             let shown = headers.get("authorization").and_then(|value| value.to_str().ok()).unwrap_or_default();
             Ok(format!("{:?} {shown}", cx.principal.kind))

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use nsl_core::{Clock, TenantId};
 use nsl_ledger::{PLATFORM, Refusal, Search};
@@ -18,6 +18,7 @@ async fn a_stranger_at_the_door_leaves_one_entry_a_minute_however_often_it_knock
             status_code: 401,
             count,
             at: ground.clock.now(),
+            facts: BTreeMap::new(),
         };
         for _ in 0..50 {
             ground

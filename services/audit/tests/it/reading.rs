@@ -95,6 +95,7 @@ async fn a_thousand_refusals_of_one_stranger_become_one_entry() {
             status_code: 401,
             count: 100,
             at: ground.clock.now(),
+            facts: Default::default(),
         };
         let platform = Cx::system(tenant.clone(), std::time::Duration::from_secs(10));
         for _ in 0..10 {

@@ -1,0 +1,1 @@
+ALTER TABLE audit_refusals ADD COLUMN facts TEXT NOT NULL DEFAULT '';
