@@ -16,3 +16,4 @@ mod vouch;
 pub use config::Config;
 pub(crate) use http::face;
 pub(crate) use service::Federations;
+pub(crate) use store::forget_federated;

@@ -23,7 +23,10 @@ use super::{
 use crate::{
     ground::Ground,
     people::store::{self as people, PLATFORM, Status, User},
-    signin::{Door, SignUp, factors, passkey::person},
+    signin::{
+        Door, SignUp, factors,
+        passkey::{has_passkey, person},
+    },
 };
 
 /// How long somebody may take at a provider.
@@ -76,6 +79,16 @@ impl Federations {
                 "federation.elsewhere_too",
                 "the account belongs to other tenants too, which this provider has no say in",
             )),
+        }
+    }
+
+    /// What signs somebody in is changed by who has shown a second factor lately, where there is one: who took over a
+    /// session must not become able to stay.
+    async fn ask_second_factor(&self, cx: &Cx, user: &str) -> Result<()> {
+        let db = &self.ground.db;
+        match has_passkey(db, user).await? || !factors(db, user).await?.is_empty() {
+            true => cx.second_factor(self.now()),
+            false => Ok(()),
         }
     }
 
@@ -140,6 +153,9 @@ impl Federation for Federations {
         let BeginAt { provider, begin } = request;
         let settings = self.settings(begin.tenant.as_ref(), &provider).await?;
         let link_user = if begin.link { Some(person(cx)?.0.to_owned()) } else { None };
+        if let Some(user) = &link_user {
+            self.ask_second_factor(cx, user).await?;
+        }
         let redirect_uri = self.redirect_uri(&settings, begin.redirect_uri)?;
         let known = self.providers.known(&settings.issuer).await?;
         let (state, flow) = (rules::random()?, rules::random()?);
@@ -204,9 +220,7 @@ impl Federation for Federations {
 
     async fn unlink(&self, cx: &Cx, request: Unlink) -> Result<FederatedInfo> {
         let (user, _) = person(cx)?;
-        if !factors(&self.ground.db, user).await?.is_empty() {
-            cx.second_factor(self.now())?;
-        }
+        self.ask_second_factor(cx, user).await?;
         let all = store::of_user(&self.ground.db, user).await?;
         let found = all.into_iter().find(|found| found.info.id == request.id).ok_or_else(store::link_missing)?;
         let owner = TenantId::parse(PLATFORM)?;

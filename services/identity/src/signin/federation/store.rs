@@ -27,6 +27,8 @@ static LINK: &str = "INSERT INTO federated (tenant_id, id, issuer, subject, user
     VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (tenant_id, issuer, subject) DO NOTHING";
 static USED: &str = "UPDATE federated SET last_used_at = $2 WHERE id = $1";
 static UNLINK: &str = "DELETE FROM federated WHERE user_id = $1 AND id = $2";
+static FORGET: &str = "DELETE FROM federated WHERE user_id = $1";
+static FORGET_FLOWS: &str = "DELETE FROM federation_flows WHERE link_user = $1";
 static SWEEP: &str = "DELETE FROM federation_flows WHERE expires_at <= $1";
 static BEGIN: &str = "INSERT INTO federation_flows (tenant_id, id, flow, provider, issuer, redirect_uri, link_user,
         sealed, sealed_key, created_at, expires_at)
@@ -113,6 +115,12 @@ pub(super) async fn find(db: &Db, owner: &TenantId, issuer: &str, subject: &str)
 
 pub(super) async fn of_user(db: &Db, user: &str) -> Result<Vec<Federated>> {
     db.query(Scope::Platform, OF_USER, args![user]).await?.into_iter().map(federated).collect()
+}
+
+/// For a person who is erased.
+pub(crate) async fn forget_federated(tx: &mut Tx<'_>, user: &str) -> Result<()> {
+    tx.execute(FORGET, args![user]).await?;
+    tx.execute(FORGET_FLOWS, args![user]).await.map(drop)
 }
 
 /// Keeps a sign-in that is under way, and forgets those that are over.

@@ -158,9 +158,10 @@ async function makePasskey(name) {
 }
 
 async function stepUp() {
+  const { items } = await send("GET", "/v1/auth/passkeys");
   const { factors } = await send("GET", "/v1/auth/factors");
   let raised;
-  if (factors.includes("passkey")) {
+  if (items.length) {
     raised = await showPasskey("/v1/auth/passkey/step-up", {});
   } else if (factors.length) {
     const typed = (prompt("Code of your authenticator app, or a recovery code") || "").trim();

@@ -10,4 +10,4 @@ pub use config::Config;
 pub(crate) use http::face;
 pub(crate) use rules::person;
 pub(crate) use service::Passkeys;
-pub(crate) use store::has_passkey;
+pub(crate) use store::{forget_passkeys, has_passkey};

@@ -139,11 +139,11 @@ impl Passkeys {
 impl Passkey for Passkeys {
     async fn begin_passkey(&self, cx: &Cx, _: BeginPasskey) -> Result<PasskeyChallenge> {
         let (id, _) = rules::person(cx)?;
+        let (user, had) = (self.user(id).await?, store::of_user(&self.ground.db, id).await?);
         // Who took over a session must not become able to stay.
-        if !factors(&self.ground.db, id).await?.is_empty() {
+        if !had.is_empty() || !factors(&self.ground.db, id).await?.is_empty() {
             cx.second_factor(self.ground.clock.now())?;
         }
-        let (user, had) = (self.user(id).await?, store::of_user(&self.ground.db, id).await?);
         let handle = had.first().and_then(|kept| Uuid::parse_str(&kept.handle).ok()).unwrap_or_else(Uuid::new_v4);
         let called = user.email.as_deref().unwrap_or(&user.id);
         let shown = user.name.as_deref().unwrap_or(called);

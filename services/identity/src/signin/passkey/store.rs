@@ -24,6 +24,8 @@ static USED: &str = "UPDATE passkeys SET credential = $2, sign_count = $3, backe
     WHERE tenant_id = 'platform' AND id = $1 AND (sign_count < $3 OR (sign_count = 0 AND $3 = 0))";
 static RENAME: &str = "UPDATE passkeys SET name = $3 WHERE tenant_id = 'platform' AND user_id = $1 AND id = $2";
 static REMOVE: &str = "DELETE FROM passkeys WHERE tenant_id = 'platform' AND user_id = $1 AND id = $2";
+static FORGET: &str = "DELETE FROM passkeys WHERE tenant_id = 'platform' AND user_id = $1";
+static FORGET_CEREMONIES: &str = "DELETE FROM passkey_ceremonies WHERE tenant_id = 'platform' AND user_id = $1";
 static SWEEP: &str = "DELETE FROM passkey_ceremonies WHERE tenant_id = 'platform' AND expires_at <= $1";
 static BEGIN: &str = "INSERT INTO passkey_ceremonies (tenant_id, id, kind, user_id, state, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6)";
@@ -62,6 +64,12 @@ pub(super) async fn of_user(db: &Db, user: &str) -> Result<Vec<Kept>> {
 pub(crate) async fn has_passkey(db: &Db, user: &str) -> Result<bool> {
     let mut rows = db.query(Scope::Platform, COUNT, args![user]).await?;
     Ok(rows.first_mut().map(|row| row.take::<i64>(0)).transpose()?.unwrap_or(0) > 0)
+}
+
+/// For a person who is erased.
+pub(crate) async fn forget_passkeys(tx: &mut Tx<'_>, user: &str) -> Result<()> {
+    tx.execute(FORGET, args![user]).await?;
+    tx.execute(FORGET_CEREMONIES, args![user]).await.map(drop)
 }
 
 /// `credential_id` in base64url.
