@@ -13,6 +13,7 @@ pub mod oauth;
 mod page;
 pub mod passkey;
 pub mod people;
+pub mod privacy;
 pub mod relay;
 pub mod sessions;
 pub mod signin;

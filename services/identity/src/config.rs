@@ -4,8 +4,8 @@ use nsl_kit::{Check, Mistakes, Profile};
 use serde::Deserialize;
 use url::Url;
 
-use crate::{keys, tokens};
 use crate::signin::{self, federation, passkey, wallet};
+use crate::{keys, people, tokens};
 
 /// Section `[identity]`.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,6 +24,7 @@ pub struct Config {
     pub tokens: tokens::Config,
     pub signin: signin::Config,
     pub wallet: wallet::Config,
+    pub people: people::Config,
 }
 
 /// Where browsers find a server that was told no address of its own.
@@ -69,6 +70,7 @@ impl Default for Config {
             tokens: tokens::Config::default(),
             signin: signin::Config::default(),
             wallet: wallet::Config::default(),
+            people: people::Config::default(),
         }
     }
 }
@@ -82,6 +84,7 @@ impl Check for Config {
             mistakes.add("keys_per_tenant", "is at least 1");
         }
         self.check_public_url(profile, mistakes);
+        mistakes.within("people", |mistakes| self.people.check(profile, mistakes));
         mistakes.within("signin", |mistakes| self.signin.check(profile, mistakes));
         mistakes.within("wallet", |mistakes| self.wallet.check(profile, mistakes));
         mistakes.within("passkey", |mistakes| self.passkey.check(profile, mistakes));

@@ -7,28 +7,37 @@ use nsl_api::identity::{
     Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, IdentityClient,
 };
 use nsl_core::{Cx, ManualClock, ProcessId, Result, Secret, Subject, TenantId, Timestamp};
-use nsl_engine::secrets::{Secrets, SecretsConfig, SecretsEngine};
+use nsl_engine::{
+    blobs::{Blobs, BlobsConfig},
+    queue::{Queue, QueueConfig},
+    secrets::{Secrets, SecretsConfig, SecretsEngine},
+};
+use nsl_identity::{Built, Clients};
 use nsl_keyring::{Keyring, SecretsRoot};
-use nsl_kit::Tasks;
+use nsl_kit::{Profile, Tasks};
 use nsl_ledger::{ChainKey, Ledger, Search, closer};
 use nsl_rpc::{Client, Via};
 use nsl_sql::{BASE, Config, Db};
 use parking_lot::Mutex;
 
 /// What the services around ask for.
-const KNOWN: &[&str] = &["storage:read", "storage:write", "identity:read", "identity:write", "identity:admin"];
+const KNOWN: &[&str] =
+    &["storage:read", "storage:write", "identity:read", "identity:write", "identity:admin", "identity:owner"];
 
 pub(crate) struct Ground {
     pub(crate) identity: IdentityClient,
+    /// All traits of the service.
+    pub(crate) all: Clients,
     pub(crate) db: Db,
     pub(crate) ledger: Ledger,
     keyring: Keyring,
+    pub(crate) queue: Queue,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) tasks: Tasks,
     /// The digests that were told to be forgotten.
     pub(crate) revoked: Arc<Mutex<Vec<String>>>,
     keys_per_tenant: u32,
-    dir: tempfile::TempDir,
+    pub(crate) dir: tempfile::TempDir,
     database: Option<nsl_sandbox::Database>,
 }
 
@@ -53,12 +62,67 @@ pub(crate) fn new_key(name: &str, scopes: &[&str]) -> CreateKey {
     }
 }
 
+/// Anyone may make an account, and hashing costs little.
+fn settings_of(keys_per_tenant: u32) -> nsl_identity::Config {
+    let mut config = nsl_identity::Config { keys_per_tenant, ..nsl_identity::Config::default() };
+    config.settle(Profile::Development);
+    config.signin.hash_memory_kib = 64;
+    config
+}
+
+fn clients(built: Built) -> Clients {
+    Clients {
+        identity: Client::new(Via::Local(built.identity)),
+        sessions: Client::new(Via::Local(built.sessions)),
+        signin: Client::new(Via::Local(built.signin)),
+        access: Client::new(Via::Local(built.access)),
+        oauth: Client::new(Via::Local(built.oauth)),
+        passkey: Client::new(Via::Local(built.passkey)),
+        federation: Client::new(Via::Local(built.federation)),
+        wallet: Client::new(Via::Local(built.wallet)),
+        people: Client::new(Via::Local(built.people)),
+        privacy: Client::new(Via::Local(built.privacy)),
+    }
+}
+
+fn queue(db: &Db, clock: &Arc<ManualClock>) -> Queue {
+    let config = QueueConfig {
+        url: Secret::new(""),
+        ca: String::new(),
+        prefix: "nsl".to_owned(),
+        poll_ms: 5,
+        prefetch: 4,
+        lease_seconds: 60,
+        max_attempts: 5,
+        timeout_ms: 1_000,
+    };
+    Queue::build(&config, db.clone(), clock.clone()).unwrap()
+}
+
+pub(crate) fn blobs(dir: &std::path::Path) -> Blobs {
+    let config = BlobsConfig {
+        url: String::new(),
+        endpoint: String::new(),
+        region: "us-east-1".to_owned(),
+        access_key: String::new(),
+        secret_key: Secret::new(""),
+        timeout_ms: 5_000,
+    };
+    Blobs::build(&config, dir).unwrap()
+}
+
 impl Ground {
     pub(crate) async fn on(database: Option<nsl_sandbox::Database>, keys_per_tenant: u32) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::parse("2026-11-21T08:00:00Z").unwrap()));
         let config = database.as_ref().map_or_else(Config::embedded, |database| Config::postgres(database.url()));
-        let all = [&BASE, &nsl_keyring::MIGRATIONS, &nsl_ledger::MIGRATIONS, &nsl_identity::MIGRATIONS];
+        let all = [
+            &BASE,
+            &nsl_engine::queue::MIGRATIONS,
+            &nsl_keyring::MIGRATIONS,
+            &nsl_ledger::MIGRATIONS,
+            &nsl_identity::MIGRATIONS,
+        ];
         config.migrate(dir.path(), &*clock, &all).await.unwrap();
         let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
         let db = Db::open(&config, dir.path(), clock.clone(), || Some(closer(&key))).await.unwrap();
@@ -69,27 +133,41 @@ impl Ground {
         let tasks = Tasks::new();
         let revoked = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&revoked);
+        let queue = queue(&db, &clock);
         let parts = nsl_identity::Parts {
             db: db.clone(),
             ledger: ledger.clone(),
             keyring: keyring.clone(),
             clock: clock.clone(),
+            queue: queue.clone(),
+            blobs: blobs(dir.path()),
             scopes: KNOWN.to_vec(),
             revoked: Arc::new(move |digest: &str| heard.lock().push(digest.to_owned())),
         };
-        let config = nsl_identity::Config { keys_per_tenant, ..nsl_identity::Config::default() };
-        let built = nsl_identity::build(config, parts, &tasks).unwrap();
-        let identity = IdentityClient::new(Via::Local(built.identity));
-        Self { identity, db, ledger, keyring, clock, tasks, revoked, keys_per_tenant, dir, database }
+        let all = clients(nsl_identity::build(settings_of(keys_per_tenant), parts, &tasks).unwrap());
+        let identity = all.identity.clone();
+        Self { identity, all, db, ledger, keyring, queue, clock, tasks, revoked, keys_per_tenant, dir, database }
+    }
+
+    /// Whether several processes can stand on its database.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.database.is_some()
     }
 
     /// The service as a further process on the same database has it.
     pub(crate) async fn beside(&self) -> IdentityClient {
+        self.all_beside().await.identity
+    }
+
+    /// All traits of the service as a further process on the same database has them.
+    pub(crate) async fn all_beside(&self) -> Clients {
         let database = self.database.as_ref().unwrap();
         let key = ChainKey::new(&Secret::new("a key of the chain for tests only"));
         let config = Config::postgres(database.url());
         let db = Db::open(&config, self.dir.path(), self.clock.clone(), || Some(closer(&key))).await.unwrap();
         let parts = nsl_identity::Parts {
+            queue: queue(&db, &self.clock),
+            blobs: blobs(self.dir.path()),
             db,
             ledger: self.ledger.clone(),
             keyring: self.keyring.clone(),
@@ -97,8 +175,7 @@ impl Ground {
             scopes: KNOWN.to_vec(),
             revoked: Arc::new(|_: &str| {}),
         };
-        let config = nsl_identity::Config { keys_per_tenant: self.keys_per_tenant, ..nsl_identity::Config::default() };
-        IdentityClient::new(Via::Local(nsl_identity::build(config, parts, &self.tasks).unwrap().identity))
+        clients(nsl_identity::build(settings_of(self.keys_per_tenant), parts, &self.tasks).unwrap())
     }
 
     pub(crate) async fn tenant(&self) -> CreatedTenant {
