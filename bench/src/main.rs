@@ -1,9 +1,10 @@
 //! Measures the platform beside what its engines do by themselves, in one run on one machine, client and
-//! server sharing it, and writes docs/BENCHMARKS.md; `nsl-bench relayer` measures that part alone. Numbers are for reading,
+//! server sharing it, and writes docs/BENCHMARKS.md; `nsl-bench relayer` and `nsl-bench flood` measure that part alone. Numbers are for reading,
 //! never for a test to fail on.
 
 mod bare;
 mod engines;
+mod flood;
 mod process;
 mod relayer;
 mod report;
@@ -26,6 +27,9 @@ fn main() -> Result<()> {
         let count = std::env::args().nth(2).map_or(Ok(relayer::COUNT), |word| word.parse())?;
         return relayer::measure(&machine()?, count)?.write(&page);
     }
+    if std::env::args().nth(1).as_deref() == Some("flood") {
+        return flood::measure(&machine()?)?.write(&page);
+    }
     let mut report = Report::new(machine()?);
     let bare = bare::measure().context("the bare handler")?;
     report.push(Line::rate("a", "bare axum handler that answers 200", bare, None));
@@ -36,6 +40,7 @@ fn main() -> Result<()> {
     let text = report.markdown();
     println!("{text}");
     std::fs::write(&page, text + &others(&page)).with_context(|| format!("writing {}", page.display()))?;
+    flood::measure(&machine()?)?.write(&page)?;
     relayer::measure(&machine()?, relayer::COUNT)?.write(&page)
 }
 

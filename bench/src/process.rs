@@ -86,6 +86,7 @@ impl Server {
 fn launch(data: &Path, database: Option<&Database>) -> Result<Launch> {
     let mut launch = Launch::dev_in(data)?
         .env("NSL_LIMITS__GENERAL_PER_MINUTE", UNLIMITED)
+        .env("NSL_LIMITS__AUTH_PER_15_MINUTES", UNLIMITED)
         .env("NSL_QUOTA__ITEMS", UNLIMITED)
         .env("NSL_QUOTA__BYTES", "1000000000000");
     if let Some(database) = database {
