@@ -6,8 +6,24 @@ use nsl_kit::Environment;
 
 use crate::{
     commands::{
-        Done, account::Account, apikey::Apikey, audit::Audit, config::Config, contract::Contract, devnet::Devnet,
-        health::Health, n3::N3, secrets::Secrets, storage::Storage, tx::Tx,
+        Done,
+        access::Access,
+        account::Account,
+        apikey::Apikey,
+        audit::Audit,
+        clients::Clients,
+        config::Config,
+        contract::Contract,
+        devnet::Devnet,
+        health::Health,
+        login::{Login, Logout, Whoami},
+        mfa::Mfa,
+        n3::N3,
+        people::{Members, Roles, Tenants, Users},
+        secrets::Secrets,
+        sessions::Sessions,
+        storage::Storage,
+        tx::Tx,
     },
     dev::Dev,
     exit::{EXIT_CODES, Failure},
@@ -50,8 +66,31 @@ enum Command {
     N3(N3),
     /// Search the audit trail, or verify that nobody changed it
     Audit(Audit),
-    /// Make, list and revoke API keys
+    /// Sign in to a server, for the commands that follow
+    Login(Box<Login>),
+    /// Forget a sign-in, and end it at the server
+    Logout(Logout),
+    /// Show who you are to the server
+    Whoami(Whoami),
+    /// Make, list, change, rotate and revoke API keys
+    #[command(visible_alias = "keys")]
     Apikey(Apikey),
+    /// Where you are signed in; let devices in
+    Sessions(Sessions),
+    /// Second factors of your account
+    Mfa(Mfa),
+    /// The users of the tenant: list, search, invite, suspend, delete
+    Users(Users),
+    /// The members of the tenant and their roles
+    Members(Members),
+    /// Roles: what members may do
+    Roles(Roles),
+    /// The tenants that you are a member of
+    Tenants(Tenants),
+    /// Machines that get their tokens by OAuth 2.0
+    Clients(Clients),
+    /// Whether somebody may do something, and policies
+    Access(Access),
     /// Make and list tenants, with the database at hand
     Tenant(Tenant),
     /// Rotate secrets
@@ -80,7 +119,18 @@ impl Cli {
             Command::Account(account) => ask(account.run(&environment)),
             Command::N3(n3) => ask(n3.run(&environment)),
             Command::Audit(audit) => ask(audit.run(environment)),
+            Command::Login(login) => ask(login.run(&environment)),
+            Command::Logout(logout) => ask(logout.run(&environment)),
+            Command::Whoami(whoami) => ask(whoami.run(&environment)),
             Command::Apikey(apikey) => ask(apikey.run(&environment)),
+            Command::Sessions(sessions) => ask(sessions.run(&environment)),
+            Command::Mfa(mfa) => ask(mfa.run(&environment)),
+            Command::Users(users) => ask(users.run(&environment)),
+            Command::Members(members) => ask(members.run(&environment)),
+            Command::Roles(roles) => ask(roles.run(&environment)),
+            Command::Tenants(tenants) => ask(tenants.run(&environment)),
+            Command::Clients(clients) => ask(clients.run(&environment)),
+            Command::Access(access) => ask(access.run(&environment)),
             Command::Devnet(devnet) => ask(devnet.run(&environment)),
             Command::Health(health) => ask(health.run(&environment)),
             Command::Tenant(tenant) => ask(tenant.run(environment)),

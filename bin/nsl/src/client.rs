@@ -1,4 +1,4 @@
-//! The command line's way to a server: the public API, with a key that is never an argument.
+//! The command line's way to a server: the public API, with a credential that is never an argument.
 
 use std::{
     io::Read,
@@ -14,9 +14,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
+    credentials::{Credential, Credentials},
     exit::{Exit, Failure},
     left::Left,
     lock::{self, Holder},
+    refresh,
 };
 
 pub(crate) const DEFAULT_DATA_DIR: &str = ".nsl";
@@ -28,7 +30,8 @@ pub(crate) struct Reach {
     /// Base URL of the public API; else NSL_URL, else what `nsl dev` left in its data directory
     #[arg(long, global = true, value_name = "URL")]
     url: Option<String>,
-    /// File with the API key, - for standard input; else NSL_API_KEY, else what `nsl dev` left
+    /// File with the API key, - for standard input; else NSL_API_KEY, else who signed in by `nsl login`, else what
+    /// `nsl dev` left
     #[arg(long, global = true, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
     /// PEM file with the authority that signed the server's certificate
@@ -43,7 +46,15 @@ pub(crate) struct Reach {
 pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
-    key: Option<Secret>,
+    shows: Shows,
+}
+
+/// What requests show of who asks.
+enum Shows {
+    Nothing,
+    Key(Secret),
+    /// The tokens that are kept for the server, which change under way.
+    Session(Credentials),
 }
 
 /// The reply to a request that succeeded.
@@ -66,12 +77,24 @@ impl Reach {
         let url =
             named.or(left.as_ref().and_then(|left| left.url.as_deref())).ok_or_else(|| self.nowhere(environment))?;
         let base = base(url)?;
-        // The key that a local start left is for that server alone.
-        let lefts = left
-            .as_ref()
-            .filter(|left| left.url.as_deref().is_some_and(|url| self::base(url).is_ok_and(|its| its == base)));
-        let key = key.or_else(|| lefts.map(|left| Secret::new(left.api_key.0.as_str())));
-        Ok(Client { http: self.http(&base)?, base, key })
+        let shows = match key {
+            Some(key) => Shows::Key(key),
+            None => kept(environment, &base)?.unwrap_or_else(|| {
+                // The key that a local start left is for that server alone.
+                let its =
+                    |left: &Left| left.url.as_deref().is_some_and(|url| self::base(url).is_ok_and(|its| its == base));
+                left.filter(its).map_or(Shows::Nothing, |left| Shows::Key(Secret::new(left.api_key.0.as_str())))
+            }),
+        };
+        Ok(Client { http: self.http(&base)?, base, shows })
+    }
+
+    /// The server as somebody meets it who has not signed in yet.
+    pub(crate) fn stranger(&self, environment: &Environment) -> Result<Client, Failure> {
+        let named = self.url.as_deref().or_else(|| environment.get("NSL_URL").filter(|url| !url.is_empty()));
+        let left = if named.is_some() { None } else { self.left(environment)?.and_then(|left| left.url) };
+        let base = base(named.or(left.as_deref()).ok_or_else(|| self.nowhere(environment))?)?;
+        Ok(Client { http: self.http(&base)?, base, shows: Shows::Nothing })
     }
 
     // What a process left that has ended since is no server's: its port may be another program's.
@@ -89,10 +112,17 @@ impl Reach {
             Ok(Holder::Servers) => {
                 Failure::usage(format!("an nsl serve runs on {}: say where by --url or NSL_URL", dir.display()))
             }
-            _ => Failure::usage(
-                "no server: use --url or NSL_URL, or start `nsl dev` (NSL_DATA_DIR or --data-dir names its directory); \
-                 `nsl devnet up` starts nodes, and commands of the chains then need no server",
-            ),
+            _ => {
+                let servers = Credentials::of(environment).and_then(|kept| kept.servers().ok()).unwrap_or_default();
+                let signed_in = match servers.as_slice() {
+                    [] => String::new(),
+                    servers => format!(" (you are signed in at {})", servers.join(", ")),
+                };
+                Failure::usage(format!(
+                    "no server: use --url or NSL_URL{signed_in}, or start `nsl dev` (NSL_DATA_DIR or --data-dir names \
+                     its directory); `nsl devnet up` starts nodes, and commands of the chains then need no server"
+                ))
+            }
         }
     }
 
@@ -123,6 +153,15 @@ impl Reach {
         }
         builder.build().map_err(|error| Failure::new(Exit::Failed, format!("cannot set up the client: {error}")))
     }
+}
+
+/// What is kept of a sign-in at this server.
+fn kept(environment: &Environment, base: &Url) -> Result<Option<Shows>, Failure> {
+    let Some(credentials) = Credentials::of(environment) else { return Ok(None) };
+    Ok(credentials.get(base)?.map(|credential| match credential {
+        Credential::Key { api_key } => Shows::Key(Secret::new(api_key.0.as_str())),
+        Credential::Session(_) => Shows::Session(credentials),
+    }))
 }
 
 pub(crate) fn data_dir(flag: Option<&Path>, environment: &Environment) -> PathBuf {
@@ -163,10 +202,19 @@ pub(crate) struct Ask<'a> {
     method: Method,
     url: Url,
     headers: Vec<(header::HeaderName, String)>,
-    body: Option<String>,
+    body: Option<(&'static str, String)>,
 }
 
 impl Client {
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// The same server, shown another credential.
+    pub(crate) fn with_key(self, key: Secret) -> Self {
+        Self { shows: Shows::Key(key), ..self }
+    }
+
     /// `path` in segments, so that none of them can become more than one.
     pub(crate) fn ask<'a>(&'a self, method: Method, path: &[&str]) -> Ask<'a> {
         let mut url = self.base.clone();
@@ -193,7 +241,15 @@ impl Ask<'_> {
     }
 
     pub(crate) fn body(mut self, body: &impl serde::Serialize) -> Self {
-        self.body = Some(serde_json::to_string(body).expect("strings and JSON values serialise"));
+        self.body = Some(("application/json", serde_json::to_string(body).expect("strings and JSON values serialise")));
+        self
+    }
+
+    /// A form, as the routes of OAuth 2.0 take it.
+    pub(crate) fn form(mut self, fields: &[(&str, &str)]) -> Self {
+        let mut form = Url::parse("form:").expect("a fixed valid URL");
+        form.query_pairs_mut().extend_pairs(fields);
+        self.body = Some(("application/x-www-form-urlencoded", form.query().unwrap_or_default().to_owned()));
         self
     }
 
@@ -204,19 +260,38 @@ impl Ask<'_> {
 
     /// The status and the text, whatever they are.
     pub(crate) async fn exchange(self) -> Result<(StatusCode, String), Failure> {
+        let Shows::Session(credentials) = &self.client.shows else {
+            let key = match &self.client.shows {
+                Shows::Key(key) => key.expose_str(),
+                _ => None,
+            };
+            return self.once(key).await;
+        };
+        let token = refresh::token(self.client, credentials, None).await?;
+        let (status, text) = self.once(Some(&token.0)).await?;
+        if status != StatusCode::UNAUTHORIZED || !refresh::is_stale(&text) {
+            return Ok((status, text));
+        }
+        // Refused before anything was done: what the token allowed was changed, or it was taken back.
+        let token = refresh::token(self.client, credentials, Some(&token)).await?;
+        self.once(Some(&token.0)).await
+    }
+
+    /// Once, showing this and nothing else of who asks.
+    pub(crate) async fn once(&self, bearer: Option<&str>) -> Result<(StatusCode, String), Failure> {
         let shown = self.client.base.origin().ascii_serialization();
-        let mut request = self.client.http.request(self.method, self.url);
-        if let Some(key) = self.client.key.as_ref().and_then(Secret::expose_str) {
+        let mut request = self.client.http.request(self.method.clone(), self.url.clone());
+        if let Some(key) = bearer {
             let mut value = header::HeaderValue::from_str(&format!("Bearer {key}"))
                 .map_err(|_| Failure::usage("the API key has characters that no key has"))?;
             value.set_sensitive(true);
             request = request.header(header::AUTHORIZATION, value);
         }
-        for (name, value) in self.headers {
+        for (name, value) in &self.headers {
             request = request.header(name, value);
         }
-        if let Some(body) = self.body {
-            request = request.header(header::CONTENT_TYPE, "application/json").body(body);
+        if let Some((kind, body)) = &self.body {
+            request = request.header(header::CONTENT_TYPE, *kind).body(body.clone());
         }
         let failed = |error: reqwest::Error| {
             let mut causes = error.to_string();
@@ -237,7 +312,7 @@ impl Ask<'_> {
     }
 }
 
-fn refusal(status: StatusCode, text: &str) -> Failure {
+pub(crate) fn refusal(status: StatusCode, text: &str) -> Failure {
     let problem = serde_json::from_str::<Value>(text).ok();
     let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
     let code = problem.as_ref().and_then(|problem| problem["code"].as_str());
@@ -259,6 +334,11 @@ fn exit_of(status: StatusCode) -> Exit {
 }
 
 impl Reply {
+    /// Something that the command line itself has to say, as a server would.
+    pub(crate) fn of(value: &Value) -> Self {
+        Self { text: value.to_string() }
+    }
+
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
@@ -289,7 +369,8 @@ mod tests {
 
     #[test]
     fn a_segment_stays_one_segment() {
-        let client = Client { http: reqwest::Client::new(), base: base("http://127.0.0.1:1/x").unwrap(), key: None };
+        let client =
+            Client { http: reqwest::Client::new(), base: base("http://127.0.0.1:1/x").unwrap(), shows: Shows::Nothing };
         let ask = client.ask(Method::GET, &["v1", "a/../b?c"]).query("after", Some("k&k"));
         assert_eq!(ask.url.as_str(), "http://127.0.0.1:1/x/v1/a%2F..%2Fb%3Fc?after=k%26k");
         for bad in ["nowhere", "ftp://x", "http://", "/v1"] {
@@ -313,12 +394,12 @@ mod tests {
             ca_file: None,
             data_dir: Some(dir.path().to_owned()),
         };
-        let key_for = |url| reach(url).client(&Environment::default()).unwrap().key;
-        assert!(key_for(None).is_some() && key_for(Some("http://127.0.0.1:8080/")).is_some());
-        assert!(key_for(Some("http://127.0.0.1:8081")).is_none() && key_for(Some("https://evil.example")).is_none());
+        let key_for = |url| matches!(reach(url).client(&Environment::default()).unwrap().shows, Shows::Key(_));
+        assert!(key_for(None) && key_for(Some("http://127.0.0.1:8080/")));
+        assert!(!key_for(Some("http://127.0.0.1:8081")) && !key_for(Some("https://evil.example")));
         // Ended, it leaves its port to others.
         drop(running);
         assert_eq!(reach(None).client(&Environment::default()).err().unwrap().exit, Exit::Usage);
-        assert!(key_for(Some("http://127.0.0.1:8080/")).is_none());
+        assert!(!key_for(Some("http://127.0.0.1:8080/")));
     }
 }

@@ -50,9 +50,26 @@ impl Failure {
             if let Some(mend) = mend {
                 aside(&format!("     {mend}"));
             }
+            if let Some(command) = self.problem.as_ref().and_then(mending) {
+                aside(&format!("     {command}"));
+            }
         }
         ExitCode::from(self.exit as u8)
     }
+}
+
+/// The command that mends a refusal of the server, where there is one.
+fn mending(problem: &Value) -> Option<String> {
+    Some(match problem["code"].as_str()? {
+        "auth.missing" | "auth.token_expired" | "auth.token_revoked" => "sign in by: nsl login".to_owned(),
+        "auth.person_needed" => "sign in as a person by: nsl login (and unset NSL_API_KEY)".to_owned(),
+        "auth.step_up" => "show it by: nsl mfa step-up (set up by: nsl mfa enrol)".to_owned(),
+        "auth.scope_missing" => {
+            let needs = problem["needs"].as_str().or_else(|| problem["details"]["needs"].as_str())?;
+            format!("why, is told by: nsl access explain {}", crate::show::clean(needs))
+        }
+        _ => return None,
+    })
 }
 
 /// Says something beside the output. That nobody listens to it is no failure.

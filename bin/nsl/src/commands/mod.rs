@@ -1,18 +1,25 @@
 //! The commands that talk to a server, or look at its files.
 
+pub(crate) mod access;
 pub(crate) mod account;
 pub(crate) mod apikey;
 pub(crate) mod audit;
 pub(crate) mod chain;
+pub(crate) mod clients;
 pub(crate) mod config;
 pub(crate) mod contract;
 pub(crate) mod devnet;
 pub(crate) mod health;
+pub(crate) mod hidden;
 pub(crate) mod input;
+pub(crate) mod login;
+pub(crate) mod mfa;
 pub(crate) mod n3;
 pub(crate) mod page;
+pub(crate) mod people;
 pub(crate) mod secrets;
 pub(crate) mod sending;
+pub(crate) mod sessions;
 pub(crate) mod storage;
 pub(crate) mod tx;
 
