@@ -84,9 +84,9 @@ impl Service {
         let permission = asked.permission.as_str();
         let granted = theirs.principal.holds(permission);
         let question = Question { cx: &theirs, permission, granted, facts: &facts };
-        let weighed = policies.weigh(&question, now).map_err(|unreadable| {
-            nsl_core::judge::unavailable().because(anyhow::anyhow!("{}", unreadable.0))
-        })?;
+        let weighed = policies
+            .weigh(&question, now)
+            .map_err(|unreadable| nsl_core::judge::unavailable().because(anyhow::anyhow!("{}", unreadable.0)))?;
         let mut steps = self.grants(who, custom, permission);
         let widens = Weighed::widens(&question);
         let step = |effect: &str, why: &Why| Step {

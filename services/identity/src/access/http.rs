@@ -17,7 +17,12 @@ use utoipa::{IntoParams, OpenApi, ToSchema};
 use super::service::LONGEST_PAGE;
 
 const PROBLEMS: &[Entry] = &[
-    Entry::new("access.policy_name", 400, "the name of the policy has a wrong form", "use 1 to 64 of a-z, 0-9, - and _"),
+    Entry::new(
+        "access.policy_name",
+        400,
+        "the name of the policy has a wrong form",
+        "use 1 to 64 of a-z, 0-9, - and _",
+    ),
     Entry::new(
         "access.policy_invalid",
         400,
@@ -62,7 +67,12 @@ const PROBLEMS: &[Entry] = &[
         "the change would keep its author from changing it again",
         "except identity:admin, yourself, or where you are now from what it forbids",
     ),
-    Entry::new("access.subject_unknown", 404, "no member of the tenant has this id", "list the members to see their ids"),
+    Entry::new(
+        "access.subject_unknown",
+        404,
+        "no member of the tenant has this id",
+        "list the members to see their ids",
+    ),
     Entry::new("access.question", 400, "the question is too large", "ask fewer cases at once, with shorter facts"),
 ];
 
@@ -125,7 +135,9 @@ struct Removing {
 #[derive(Deserialize, ToSchema)]
 struct PolicyBody {
     /// One statement in the language Cedar, at most 4096 bytes.
-    #[schema(example = "@explain(\"not at night\")\nforbid(principal, action == Action::\"storage:write\", resource)\nwhen { context.hour >= 22 || context.hour < 6 };")]
+    #[schema(
+        example = "@explain(\"not at night\")\nforbid(principal, action == Action::\"storage:write\", resource)\nwhen { context.hour >= 22 || context.hour < 6 };"
+    )]
     text: String,
     /// Compare and set: the version that must be current, 0 for "must not exist".
     #[serde(default)]
@@ -247,6 +259,9 @@ async fn who_can(
 /// Everything that some part of the program asks for, and the schema of what policies may speak of.
 #[utoipa::path(get, path = "/v1/access/permissions", tag = "access", operation_id = "list_permissions",
     responses((status = 200, description = "The permissions and the schema", body = Permissions)))]
-async fn list_permissions(State(access): State<AccessClient>, Caller(cx): Caller) -> Result<Json<Permissions>, Problem> {
+async fn list_permissions(
+    State(access): State<AccessClient>,
+    Caller(cx): Caller,
+) -> Result<Json<Permissions>, Problem> {
     Ok(Json(access.list_permissions(&cx, ListPermissions {}).await?))
 }

@@ -155,11 +155,8 @@ fn missing() -> Error {
 }
 
 fn otherwise(reply: &PolicyReply) -> Error {
-    let cases: Vec<_> = reply
-        .failed
-        .iter()
-        .map(|at| serde_json::json!({ "case": at, "decision": reply.decisions[*at] }))
-        .collect();
+    let cases: Vec<_> =
+        reply.failed.iter().map(|at| serde_json::json!({ "case": at, "decision": reply.decisions[*at] })).collect();
     let message = format!("{} of the cases would be decided otherwise than expected", reply.failed.len());
     Error::new(Code::Conflict, "access.case_failed", message).detail("cases", cases)
 }

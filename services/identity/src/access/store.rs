@@ -39,7 +39,8 @@ static LIST: &str = "SELECT name, text, version, digest, updated_by, updated_at 
 static VERSIONS: &str = "SELECT name, text, version, digest, updated_by, updated_at FROM policy_versions
     WHERE tenant_id = $1 AND name = $2 AND version < $3 ORDER BY version DESC LIMIT $4";
 static NEWEST: &str = "SELECT coalesce(max(version), 0) FROM policy_versions WHERE tenant_id = $1 AND name = $2";
-static FIRST_TURN: &str = "INSERT INTO policy_sets (tenant_id, version) VALUES ($1, 0) ON CONFLICT (tenant_id) DO NOTHING";
+static FIRST_TURN: &str =
+    "INSERT INTO policy_sets (tenant_id, version) VALUES ($1, 0) ON CONFLICT (tenant_id) DO NOTHING";
 // Also the lock: who comes second waits here for the commit of the first, and then finds another number.
 static TAKE_TURN: &str = "UPDATE policy_sets SET version = version + 1 WHERE tenant_id = $1 AND version = $2";
 static PUT: &str = "INSERT INTO policies (tenant_id, name, text, version, digest, updated_by, updated_at)
@@ -145,7 +146,9 @@ impl Single for Save {
         let (name, digest, by) = (it.name.as_str(), it.digest.as_str(), &it.updated_by);
         let text = (!it.removed).then_some(it.text.as_str());
         match text {
-            Some(text) => tx.execute(PUT, args![&self.tenant, name, text, it.version, digest, by, it.updated_at]).await?,
+            Some(text) => {
+                tx.execute(PUT, args![&self.tenant, name, text, it.version, digest, by, it.updated_at]).await?
+            }
             None => tx.execute(REMOVE, args![&self.tenant, name]).await?,
         };
         let text = text.map(str::to_owned);
