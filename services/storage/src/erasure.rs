@@ -1,35 +1,20 @@
 //! The erasure of a person, and the ledger of erasures: objects that outlive the database, so that a backup
 //! which brings a person back is found out and the person is erased again.
 
-use bytes::Bytes;
-use nsl_core::{Entry, Error, Result, Subject, TenantId, Timestamp};
+use nsl_core::{Entry, Result, Subject, TenantId, Timestamp};
 use nsl_ledger::Search;
-use serde::{Deserialize, Serialize};
+use nsl_privacy::erasures::{self, Line};
 use serde_json::json;
 
 use crate::{
-    privacy::{addressed, part, system},
+    privacy::{addressed, system},
     receipt,
     service::{Service, name},
     store::{Advance, Progress, Remove, Request, Shred, What, kind},
 };
 
-const FOLDER: &str = "erasures";
 const PAGE: u32 = 100;
 const ERASED: &str = "storage.person_erased";
-
-/// One line of the ledger of erasures.
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    request: String,
-    tenant: TenantId,
-    subject: Subject,
-    /// What was made by then is gone.
-    cutoff: Timestamp,
-    /// The data keys that were destroyed.
-    keys: Vec<String>,
-    receipt: serde_json::Value,
-}
 
 impl Service {
     pub(crate) async fn erase_person(&self, request: Request) -> Result<()> {
@@ -51,8 +36,7 @@ impl Service {
             keys: request.progress.keys.clone(),
             receipt: receipt.clone(),
         };
-        let path = format!("{FOLDER}/{}/{}.json", part(&tenant), request.seen.id);
-        self.blobs.put(&path, Bytes::from(serde_json::to_vec(&line).map_err(Error::internal)?)).await?;
+        erasures::record(&self.blobs, &line).await?;
         let change = Advance {
             tenant: tenant.clone(),
             id: request.seen.id,
@@ -117,7 +101,7 @@ impl Service {
     }
 
     /// Takes away what a person had by the cutoff, in batches.
-    async fn clear(
+    pub(crate) async fn clear(
         &self,
         tenant: &TenantId,
         subject: &Subject,
@@ -175,9 +159,7 @@ impl Service {
     /// Goes through the ledger of erasures and erases again whom a restored backup brought back. Says how many.
     pub(crate) async fn replay_erasures(&self) -> Result<usize> {
         let mut again = 0;
-        for path in self.blobs.list(FOLDER).await? {
-            let Some(bytes) = self.blobs.get(&path).await? else { continue };
-            let line: Line = serde_json::from_slice(&bytes).map_err(Error::internal)?;
+        for line in erasures::lines(&self.blobs).await? {
             if self.is_back(&line).await? {
                 self.erase_again(&line).await?;
                 tracing::warn!(request = line.request, tenant = %line.tenant, "a person who had come back was erased again");

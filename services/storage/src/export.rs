@@ -7,10 +7,11 @@ use bytes::Bytes;
 use nsl_api::storage::Address;
 use nsl_core::{Code, Entry, Error, Result, Timestamp};
 use nsl_keyring::bind;
+use nsl_privacy::erasures::part as tenant_part;
 
 use crate::{
     held::Body,
-    privacy::{LEASE, part as tenant_part, system},
+    privacy::{LEASE, system},
     service::Service,
     store::{Advance, Place, Request, postpone},
 };

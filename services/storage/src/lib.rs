@@ -14,7 +14,9 @@ mod config;
 mod erasure;
 mod export;
 mod held;
+mod holder;
 mod http;
+mod permit;
 mod privacy;
 mod reads;
 mod receipt;
@@ -28,7 +30,7 @@ use std::sync::Arc;
 
 use nsl_api::storage::Storage;
 use nsl_core::{Clock, Result};
-use nsl_engine::{blobs::Blobs, cache::Cache, secrets::Secrets};
+use nsl_engine::{blobs::Blobs, cache::Cache, queue::Queue, secrets::Secrets};
 use nsl_keyring::Keyring;
 use nsl_kit::Tasks;
 use nsl_ledger::Ledger;
@@ -86,6 +88,12 @@ impl Built {
     /// Starts the workers: access counters, expiry, trimming, requests of persons.
     pub fn start(&self, tasks: &Tasks) {
         worker::start(&self.0, tasks);
+    }
+
+    /// Takes part in what persons ask about their data on the whole platform.
+    pub fn hold(&self, queue: Queue, tasks: &Tasks) {
+        let parts = nsl_privacy::Parts { queue, blobs: self.0.blobs.clone(), keyring: self.0.keyring.clone() };
+        nsl_privacy::serve("storage", self.0.clone(), parts, tasks);
     }
 
     /// Takes new settings; writes that come after are measured by them.

@@ -160,13 +160,6 @@ impl Service {
     }
 }
 
-/// A tenant as a part of a blob's path, which takes fewer characters than an id has.
-pub(crate) fn part(tenant: &TenantId) -> String {
-    let id = tenant.as_str();
-    let plain = id.starts_with("ten_") && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if plain { id.to_owned() } else { format!("x-{}", hex::encode(id)) }
-}
-
 /// The chain and key of a row as the api has them.
 pub(crate) fn addressed(owner: &Subject, pairs: Vec<(String, String)>) -> Result<Vec<(Subject, Chain, String)>> {
     pairs.into_iter().map(|(chain, key)| Ok((owner.clone(), chain.parse()?, key))).collect()

@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{
     held::{Body, Held},
+    permit,
     reads::Reads,
     rules,
     store::{Limits, Place, Reader, Store, place},
@@ -88,8 +89,8 @@ impl Service {
 
     /// The current value, if this caller may read it. What may not be read looks like what is not there.
     async fn readable(&self, cx: &Cx, place: Place<'_>, name: &str, get: &Get) -> Result<Held> {
-        let permitted = cx.permit(READ);
         let seen = self.look(place, name, get).await?;
+        let permitted = permit::read(cx, place, seen.as_ref().and_then(|seen| seen.held.metadata.as_ref()));
         if let Some(Seen { held, cached }) = seen {
             let public = held.access == nsl_api::storage::Access::Public;
             let may = public || permitted.is_ok() && rules::may_read(cx, place.owner, held.access, &held.shared_with());
@@ -120,11 +121,12 @@ impl Service {
     }
 
     async fn past(&self, cx: &Cx, at: &Address, version: i64) -> Result<Item> {
-        cx.permit(READ)?;
+        permit::early(cx, READ)?;
         let owner = Self::owner(cx, at);
         let place = Place { tenant: &cx.tenant, owner, chain: at.chain, key: &at.key };
         let now = self.clock.now();
         let current = self.store.find(place, None).await?;
+        permit::read(cx, place, current.as_ref().and_then(|held| held.metadata.as_ref()))?;
         // Who was let in to see what is there now was not let in to what was there before.
         if owner != &cx.principal.subject {
             return Err(if current.is_some() { rules::hidden() } else { rules::not_found() });
@@ -140,6 +142,7 @@ impl Service {
         let (Some(past), created) = (past, current.as_ref().map(|held| held.created_at)) else {
             return Err(rules::not_found());
         };
+        permit::read(cx, place, past.metadata.as_ref())?;
         let body = past.body.as_ref().ok_or_else(rules::not_found)?;
         let value = self.open(place, version, body).await?;
         let meta = Meta {
@@ -175,7 +178,7 @@ pub(crate) fn name(tenant: &nsl_core::TenantId, owner: &Subject, chain: nsl_api:
 
 /// Only who has a name can own values.
 fn writer(cx: &Cx) -> Result<()> {
-    cx.permit(WRITE)?;
+    permit::early(cx, WRITE)?;
     match cx.principal.kind {
         PrincipalKind::Anonymous => Err(Error::new(Code::Unauthenticated, "auth.missing", "this needs a credential")),
         _ => Ok(()),
@@ -237,7 +240,7 @@ impl Storage for Service {
     }
 
     async fn get_many(&self, cx: &Cx, request: GetMany) -> Result<Items> {
-        cx.permit(READ)?;
+        permit::early(cx, READ)?;
         if request.keys.len() > rules::MOST_BATCH {
             let message = format!("a batch has at most {} keys, not {}", rules::MOST_BATCH, request.keys.len());
             return Err(Error::invalid("storage.batch_size", message));
@@ -281,7 +284,7 @@ impl Storage for Service {
     }
 
     async fn list(&self, cx: &Cx, list: List) -> Result<Page<Meta>> {
-        cx.permit(READ)?;
+        permit::item(cx, READ, list.owner.as_ref().unwrap_or(&cx.principal.subject), list.chain, &list.prefix, None)?;
         rules::check_prefix(&list.prefix)?;
         rules::check_prefix(list.after.as_deref().unwrap_or_default())?;
         let limit = list.limit.clamp(1, 1_000) as usize;
@@ -302,11 +305,16 @@ impl Storage for Service {
         items.truncate(limit);
         let next = items.last().filter(|_| more).map(|meta| meta.key.clone());
         items.retain(|meta| rules::may_read(cx, owner, meta.access, &meta.shared_with));
+        if cx.rules.is_some() {
+            let may =
+                |meta: &Meta| permit::item(cx, READ, owner, meta.chain, &meta.key, meta.metadata.as_ref()).is_ok();
+            items.retain(may);
+        }
         Ok(Page { items, next })
     }
 
     async fn history(&self, cx: &Cx, request: History) -> Result<Page<Version>> {
-        cx.permit(READ)?;
+        permit::early(cx, READ)?;
         rules::check_key(&request.at.key)?;
         let owner = Self::owner(cx, &request.at);
         let place = Place { tenant: &cx.tenant, owner, chain: request.at.chain, key: &request.at.key };
@@ -319,7 +327,9 @@ impl Storage for Service {
             Some(after) => after.parse().map_err(|_| Error::invalid("request.query", "after is not a version"))?,
         };
         let now = self.clock.now();
-        if self.store.find(place, None).await?.is_some_and(|held| !held.lives(now)) {
+        let current = self.store.find(place, None).await?;
+        permit::read(cx, place, current.as_ref().and_then(|held| held.metadata.as_ref()))?;
+        if current.is_some_and(|held| !held.lives(now)) {
             return Err(rules::not_found());
         }
         let limit = request.limit.clamp(1, 1_000);

@@ -25,7 +25,7 @@ pub(crate) enum Deed<'a> {
 }
 
 impl<'a> Deed<'a> {
-    fn at(self) -> (Chain, &'a str) {
+    pub(crate) fn at(self) -> (Chain, &'a str) {
         match self {
             Self::Put(put) => (put.chain, &put.key),
             Self::Delete(delete) => (delete.chain, &delete.key),
@@ -61,6 +61,7 @@ impl Service {
 
     /// Does all deeds or none; again from the start when keys or values moved meanwhile.
     pub(crate) async fn write(&self, cx: &Cx, deeds: &[Deed<'_>]) -> Result<Vec<Outcome>> {
+        self.permit(cx, deeds).await?;
         let mut entries = self.entries(cx, deeds).await?;
         for tries in 1.. {
             let steps = self.steps(cx, deeds, &entries).await?;
