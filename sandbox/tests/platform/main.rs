@@ -14,6 +14,7 @@ mod input;
 mod journeys;
 mod migrations;
 mod shape;
+mod signin;
 mod sponsor;
 mod time;
 mod tokens;

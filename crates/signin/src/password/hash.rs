@@ -154,7 +154,8 @@ mod tests {
         ] {
             assert_eq!(Params { memory_kib, passes, lanes }.is_enough(), enough, "m={memory_kib} t={passes}");
         }
-        for (memory_kib, passes, lanes) in [(7, 1, 1), (8, 0, 1), (8, 1, 0), (15, 1, 2), (u32::MAX, 1, 1), (64, 65, 1)] {
+        for (memory_kib, passes, lanes) in [(7, 1, 1), (8, 0, 1), (8, 1, 0), (15, 1, 2), (u32::MAX, 1, 1), (64, 65, 1)]
+        {
             assert!(!Params { memory_kib, passes, lanes }.is_possible());
         }
     }

@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn length_is_counted_in_characters_and_nothing_is_asked_of_their_kind() {
         let long = "x".repeat(256);
-        for good in ["aaaaaaaa", "correct horse battery staple", "пароль-пароль", "🔑🔑🔑🔑🔑🔑🔑🔑", &long] {
+        for good in ["aaaaaaaa", "correct horse battery staple", "пароль-пароль", "🔑🔑🔑🔑🔑🔑🔑🔑", &long]
+        {
             assert!(Password::new(good, Some("a@b.example")).is_ok(), "{good}");
         }
         let weak = |text: &str| Password::new(text, Some("Alice.Long@b.example")).map(drop).unwrap_err();

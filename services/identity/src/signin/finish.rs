@@ -78,7 +78,8 @@ impl Door {
             let second_factor_at = amr.contains(&"mfa").then_some(now);
             return self.open(cx, user, tenant, amr.to_vec(), second_factor_at).await.map(SignedIn::Tokens);
         }
-        let entry = Entry::new(&acting, "signin.first_factor", "identity", "sign_in", now).request("amr", amr.join(" "));
+        let entry =
+            Entry::new(&acting, "signin.first_factor", "identity", "sign_in", now).request("amr", amr.join(" "));
         let evidence = self.ground.ledger.seal(&acting, entry, Map::new()).await?;
         let (mfa_token, digest) = token("nsm_")?;
         let change = Await {

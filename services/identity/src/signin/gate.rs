@@ -166,13 +166,7 @@ impl Single for Failed {
 }
 
 impl Failed {
-    async fn count(
-        &self,
-        tx: &mut Tx<'_>,
-        counter: Counter,
-        network: &str,
-        locked: &mut Option<u64>,
-    ) -> Result<()> {
+    async fn count(&self, tx: &mut Tx<'_>, counter: Counter, network: &str, locked: &mut Option<u64>) -> Result<()> {
         let place = || args![PLATFORM, self.who.account.clone(), network];
         let mut args = place();
         args.push(self.now.into());

@@ -7,19 +7,19 @@
 
 mod account;
 mod config;
-pub mod federation;
+pub(crate) mod federation;
 mod finish;
 mod gate;
 mod http;
 pub(crate) mod page;
-pub mod passkey;
+pub(crate) mod passkey;
 mod password;
 mod pepper;
 pub(crate) mod rules;
 mod second;
 mod service;
 mod store;
-pub mod wallet;
+pub(crate) mod wallet;
 pub(crate) mod ways;
 mod worker;
 
@@ -29,7 +29,7 @@ use anyhow::Context;
 use nsl_kit::Tasks;
 use nsl_signin::password::{Breached, Pool};
 
-pub use self::config::{Config, SignUp};
+pub(crate) use self::config::{Config, SignUp};
 pub(crate) use self::{
     finish::{Amr, factors},
     http::face,

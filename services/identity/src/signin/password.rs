@@ -43,7 +43,8 @@ impl Door {
         let entry = Entry::new(&acting, "signin.password_changed", "identity", "change_password", now);
         let evidence = self.ground.ledger.seal(&acting, entry, Map::new()).await?;
         let account = self.gate.account_of(&self.ground, &email).await?;
-        let change = SetPassword { user: user.id.clone(), phc, reset: None, account, right: Some(right), now, evidence };
+        let change =
+            SetPassword { user: user.id.clone(), phc, reset: None, account, right: Some(right), now, evidence };
         self.ground.db.write(&acting, change).await?;
         let cx = Cx { once: None, ..cx.clone() };
         let sessions_ended = self.tokens.end_all(&cx, &user.id, Some(&session)).await?;
@@ -55,7 +56,8 @@ impl Door {
         cx.permit_sensitive("identity:admin", now)?;
         let user = self.resettable(cx, &request.user).await?;
         let (reset_token, digest) = token("nsr_reset_")?;
-        let entry = Entry::new(cx, "signin.reset_issued", "identity", "issue_reset", now).request("user", user.as_str());
+        let entry =
+            Entry::new(cx, "signin.reset_issued", "identity", "issue_reset", now).request("user", user.as_str());
         let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
         let issued_by = cx.principal.subject.as_str().to_owned();
         let change = AddReset { user, digest, issued_by, expires_at: now.plus(RESET), evidence };
@@ -103,8 +105,7 @@ impl Door {
     pub(super) async fn use_reset(&self, cx: &Cx, request: ResetPassword) -> Result<PasswordChanged> {
         let now = self.ground.clock.now();
         let digest = digest_of(&request.reset_token.0);
-        let mut found =
-            self.ground.db.query(Scope::Platform, FIND, args![PLATFORM, digest.clone(), now]).await?;
+        let mut found = self.ground.db.query(Scope::Platform, FIND, args![PLATFORM, digest.clone(), now]).await?;
         let id: String = found.first_mut().map(|row| row.take(0)).transpose()?.ok_or_else(reset_unknown)?;
         let user = self.user(&id).await?;
         let email = user.email.clone().ok_or_else(wrong)?;

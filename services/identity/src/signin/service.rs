@@ -44,9 +44,8 @@ impl Door {
 
     pub(super) async fn person(&self, cx: &Cx) -> Result<Person> {
         let principal = &cx.principal;
-        let session = principal.session.as_ref().filter(|_| {
-            principal.kind == PrincipalKind::Token && principal.actor.is_none()
-        });
+        let session =
+            principal.session.as_ref().filter(|_| principal.kind == PrincipalKind::Token && principal.actor.is_none());
         let Some(session) = session else {
             let message = "this needs a person who signed in, not a key, a certificate or a client";
             return Err(Error::new(Code::Forbidden, "auth.person_needed", message));
@@ -88,7 +87,8 @@ impl Door {
     /// that an account that is there costs no more than one that is not.
     pub(super) async fn count(&self, cx: &Cx, turn: Turn, user: Option<&User>, factor: &'static str) -> Result<()> {
         let now = self.ground.clock.now();
-        let cx = Cx { tenant: pepper::tenant(), principal: Principal::anonymous(), once: None, rules: None, ..cx.clone() };
+        let cx =
+            Cx { tenant: pepper::tenant(), principal: Principal::anonymous(), once: None, rules: None, ..cx.clone() };
         let subject = user.map(|user| nsl_core::Subject::parse(&user.id)).transpose()?;
         let entry = |event| {
             let entry = Entry::new(&cx, event, "identity", "sign_in", now).request("factor", factor);

@@ -11,7 +11,8 @@ static PASSWORD: &str = "SELECT phc FROM passwords WHERE tenant_id = $1 AND user
 static SET_PASSWORD: &str = "INSERT INTO passwords (tenant_id, user_id, phc, changed_at) VALUES ($1, $2, $3, $4)
     ON CONFLICT (tenant_id, user_id) DO UPDATE SET phc = excluded.phc, changed_at = excluded.changed_at";
 static REHASH: &str = "UPDATE passwords SET phc = $4 WHERE tenant_id = $1 AND user_id = $2 AND phc = $3";
-static TOTP: &str = "SELECT sealed, seal_key, last_step FROM totps WHERE tenant_id = $1 AND user_id = $2 AND state = $3";
+static TOTP: &str =
+    "SELECT sealed, seal_key, last_step FROM totps WHERE tenant_id = $1 AND user_id = $2 AND state = $3";
 static CODES_LEFT: &str = "SELECT count(*) FROM recovery_codes WHERE tenant_id = $1 AND user_id = $2";
 static ADD_MFA: &str = "INSERT INTO mfa_tokens (tenant_id, digest, user_id, for_tenant, amr, tries, expires_at)
     VALUES ($1, $2, $3, $4, $5, 0, $6)";

@@ -9,11 +9,8 @@ use crate::ground::Ground;
 
 const EVERY: Duration = Duration::from_secs(60);
 
-static OVER: [&str; 3] = [
-    gate::EXPIRED,
-    "DELETE FROM mfa_tokens WHERE expires_at <= $1",
-    "DELETE FROM reset_tokens WHERE expires_at <= $1",
-];
+static OVER: [&str; 3] =
+    [gate::EXPIRED, "DELETE FROM mfa_tokens WHERE expires_at <= $1", "DELETE FROM reset_tokens WHERE expires_at <= $1"];
 
 /// Lets go of what is over. Each wrong try costs a hash, so the hashes that can be made within the life of a count
 /// bound how many there ever are.

@@ -4,4 +4,7 @@
 mod ground;
 mod keys;
 mod owned_keys;
+mod second_factor;
+mod signin;
 mod tenants;
+mod wallets;
