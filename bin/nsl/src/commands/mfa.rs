@@ -46,9 +46,7 @@ impl Mfa {
             Command::Enrol => self.enrol(&client).await,
             Command::StepUp => self.step_up(&client, environment).await,
             Command::Remove => Ok(Done::one(auth(Method::DELETE, &["totp"]).send().await?, factors)),
-            Command::RecoveryCodes => {
-                Ok(Done::one(auth(Method::POST, &["recovery-codes"]).body(&json!({})).send().await?, codes))
-            }
+            Command::RecoveryCodes => Ok(Done::one(auth(Method::POST, &["recovery-codes"]).send().await?, codes)),
         }
     }
 

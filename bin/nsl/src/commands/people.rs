@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Asking, Asks, Done, hidden, page};
 use crate::{client::Client, exit::Failure, show};
@@ -77,14 +77,13 @@ pub(crate) enum User {
     Suspend { id: String },
     /// Undo suspend
     Resume { id: String },
-    /// Delete a user, and what is stored of the person; yourself without an id
+    /// Delete your own account, and what is stored of you; others are removed by `nsl members remove`
     Delete {
-        id: Option<String>,
         /// Needed: it cannot be undone
         #[arg(long, required = true)]
         yes: bool,
-        /// Deleting yourself: read your password from standard input
-        #[arg(long, conflicts_with = "id")]
+        /// Read your password from standard input, where you have no second factor to show by `nsl mfa step-up`
+        #[arg(long)]
         password_stdin: bool,
     },
 }
@@ -157,18 +156,17 @@ impl Asks for User {
                 Ok(Done::one(reply, |reply| show::pairs(&TENANT, reply)))
             }
             Self::Suspend { id } => {
-                Ok(Done::one(client.ask(Method::POST, &users(&[&id, "suspend"])).body(&json!({})).send().await?, user))
+                Ok(Done::one(client.ask(Method::POST, &users(&[&id, "suspend"])).send().await?, user))
             }
             Self::Resume { id } => {
-                Ok(Done::one(client.ask(Method::POST, &users(&[&id, "resume"])).body(&json!({})).send().await?, user))
+                Ok(Done::one(client.ask(Method::POST, &users(&[&id, "resume"])).send().await?, user))
             }
-            Self::Delete { id, password_stdin, .. } => {
+            Self::Delete { password_stdin, .. } => {
                 let mut body = json!({});
                 if password_stdin {
                     body["password"] = hidden::from_stdin("the password")?.as_str().into();
                 }
-                let of = id.as_deref().unwrap_or("me");
-                let reply = client.ask(Method::DELETE, &users(&[of])).body(&body).send().await?;
+                let reply = client.ask(Method::POST, &users(&["me", "delete"])).body(&body).send().await?;
                 let fields = [("deleted", "id"), ("privacy request", "privacy_request")];
                 Ok(Done::one(reply, |reply| show::pairs(&fields, reply)))
             }
@@ -299,7 +297,7 @@ impl Asks for Tenant {
                 client.ask(Method::PATCH, &tenants(&[&tenant])).body(&json!({ "name": name }))
             }
             Self::Delete { tenant, .. } => client.ask(Method::DELETE, &tenants(&[&tenant])),
-            Self::Restore { tenant } => client.ask(Method::POST, &tenants(&[&tenant, "restore"])).body(&Map::new()),
+            Self::Restore { tenant } => client.ask(Method::POST, &tenants(&[&tenant, "restore"])),
         };
         Ok(Done::one(ask.send().await?, |reply| show::pairs(&TENANT, reply)))
     }
