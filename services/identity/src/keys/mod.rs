@@ -8,7 +8,7 @@ mod service;
 mod store;
 mod worker;
 
-pub use config::Config;
+pub(crate) use config::Config;
 pub(crate) use http::face;
 pub use service::Revoked;
 pub(crate) use service::Service as Keys;
