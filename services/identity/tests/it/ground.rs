@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 
 /// What the services around ask for.
 const KNOWN: &[&str] =
-    &["storage:read", "storage:write", "identity:read", "identity:write", "identity:admin", "identity:owner"];
+    &["storage:read", "storage:write", "identity:read", "identity:write", "identity:admin", "identity:owner", "identity:act"];
 
 pub(crate) struct Ground {
     pub(crate) identity: IdentityClient,
@@ -67,6 +67,7 @@ fn settings_of(keys_per_tenant: u32) -> nsl_identity::Config {
     let mut config = nsl_identity::Config { keys_per_tenant, ..nsl_identity::Config::default() };
     config.settle(Profile::Development);
     config.signin.hash_memory_kib = 64;
+    config.tokens.upkeep = Duration::from_millis(100);
     config
 }
 

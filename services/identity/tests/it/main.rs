@@ -1,10 +1,13 @@
 //! The promises of identity, through its client, on both SQL engines.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod access;
 mod ground;
 mod keys;
 mod owned_keys;
 mod second_factor;
 mod signin;
 mod tenants;
+mod token_keys;
+mod tokens;
 mod wallets;
