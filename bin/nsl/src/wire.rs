@@ -45,6 +45,10 @@ pub(crate) async fn wire(
     let keys = peer_keys(settings, &engines.secrets).await?;
     let mut wire = Wire::new(settings.selected(), channels(settings, engines, keys.clone())?);
     let Engines { clock, db, ledger, .. } = engines.clone();
+    // For what each service does about a person's data.
+    let queue = || engines.queue.clone();
+    let blobs = || engines.blobs.clone();
+    let keyring = || engines.keyring.clone();
     // Policies are asked wherever a permission is, so there is one judge for the whole process.
     nsl_core::judge::appoint(Arc::new(nsl_policy::Court::new(Arc::clone(&clock))));
     // The edge remembers credentials, but is made after identity, which it asks.
@@ -53,6 +57,7 @@ pub(crate) async fn wire(
     let audit: Handle<AuditClient> = wire
         .add(async || {
             let (config, key) = (settings.audit.clone(), engines.chain_key.clone());
+            nsl_audit::hold(ledger.clone(), queue(), blobs(), keyring(), tasks);
             Ok(nsl_audit::build(config, db.clone(), ledger.clone(), key, engines.blobs.clone(), tasks))
         })
         .await;
@@ -90,6 +95,7 @@ pub(crate) async fn wire(
                 );
             }
             storage.start(tasks);
+            storage.hold(engines.queue.clone(), tasks);
             Ok(built.insert(storage).service())
         })
         .await;
@@ -107,6 +113,7 @@ pub(crate) async fn wire(
                 process: engines.process.clone(),
                 paused: Arc::clone(&paused),
             };
+            nsl_relay::hold(db.clone(), queue(), blobs(), engines.keyring.clone(), tasks);
             Ok(nsl_relay::build(settings.relay.clone(), parts, tasks))
         })
         .await;
@@ -116,6 +123,7 @@ pub(crate) async fn wire(
             let Chains { n3, x } = engines.chains.clone();
             let (db, ledger, clock) = (db.clone(), ledger.clone(), Arc::clone(&clock));
             let parts = nsl_contracts::Parts { db, ledger, clock, relay: relay.need()?, n3, x };
+            nsl_contracts::hold(engines.db.clone(), queue(), blobs(), keyring(), tasks);
             Ok(nsl_contracts::build(nsl_contracts::Pace::default(), parts, tasks))
         })
         .await;

@@ -12,7 +12,10 @@ use nsl_engine::{
 use nsl_keyring::Keyring;
 use nsl_kit::Tasks;
 
-use crate::copy::Copy;
+use crate::{
+    copy::Copy,
+    erasures::{self, Line},
+};
 
 /// Where services confirm.
 pub const DONE: Topic = Topic::new("privacy.done");
@@ -42,6 +45,12 @@ pub trait Holder: Send + Sync + 'static {
     /// Lets go of what is held of the subject, or of all that the tenant has when there is none. Done twice, it is as
     /// if done once. An error is tried again; `refused` ends the task.
     async fn erase(&self, task: &DataTask) -> Result<DataOutcome>;
+
+    /// Erases again whom a restored backup brought back, by a line of the ledger. At each start; a service that sees to
+    /// it in another way does nothing here.
+    async fn restored(&self, _: &Line) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What a holder is served on.
@@ -58,6 +67,9 @@ pub fn serve(service: &'static str, holder: Arc<dyn Holder>, parts: Parts, tasks
     tasks.supervise("privacy: tasks", move |stop| {
         let (holder, parts) = (Arc::clone(&holder), parts.clone());
         async move {
+            for line in erasures::lines(&parts.blobs).await? {
+                holder.restored(&line).await?;
+            }
             let mut consumer = parts.queue.consume(topic);
             loop {
                 let delivery = tokio::select! {

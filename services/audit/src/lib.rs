@@ -10,6 +10,7 @@
 //! The tables belong to `nsl-ledger`: other services write to them in their own transactions.
 
 mod config;
+mod holder;
 mod http;
 mod seen;
 mod service;
@@ -24,6 +25,7 @@ use nsl_ledger::{ChainKey, Ledger};
 use nsl_sql::Db;
 
 pub use config::Config;
+pub use holder::hold;
 pub use http::face;
 pub use seen::last_seen;
 

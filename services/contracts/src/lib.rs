@@ -10,6 +10,7 @@
 
 mod deploy;
 mod events;
+mod holder;
 mod http;
 mod n3;
 mod place;
@@ -30,6 +31,7 @@ use nsl_kit::Tasks;
 use nsl_ledger::Ledger;
 use nsl_sql::Db;
 
+pub use holder::hold;
 pub use http::{face, routes};
 pub use store::MIGRATIONS;
 

@@ -225,5 +225,7 @@ pub fn faces(clients: Clients) -> Vec<Face> {
         signin::federation::face(clients.federation),
         signin::page::face(),
         access::face(clients.access),
+        people::face(clients.people),
+        people::privacy::face(clients.privacy),
     ]
 }

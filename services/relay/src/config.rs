@@ -15,6 +15,11 @@ pub struct Config {
     /// The most that one transaction of Neo X may cost, in wei, whoever asks for it; 0 for no bound. By default
     /// 2,000,000,000,000,000,000, which is 2 GAS.
     pub neo_x_max_fee: u64,
+    /// From how much on sending GAS on Neo N3 needs a person who showed a second factor in the last five minutes, in
+    /// 10^-8 GAS; 0 for never. A script counts as large, since nobody can tell. By default 0: machines send as well.
+    pub neo_n3_large_transfer: u64,
+    /// The same on Neo X, in wei of the value that goes along; 0 for never. By default 0.
+    pub neo_x_large_transfer: u64,
     /// The most that is offered for a unit of gas on Neo X, in wei. By default 1,000,000,000,000.
     pub neo_x_max_price_wei: u64,
     /// After how long what no block has is sent again. By default 3,000.
@@ -36,6 +41,8 @@ impl Default for Config {
         Self {
             neo_n3_max_fee: 10_000_000_000,
             neo_x_max_fee: 2_000_000_000_000_000_000,
+            neo_n3_large_transfer: 0,
+            neo_x_large_transfer: 0,
             neo_x_max_price_wei: 1_000_000_000_000,
             resend_ms: 3_000,
             raise_ms: 30_000,
@@ -92,6 +99,17 @@ impl Config {
             Chain::NeoX => self.neo_x_max_fee,
         };
         (cap != 0).then_some(cap.into())
+    }
+}
+
+impl Config {
+    /// From how much on a transfer is sensitive, in the smallest unit.
+    pub(crate) fn large(&self, chain: Chain) -> Option<u128> {
+        let bound = match chain {
+            Chain::NeoN3 => self.neo_n3_large_transfer,
+            Chain::NeoX => self.neo_x_large_transfer,
+        };
+        (bound != 0).then_some(bound.into())
     }
 }
 

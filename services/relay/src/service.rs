@@ -14,7 +14,7 @@ use nsl_api::{
     },
     sponsor::{Complete, NameSponsor, Prepare, Prepared, PutSponsor, SponsorInfo},
 };
-use nsl_core::{Clock, Cx, Error, Result};
+use nsl_core::{Clock, Cx, Error, Facts, Result};
 use nsl_ledger::Ledger;
 use nsl_sql::Db;
 use serde::Deserialize;
@@ -34,27 +34,29 @@ pub(crate) struct Service {
 #[async_trait]
 impl Relay for Service {
     async fn add_account(&self, cx: &Cx, add: AddAccount) -> Result<Account> {
-        cx.permit("relay:admin")?;
+        permit(cx, "relay:admin", "account", "", add.chain)?;
         self.accounts.add(cx, add).await
     }
 
     async fn import_account(&self, cx: &Cx, import: ImportAccount) -> Result<Account> {
-        cx.permit("relay:admin")?;
+        permit(cx, "relay:admin", "account", "", import.chain)?;
         self.accounts.import(cx, import).await
     }
 
     async fn list_accounts(&self, cx: &Cx, wanted: ListAccounts) -> Result<Page<Account>> {
-        cx.permit("relay:read")?;
+        permit(cx, "relay:read", "account", "", wanted.chain)?;
         Ok(Page { items: self.accounts.list(cx, wanted.chain).await?, next: None })
     }
 
     async fn balance(&self, cx: &Cx, asked: AskBalance) -> Result<Balance> {
-        cx.permit("relay:read")?;
+        permit(cx, "relay:read", "account", &asked.account, asked.chain)?;
         self.accounts.balance(asked).await
     }
 
     async fn submit(&self, cx: &Cx, submit: Submit) -> Result<Transaction> {
-        cx.permit("relay:write")?;
+        if cx.rules.is_none() {
+            cx.permit("relay:write")?;
+        }
         self.take_on(cx, submit).await
     }
 
@@ -64,49 +66,51 @@ impl Relay for Service {
     }
 
     async fn find(&self, cx: &Cx, wanted: FindTransaction) -> Result<Transaction> {
-        cx.permit("relay:read")?;
+        permit(cx, "relay:read", "transaction", &wanted.id, wanted.chain)?;
         shown(self.kept(cx, wanted.chain, &wanted.id).await?)
     }
 
     async fn list(&self, cx: &Cx, wanted: ListTransactions) -> Result<Page<Transaction>> {
-        cx.permit("relay:read")?;
+        permit(cx, "relay:read", "transaction", "", wanted.chain)?;
         self.page(cx, wanted).await
     }
 
     async fn passed(&self, cx: &Cx, asked: AskPassed) -> Result<Page<Passed>> {
-        cx.permit("relay:read")?;
+        permit(cx, "relay:read", "transaction", &asked.id, asked.chain)?;
         self.kept(cx, asked.chain, &asked.id).await?;
         self.states(cx, &asked.id, asked.after).await
     }
 
     async fn watch(&self, cx: &Cx, asked: WatchPassed) -> Result<Page<Passed>> {
-        cx.permit("relay:read")?;
+        permit(cx, "relay:read", "transaction", &asked.id, asked.chain)?;
         self.wait_for(cx, asked).await
     }
 
     async fn cancel(&self, cx: &Cx, asked: Cancel) -> Result<Transaction> {
-        cx.permit("relay:write")?;
+        permit(cx, "relay:write", "transaction", &asked.id, asked.chain)?;
         self.take_back(cx, asked).await
     }
 
     async fn estimate(&self, cx: &Cx, submit: Submit) -> Result<Estimate> {
-        cx.permit("relay:write")?;
+        if cx.rules.is_none() {
+            cx.permit("relay:write")?;
+        }
         self.guess(cx, submit).await
     }
 
     async fn explain(&self, cx: &Cx, asked: Explain) -> Result<Explanation> {
-        cx.permit("relay:read")?;
+        permit(cx, "relay:read", "transaction", &asked.id, asked.chain)?;
         let kept = self.kept(cx, asked.chain, &asked.id).await?;
         self.accounts.explain(kept, asked).await
     }
 
     async fn budget(&self, cx: &Cx, asked: AskBudget) -> Result<Budget> {
-        cx.permit("relay:read")?;
+        permit(cx, "relay:read", "budget", "", asked.chain)?;
         self.budget_of(cx, asked.chain).await
     }
 
     async fn set_budget(&self, cx: &Cx, set: SetBudget) -> Result<Budget> {
-        cx.permit("relay:admin")?;
+        permit(cx, "relay:admin", "budget", "", set.chain)?;
         self.allow(cx, set).await
     }
 
@@ -131,6 +135,10 @@ impl Relay for Service {
         self.dispatcher.wake(lane);
         shown(kept)
     }
+}
+
+fn permit(cx: &Cx, permission: &'static str, kind: &str, id: &str, chain: Chain) -> Result<()> {
+    cx.permit_on(permission, &Facts { chain: Some(chain.as_str()), ..Facts::of(kind, id) })
 }
 
 /// A request as callers see it.

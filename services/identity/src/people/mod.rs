@@ -17,6 +17,6 @@ mod service;
 pub(crate) mod store;
 mod tenants;
 
-pub use config::Config;
+pub(crate) use config::Config;
 pub(crate) use http::face;
 pub(crate) use service::Service as People;

@@ -59,8 +59,7 @@ static INSERT_TENANT: &str = "INSERT INTO tenants (tenant_id, name, created_at) 
 static INSERT_MEMBER: &str = "INSERT INTO members (tenant_id, user_id, roles, status, since)
     VALUES ($1, $2, $3, 'active', $4) ON CONFLICT (tenant_id, user_id) DO NOTHING";
 // A tenant that is to be deleted lets nobody in but its owners, who may take that back.
-static MEMBERSHIPS: &str = "SELECT m.tenant_id, t.name, m.roles, m.since
-    FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id WHERE m.user_id = $1 AND m.status = 'active'
+static MEMBERSHIPS: &str = "SELECT m.tenant_id FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id WHERE m.user_id = $1 AND m.status = 'active'
       AND (t.status = 'active' OR (t.status = 'deleting' AND CAST(m.roles AS text) LIKE '%\"owner\"%'))
     ORDER BY t.status, m.since, m.tenant_id";
 static ROLES_OF: &str = "SELECT m.roles, t.status FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id
@@ -142,17 +141,12 @@ pub(super) fn member_already() -> Error {
 
 pub(crate) struct Membership {
     pub(crate) tenant: TenantId,
-    pub(crate) name: String,
-    pub(crate) roles: Vec<String>,
-    pub(crate) since: Timestamp,
 }
 
 /// Where the person may come in now, oldest first, those that are to be deleted behind: not where they are suspended.
 pub(crate) async fn memberships(db: &Db, user: &str) -> Result<Vec<Membership>> {
     let rows = db.query(Scope::Platform, MEMBERSHIPS, args![user]).await?;
-    let read = |mut row: Row| {
-        Ok(Membership { tenant: row.take(0)?, name: row.take(1)?, roles: list(row.take(2)?)?, since: row.take(3)? })
-    };
+    let read = |mut row: Row| Ok(Membership { tenant: row.take(0)? });
     rows.into_iter().map(read).collect()
 }
 

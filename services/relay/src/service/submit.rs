@@ -9,6 +9,7 @@ use nsl_core::{Code, Cx, Entry, Error, Result, fresh};
 use super::{Service, shown};
 use crate::{
     amounts::told,
+    facts::Seen,
     rules::{self, Asked},
     sponsor,
     store::{Accept, Kept, LaneKey, budget, day},
@@ -17,6 +18,9 @@ use crate::{
 impl Service {
     pub(super) async fn take_on(&self, cx: &Cx, submit: Submit) -> Result<Transaction> {
         let asked = rules::asked(&submit)?;
+        let seen = Seen::of(submit.chain, &asked.call);
+        seen.permit(cx)?;
+        seen.check_large(cx, self.config.large(submit.chain), self.clock.now())?;
         let lane = self.lane(cx, submit.chain, &asked);
         if let Err(refusal) = self.allows(cx, submit.chain, &lane, &asked).await {
             // What was taken on before is told as it was then, whatever is allowed by now.
@@ -56,6 +60,7 @@ impl Service {
 
     pub(super) async fn guess(&self, cx: &Cx, submit: Submit) -> Result<Estimate> {
         let asked = rules::asked(&submit)?;
+        Seen::of(submit.chain, &asked.call).permit(cx)?;
         let lane = self.lane(cx, submit.chain, &asked);
         let intent = serde_json::to_value(&asked.call).map_err(Error::internal)?;
         self.accounts.estimate(&lane, intent.into()).await?.map_err(|refusal| {

@@ -33,7 +33,7 @@ use nsl_api::{
     sponsor::{Complete, NameSponsor, Prepare, Prepared, PutSponsor, SponsorInfo},
 };
 use nsl_chain::{Chain as _, n3::NeoN3};
-use nsl_core::{Clock, Code, Cx, Entry as Evidence, Error, Result, TenantId, fresh};
+use nsl_core::{Clock, Code, Cx, Entry as Evidence, Error, Facts, Result, TenantId, fresh};
 use nsl_ledger::Ledger;
 use nsl_sql::{Change, Db};
 use serde::Deserialize;
@@ -48,6 +48,7 @@ use self::{
 use crate::{
     amounts::gas,
     dispatch::{Nodes, View},
+    facts::Seen,
     n3::{N3Node, SIGNED},
     rules,
     store::{self, Accept, Kept, LaneKey, sponsored, sponsors},
@@ -64,6 +65,10 @@ const PUSH_SIGNATURE: [u8; 2] = [0x0c, 64];
 pub(crate) async fn allow(db: &Db, tenant: &TenantId, sponsor: &str, call: &Call) -> Result<()> {
     let found = sponsors::policy(db, tenant, sponsor).await?.ok_or_else(sponsors::unknown)?;
     Policy::read(&found)?.0.allows(&Entry::of(call)?)
+}
+
+fn permit(cx: &Cx, permission: &'static str, account: &str) -> Result<()> {
+    cx.permit_on(permission, &Facts { chain: Some(Chain::NeoN3.as_str()), ..Facts::of("sponsor", account) })
 }
 
 /// What a request is going to cost its sponsor.
@@ -129,7 +134,7 @@ impl Sponsoring {
     }
 
     pub(crate) async fn put(&self, cx: &Cx, put: PutSponsor) -> Result<SponsorInfo> {
-        cx.permit("relay:admin")?;
+        permit(cx, "relay:admin", &put.account)?;
         let account = rules::account(Chain::NeoN3, &put.account)?;
         self.kept(cx, &account).await?;
         let (_, policy) = Policy::read(&put.policy)?;
@@ -147,12 +152,12 @@ impl Sponsoring {
     }
 
     pub(crate) async fn find(&self, cx: &Cx, named: NameSponsor) -> Result<SponsorInfo> {
-        cx.permit("relay:read")?;
+        permit(cx, "relay:read", &named.account)?;
         self.shown(cx, rules::account(Chain::NeoN3, &named.account)?).await
     }
 
     pub(crate) async fn remove(&self, cx: &Cx, named: NameSponsor) -> Result<()> {
-        cx.permit("relay:admin")?;
+        permit(cx, "relay:admin", &named.account)?;
         let account = rules::account(Chain::NeoN3, &named.account)?;
         let entry = Evidence::new(cx, "relay.sponsor_removed", "relay", "remove_sponsor", self.clock.now())
             .request("account", account.clone());
@@ -162,7 +167,9 @@ impl Sponsoring {
 
     /// Makes a transaction for a user outside, and sets its fee aside until it comes back.
     pub(crate) async fn prepare(&self, cx: &Cx, prepare: Prepare) -> Result<Prepared> {
-        cx.permit("relay:write")?;
+        if cx.rules.is_none() {
+            cx.permit("relay:write")?;
+        }
         let made = match self.make(cx, prepare).await {
             Err(refusal) => self.db.recall(cx, refusal).await?,
             Ok(made) => made,
@@ -185,6 +192,7 @@ impl Sponsoring {
             max_fee: None,
             valid_for_ms,
         })?;
+        Seen::of(Chain::NeoN3, &asked.call).permit(cx)?;
         let (user, sponsor) = (asked.account, asked.call.sponsor.clone().unwrap_or_default());
         if user == sponsor {
             return Err(Error::invalid("sponsor.pays_itself", "the sponsor and the user are one account"));
@@ -244,7 +252,8 @@ impl Sponsoring {
 
     /// Proves the user's witness, signs for the sponsor, and makes it a request that its lane sends.
     pub(crate) async fn complete(&self, cx: &Cx, complete: Complete) -> Result<(LaneKey, Kept)> {
-        cx.permit("relay:write")?;
+        let chain = Some(Chain::NeoN3.as_str());
+        cx.permit_on("relay:write", &Facts { chain, ..Facts::of("transaction", &complete.id) })?;
         let kept = match self.take_on(cx, complete).await {
             Err(refusal) => self.db.recall::<Kept>(cx, refusal).await?,
             Ok(kept) => kept,
