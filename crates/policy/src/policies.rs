@@ -107,6 +107,19 @@ impl Policies {
         Ok(weighed)
     }
 
+    /// As [`Self::weigh`], and also finds what would permit it if nothing forbade it.
+    pub fn weigh_all(&self, question: &Question<'_>, now: Timestamp) -> Result<Weighed, Unreadable> {
+        let mut weighed = self.weigh(question, now)?;
+        if !weighed.forbids.is_empty() {
+            let asked = self.named.get(question.permission).unwrap_or(&self.general);
+            let permits = asked.policies().filter(|policy| policy.effect() == Effect::Permit).cloned();
+            let permits = PolicySet::from_policies(permits).map_err(|error| Unreadable(error.to_string()))?;
+            let alone = Self { general: permits, named: HashMap::new() };
+            weighed.permits = alone.weigh(question, now)?.permits;
+        }
+        Ok(weighed)
+    }
+
     /// Decides, with what roles and scopes say.
     pub fn decide(&self, question: &Question<'_>, now: Timestamp) -> Verdict {
         match self.weigh(question, now) {

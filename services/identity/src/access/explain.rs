@@ -85,7 +85,7 @@ impl Service {
         let granted = theirs.principal.holds(permission);
         let question = Question { cx: &theirs, permission, granted, facts: &facts };
         let weighed = policies
-            .weigh(&question, now)
+            .weigh_all(&question, now)
             .map_err(|unreadable| nsl_core::judge::unavailable().because(anyhow::anyhow!("{}", unreadable.0)))?;
         let mut steps = self.grants(who, custom, permission);
         let widens = Weighed::widens(&question);
