@@ -4,7 +4,9 @@
 mod access;
 mod ground;
 mod keys;
+mod oauth;
 mod owned_keys;
+mod people;
 mod second_factor;
 mod signin;
 mod tenants;
