@@ -5,7 +5,7 @@ use nsl_api::{
     Page,
     audit::{Audit, AuditEntry, Refuse, Refused, SearchAudit, Verdict, VerifyAudit},
 };
-use nsl_core::{Code, Cx, Error, PrincipalKind, Result, TenantId};
+use nsl_core::{Code, Cx, Error, Facts, PrincipalKind, Result, TenantId};
 use nsl_ledger::{ChainKey, Found, Ledger, Refusal, Search};
 use nsl_sql::Db;
 use parking_lot::Mutex;
@@ -56,7 +56,7 @@ impl Drop for Turn<'_> {
 #[async_trait]
 impl Audit for Service {
     async fn search(&self, cx: &Cx, request: SearchAudit) -> Result<Page<AuditEntry>> {
-        cx.permit("audit:read")?;
+        cx.permit_on("audit:read", &Facts::of("audit", ""))?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
         let search = Search {
             event_type: request.event_type,
@@ -75,7 +75,7 @@ impl Audit for Service {
     }
 
     async fn verify(&self, cx: &Cx, _: VerifyAudit) -> Result<Verdict> {
-        cx.permit("audit:read")?;
+        cx.permit_on("audit:read", &Facts::of("audit", ""))?;
         let _turn = turn(&self.walking, &cx.tenant)?;
         let found = nsl_ledger::verify(&self.db, Some(&cx.tenant), &self.key, None).await?;
         if !found.whole() {

@@ -10,11 +10,11 @@ use nsl_api::{
     relay::{Estimate, RelayClient, Transaction},
 };
 use nsl_chain::{n3::NeoN3, x::NeoX};
-use nsl_core::{Clock, Code, Cx, Error, Once, Result};
+use nsl_core::{Clock, Code, Cx, Error, Facts, Once, Result};
 use nsl_ledger::Ledger;
 use nsl_sql::Db;
 
-use crate::settle::Settler;
+use crate::{place::Place, settle::Settler};
 
 /// The chains that are set up.
 #[derive(Clone)]
@@ -64,10 +64,23 @@ pub(crate) fn onward(cx: &Cx) -> Cx {
     Cx { once, ..cx.clone() }
 }
 
+const READ: &str = "contracts:read";
+const WRITE: &str = "contracts:write";
+
+/// Asks with the contract in the one form in which it is stored: a policy names it once, however callers write it.
+fn permit(cx: &Cx, permission: &str, chain: Chain, hash: Option<&str>, method: Option<&str>) -> Result<()> {
+    if cx.rules.is_none() {
+        return cx.permit_on(permission, &Facts::default());
+    }
+    let contract = hash.map(|hash| Place::read(chain, hash)).transpose()?.map(|place| place.kept());
+    let (chain, contract) = (Some(chain.as_str()), contract.as_deref());
+    cx.permit_on(permission, &Facts { chain, contract, method, ..Facts::of("contract", contract.unwrap_or_default()) })
+}
+
 #[async_trait]
 impl Contracts for Service {
     async fn deploy(&self, cx: &Cx, deploy: Deploy) -> Result<Deployed> {
-        cx.permit("contracts:write")?;
+        permit(cx, WRITE, deploy.chain, None, None)?;
         match self.begin_deployment(cx, deploy).await {
             Err(refusal) => self.db.recall(cx, refusal).await,
             done => done,
@@ -75,22 +88,22 @@ impl Contracts for Service {
     }
 
     async fn list(&self, cx: &Cx, wanted: ListContracts) -> Result<Page<Contract>> {
-        cx.permit("contracts:read")?;
+        permit(cx, READ, wanted.chain, None, None)?;
         self.page(cx, wanted).await
     }
 
     async fn find(&self, cx: &Cx, wanted: FindContract) -> Result<Contract> {
-        cx.permit("contracts:read")?;
+        permit(cx, READ, wanted.chain, Some(&wanted.hash), None)?;
         self.look_at(cx, wanted).await
     }
 
     async fn find_deployment(&self, cx: &Cx, wanted: FindDeployment) -> Result<Contract> {
-        cx.permit("contracts:read")?;
+        permit(cx, READ, wanted.chain, None, None)?;
         self.look_at_deployment(cx, wanted).await
     }
 
     async fn describe(&self, cx: &Cx, describe: Describe) -> Result<Contract> {
-        cx.permit("contracts:write")?;
+        permit(cx, WRITE, describe.chain, Some(&describe.hash), None)?;
         match self.keep_abi(cx, describe).await {
             Err(refusal) => self.db.recall(cx, refusal).await,
             done => done,
@@ -98,12 +111,12 @@ impl Contracts for Service {
     }
 
     async fn compare(&self, cx: &Cx, compare: Compare) -> Result<Differences> {
-        cx.permit("contracts:read")?;
+        permit(cx, READ, compare.chain, Some(&compare.hash), None)?;
         self.differences(cx, compare).await
     }
 
     async fn update(&self, cx: &Cx, update: Update) -> Result<Updating> {
-        cx.permit("contracts:write")?;
+        permit(cx, WRITE, update.chain, Some(&update.hash), None)?;
         match self.begin_update(cx, update).await {
             Err(refusal) => self.db.recall(cx, refusal).await,
             done => done,
@@ -111,27 +124,27 @@ impl Contracts for Service {
     }
 
     async fn call(&self, cx: &Cx, ask: Ask) -> Result<Answer> {
-        cx.permit("contracts:read")?;
+        permit(cx, READ, ask.chain, Some(&ask.hash), Some(&ask.method))?;
         self.ask(cx, ask).await
     }
 
     async fn simulate(&self, cx: &Cx, invoke: Invoke) -> Result<Trial> {
-        cx.permit("contracts:read")?;
+        permit(cx, READ, invoke.chain, Some(&invoke.hash), Some(&invoke.method))?;
         self.try_out(cx, invoke).await
     }
 
     async fn estimate(&self, cx: &Cx, invoke: Invoke) -> Result<Estimate> {
-        cx.permit("contracts:read")?;
+        permit(cx, READ, invoke.chain, Some(&invoke.hash), Some(&invoke.method))?;
         self.guess(cx, invoke).await
     }
 
     async fn invoke(&self, cx: &Cx, invoke: Invoke) -> Result<Transaction> {
-        cx.permit("contracts:write")?;
+        permit(cx, WRITE, invoke.chain, Some(&invoke.hash), Some(&invoke.method))?;
         self.hand_over(cx, invoke).await
     }
 
     async fn events(&self, cx: &Cx, ask: AskEvents) -> Result<Events> {
-        cx.permit("contracts:read")?;
+        permit(cx, READ, ask.chain, Some(&ask.hash), None)?;
         self.told(cx, ask).await
     }
 }

@@ -49,7 +49,7 @@ impl Relay for Service {
     }
 
     async fn balance(&self, cx: &Cx, asked: AskBalance) -> Result<Balance> {
-        permit(cx, "relay:read", "account", &asked.account, asked.chain)?;
+        permit(cx, "relay:read", "account", &rules::account(asked.chain, &asked.account)?, asked.chain)?;
         self.accounts.balance(asked).await
     }
 

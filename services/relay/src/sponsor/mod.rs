@@ -134,8 +134,8 @@ impl Sponsoring {
     }
 
     pub(crate) async fn put(&self, cx: &Cx, put: PutSponsor) -> Result<SponsorInfo> {
-        permit(cx, "relay:admin", &put.account)?;
         let account = rules::account(Chain::NeoN3, &put.account)?;
+        permit(cx, "relay:admin", &account)?;
         self.kept(cx, &account).await?;
         let (_, policy) = Policy::read(&put.policy)?;
         let now = self.clock.now();
@@ -152,13 +152,14 @@ impl Sponsoring {
     }
 
     pub(crate) async fn find(&self, cx: &Cx, named: NameSponsor) -> Result<SponsorInfo> {
-        permit(cx, "relay:read", &named.account)?;
-        self.shown(cx, rules::account(Chain::NeoN3, &named.account)?).await
+        let account = rules::account(Chain::NeoN3, &named.account)?;
+        permit(cx, "relay:read", &account)?;
+        self.shown(cx, account).await
     }
 
     pub(crate) async fn remove(&self, cx: &Cx, named: NameSponsor) -> Result<()> {
-        permit(cx, "relay:admin", &named.account)?;
         let account = rules::account(Chain::NeoN3, &named.account)?;
+        permit(cx, "relay:admin", &account)?;
         let entry = Evidence::new(cx, "relay.sponsor_removed", "relay", "remove_sponsor", self.clock.now())
             .request("account", account.clone());
         let entry = self.ledger.seal(cx, entry, serde_json::Map::new()).await?;
