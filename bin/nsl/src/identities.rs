@@ -45,7 +45,7 @@ impl Identities {
         let identity: Handle<IdentityClient> = wire
             .add(async || {
                 let made = nsl_identity::build(settings.identity.clone(), parts(engines, revoked), tasks)?;
-                let erased = made.replay_erasures().await?;
+                let erased = made.duties.replay_erasures().await?;
                 if erased > 0 {
                     tracing::warn!(persons = erased, "a restored database held accounts that were erased: gone again");
                 }

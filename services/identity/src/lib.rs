@@ -156,13 +156,22 @@ pub struct Built {
     pub access: Arc<dyn Access>,
     pub people: Arc<dyn PeopleFace>,
     pub privacy: Arc<dyn Privacy>,
-    restored: Arc<People>,
+    pub duties: Duties,
 }
 
-impl Built {
+/// What is done about persons' data beside requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Duties(Arc<People>);
+
+impl Duties {
     /// Erases again whom a restored backup brought back, and says how many. At start, before the first request.
     pub async fn replay_erasures(&self) -> nsl_core::Result<usize> {
-        self.restored.replay_erasures().await
+        self.0.replay_erasures().await
+    }
+
+    /// One round of the worker, now: reminds who is silent, closes tenants and drops copies whose time is over.
+    pub async fn tend(&self) -> nsl_core::Result<()> {
+        self.0.tend().await
     }
 }
 
@@ -209,7 +218,7 @@ pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> anyhow::Result<Buil
         access,
         people: people.clone(),
         privacy: people.clone(),
-        restored: people,
+        duties: Duties(people),
     })
 }
 

@@ -12,7 +12,7 @@ use nsl_engine::{
     queue::{Queue, QueueConfig},
     secrets::{Secrets, SecretsConfig, SecretsEngine},
 };
-use nsl_identity::{Built, Clients};
+use nsl_identity::{Built, Clients, Duties};
 use nsl_keyring::{Keyring, SecretsRoot};
 use nsl_kit::{Profile, Tasks};
 use nsl_ledger::{ChainKey, Ledger, Search, closer};
@@ -21,16 +21,24 @@ use nsl_sql::{BASE, Config, Db};
 use parking_lot::Mutex;
 
 /// What the services around ask for.
-const KNOWN: &[&str] =
-    &["storage:read", "storage:write", "identity:read", "identity:write", "identity:admin", "identity:owner", "identity:act"];
+const KNOWN: &[&str] = &[
+    "storage:read",
+    "storage:write",
+    "identity:read",
+    "identity:write",
+    "identity:admin",
+    "identity:owner",
+    "identity:act",
+];
 
 pub(crate) struct Ground {
     pub(crate) identity: IdentityClient,
     /// All traits of the service.
     pub(crate) all: Clients,
+    duties: Duties,
     pub(crate) db: Db,
     pub(crate) ledger: Ledger,
-    keyring: Keyring,
+    pub(crate) keyring: Keyring,
     pub(crate) queue: Queue,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) tasks: Tasks,
@@ -145,9 +153,33 @@ impl Ground {
             scopes: KNOWN.to_vec(),
             revoked: Arc::new(move |digest: &str| heard.lock().push(digest.to_owned())),
         };
-        let all = clients(nsl_identity::build(settings_of(keys_per_tenant), parts, &tasks).unwrap());
+        let built = nsl_identity::build(settings_of(keys_per_tenant), parts, &tasks).unwrap();
+        let duties = built.duties.clone();
+        let all = clients(built);
         let identity = all.identity.clone();
-        Self { identity, all, db, ledger, keyring, queue, clock, tasks, revoked, keys_per_tenant, dir, database }
+        Self {
+            identity,
+            all,
+            duties,
+            db,
+            ledger,
+            keyring,
+            queue,
+            clock,
+            tasks,
+            revoked,
+            keys_per_tenant,
+            dir,
+            database,
+        }
+    }
+
+    pub(crate) async fn replay_erasures(&self) -> usize {
+        self.duties.replay_erasures().await.unwrap()
+    }
+
+    pub(crate) async fn tend(&self) {
+        self.duties.tend().await.unwrap();
     }
 
     /// Whether several processes can stand on its database.

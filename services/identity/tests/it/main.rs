@@ -7,6 +7,7 @@ mod keys;
 mod oauth;
 mod owned_keys;
 mod people;
+mod privacy;
 mod second_factor;
 mod signin;
 mod tenants;
