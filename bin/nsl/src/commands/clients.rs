@@ -132,7 +132,7 @@ impl Asks for Command {
             Self::Suspend { id } => one(Method::PATCH, &id).body(&json!({ "suspended": true })).send().await?,
             Self::Resume { id } => one(Method::PATCH, &id).body(&json!({ "suspended": false })).send().await?,
             Self::Rotate { id, overlap } => {
-                let path = [&CLIENTS[..], &[&id, "rotate"]].concat();
+                let path = [&CLIENTS[..], &[&id, "secret"]].concat();
                 client.ask(Method::POST, &path).body(&json!({ "overlap_s": overlap })).send().await?
             }
             Self::Delete { id } => {

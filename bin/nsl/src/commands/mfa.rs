@@ -97,7 +97,11 @@ impl Mfa {
 
 fn factors(has: &Value) -> String {
     let fields = [("password", "password"), ("second factors", "factors"), ("recovery codes", "recovery_codes_left")];
-    show::pairs(&fields, has)
+    let mut has = has.clone();
+    if has["factors"].as_array().is_some_and(Vec::is_empty) {
+        has["factors"] = "none".into();
+    }
+    show::pairs(&fields, &has)
 }
 
 fn codes(reply: &Value) -> String {

@@ -99,7 +99,8 @@ fn named(device: &Value) -> String {
 
 /// Shows what asks to be let in, since a code that somebody else sent may be a trap.
 async fn confirm(client: &Client, code: &str) -> Result<(), Failure> {
-    let reply = client.ask(Method::GET, &["v1", "auth", "device"]).query("user_code", Some(code)).send().await?;
+    let body = json!({ "user_code": code });
+    let reply = client.ask(Method::POST, &["v1", "auth", "device", "look"]).body(&body).send().await?;
     let device: Value = reply.read()?;
     let fields = [("program", "client_name"), ("from", "address"), ("calls itself", "agent"), ("asked", "asked_at")];
     let question = format!(

@@ -8,7 +8,7 @@ use nsl_api::{
     Page,
     identity::{ChangeKey, CreateKey, CreatedKey, IdentityClient, KeyInfo, ListKeys, RevokeKey, RotateKey, UpdateKey},
 };
-use nsl_core::PrincipalKind;
+use nsl_core::{PrincipalKind, Timestamp};
 use nsl_edge::{Caller, Class, Entry, Face, Limit, Path, Problem, Query, Rule, Strict};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, OpenApi, ToSchema};
@@ -138,6 +138,20 @@ struct Whoami {
     /// The id of the credential; never the credential.
     credential: String,
     scopes: Vec<String>,
+    /// When the credential ends, where it does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// The sign-in (`ses_...`) that it belongs to, where a person is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    session: Option<String>,
+    /// When that person last showed a second factor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    second_factor_at: Option<Timestamp>,
+    /// Who acts, where the subject only lent its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    actor: Option<String>,
 }
 
 /// Make an API key
@@ -232,5 +246,9 @@ async fn whoami(Caller(cx): Caller) -> Json<Whoami> {
         kind: cx.principal.kind,
         credential: cx.principal.credential.to_string(),
         scopes: cx.principal.scopes.to_vec(),
+        expires_at: cx.principal.expires_at,
+        session: cx.principal.session.as_deref().map(str::to_owned),
+        second_factor_at: cx.principal.second_factor_at,
+        actor: cx.principal.actor.as_ref().map(ToString::to_string),
     })
 }

@@ -202,10 +202,12 @@ pub(crate) fn expiry(asked: Option<Timestamp>, granted_by: &Principal, now: Time
 }
 
 /// What a key of this credential cannot outlast. A person who signed in owns the keys that they make, so those end with
-/// the person's rights and not with a token of some minutes; who acts for a person is not that person.
+/// the person's rights and not with a token of some minutes; neither a program that they let in nor one that acts for
+/// them is that person.
 fn bound(granted_by: &Principal) -> Option<Timestamp> {
-    let is_person = granted_by.session.is_some() && granted_by.actor.is_none();
-    granted_by.expires_at.filter(|_| !is_person && !(granted_by.holds("identity:admin") && granted_by.actor.is_none()))
+    let is_lent = granted_by.actor.is_some() || (granted_by.session.is_some() && !granted_by.whole);
+    let may_last = granted_by.whole || granted_by.holds("identity:admin");
+    granted_by.expires_at.filter(|_| is_lent || !may_last)
 }
 
 fn expiry_not_held(end: Timestamp) -> Error {

@@ -7,6 +7,7 @@ use nsl_api::{
         Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, Identity, KeyInfo, ListKeys,
         ListTenants, RevokeKey, RotateKey, TenantInfo, UpdateKey,
     },
+    oauth::ClientInfo,
 };
 use nsl_core::{Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp, fresh};
 use parking_lot::Mutex;
@@ -17,7 +18,7 @@ use super::{
     rules::{self, Fresh},
     store::{self, AddKey, Touch},
 };
-use crate::{config::Config, ground::Ground, people, tokens};
+use crate::{config::Config, ground::Ground, oauth, people, tokens};
 
 /// Hears the digest of each key that is revoked in this process.
 pub type Revoked = Arc<dyn Fn(&str) + Send + Sync>;
@@ -78,6 +79,11 @@ impl Service {
             PrincipalKind::Token if principal.session.is_some() => {
                 Ok(Maker { owner: Some(principal.subject.to_string()), networks: Vec::new() })
             }
+            PrincipalKind::Token => {
+                let client = oauth::find_client(&self.ground.db, &cx.tenant, principal.subject.as_str()).await?;
+                let own = |client: ClientInfo| Maker { owner: Some(client.id), networks: client.networks };
+                Ok(client.map(own).unwrap_or_default())
+            }
             _ => Ok(Maker::default()),
         }
     }
@@ -85,13 +91,25 @@ impl Service {
     /// What the key may do now: no more than its owner.
     async fn rights(&self, found: &store::Found) -> Result<Vec<String>> {
         let Some(owner) = &found.owner else { return Ok(found.scopes.clone()) };
-        let Ground { db, scopes, .. } = &self.ground;
-        let held = people::store::permissions(db, scopes, &found.tenant, owner).await?.ok_or_else(key_unknown)?;
-        let administers = || held.iter().any(|permission| permission == "*" || permission == "identity:admin");
+        let held = self.held_by(&found.tenant, owner).await?.ok_or_else(key_unknown)?;
+        let administers = || !tokens::rules::narrow(&held, &["identity:admin".to_owned()]).is_empty();
         if found.subject.as_str() != owner && !administers() {
             return Err(key_unknown());
         }
         Ok(tokens::rules::narrow(&held, &found.scopes))
+    }
+
+    /// All that a user, or else a client, may do in the tenant; none for one who may not come in at all.
+    async fn held_by(&self, tenant: &TenantId, owner: &str) -> Result<Option<Vec<String>>> {
+        let Ground { db, scopes, clock, .. } = &self.ground;
+        if owner.starts_with("usr_") {
+            return people::store::permissions(db, scopes, tenant, owner).await;
+        }
+        let client = oauth::find_client(db, tenant, owner).await?;
+        let is_live = |client: &ClientInfo| {
+            client.suspended_at.is_none() && client.expires_at.is_none_or(|end| end > clock.now())
+        };
+        Ok(client.filter(is_live).map(|client| client.scopes))
     }
 
     /// The key, if the caller may see it.

@@ -28,7 +28,7 @@ use nsl_api::{
 use nsl_core::{Cx, Result};
 use serde_json::json;
 
-pub(crate) use self::{http::face, worker::start};
+pub(crate) use self::{http::face, store::find as find_client, worker::start};
 use crate::tokens::Tokens;
 
 /// The client that the command line is: it has no secret, and asks for what its user may do.

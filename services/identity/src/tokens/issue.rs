@@ -6,7 +6,7 @@ use nsl_core::{Code, Error, Result, Subject, TenantId, Timestamp};
 use nsl_token::{ACCESS, Access, Actor, Confirmation};
 
 use super::{Tokens, revoked, rules, store::Session};
-use crate::people::store as people;
+use crate::{oauth::DEVICE_CLIENT, people::store as people};
 
 /// The client that people are taken to use who came without one.
 pub(crate) const OWN_CLIENT: &str = "nsl";
@@ -83,7 +83,8 @@ impl Tokens {
         access.amr.clone_from(&grant.amr);
         access.mfa_time = grant.second_factor_at.map(whole);
         access.act.clone_from(&grant.actor);
-        let is_person = grant.session.is_some() && grant.actor.is_none() && grant.client == OWN_CLIENT;
+        let is_own = [OWN_CLIENT, DEVICE_CLIENT].contains(&grant.client.as_str());
+        let is_person = grant.session.is_some() && grant.actor.is_none() && is_own;
         access.whole = is_person && rights.whole;
         access.cnf = grant.jkt.clone().map(|jkt| Confirmation { jkt });
         let key = self.signer.current(&self.ground).await?;

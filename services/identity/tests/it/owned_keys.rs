@@ -46,7 +46,7 @@ fn signed_in(ground: &Ground, tenant: &TenantId, user: &str, scopes: &[&str]) ->
         session: Some("ses_1".into()),
         second_factor_at: None,
         actor: None,
-        whole: false,
+        whole: true,
     };
     cx
 }
@@ -89,7 +89,7 @@ async fn a_key_never_does_more_than_its_owner_may_now() {
         for (roles, of_all, of_part) in [
             (
                 "admin",
-                "identity:admin identity:read identity:write storage:read storage:write",
+                "identity:act identity:admin identity:read identity:write storage:read storage:write",
                 "identity:write storage:read storage:write",
             ),
             ("viewer", "identity:read storage:read", "storage:read"),
@@ -171,11 +171,55 @@ async fn who_acts_for_a_person_makes_no_key_that_outlasts_the_deed() {
         let user = member(&ground, &tenant, "owner").await;
         let mut acting = signed_in(&ground, &tenant, &user, &["*"]);
         acting.principal.actor = Some(Subject::parse("shop").unwrap());
+        acting.principal.whole = false;
         let made = ground.identity.create_key(&acting, new_key("ci", &["storage:read"])).await.unwrap();
         assert_eq!(made.key.expires_at, acting.principal.expires_at);
         let longer = change(&made.key.id, ChangeKey { expires_at: Some(None), ..ChangeKey::default() });
         let kept = ground.identity.update_key(&acting, longer).await.unwrap();
         assert_eq!(kept.expires_at, acting.principal.expires_at);
+        // Nor does a program that a person let in, whatever the person may do.
+        let program = signed_in(&ground, &tenant, &user, &["*"]);
+        let program = Cx { principal: Principal { whole: false, ..program.principal.clone() }, ..program };
+        let made = ground.identity.create_key(&program, new_key("ci", &["storage:read"])).await.unwrap();
+        assert_eq!(made.key.expires_at, program.principal.expires_at);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_a_client_stays_within_it_and_stops_with_it() {
+    each(async |ground: Ground| {
+        let tenant = ground.tenant().await.tenant;
+        let client = nsl_core::fresh("cli");
+        let insert = "INSERT INTO oauth_clients (tenant_id, id, name, scopes, grants, networks, created_by, created_at)
+            VALUES ($1, $2, 'shop', $3, $4, $5, 'key_1', $6)";
+        let scopes = serde_json::json!(["identity:*", "storage:read"]);
+        let grants = serde_json::json!(["client_credentials"]);
+        let within = serde_json::json!(["10.0.0.0/8"]);
+        let row = args![&tenant, client.as_str(), &scopes, &grants, &within, ground.clock.now()];
+        set(&ground, insert, row).await;
+        let mut machine = signed_in(&ground, &tenant, &client, &["identity:*", "storage:read"]);
+        machine.principal.session = None;
+        machine.principal.whole = false;
+        let key = ground.identity.create_key(&machine, new_key("ci", &["storage:read"])).await.unwrap();
+        assert_eq!(
+            (key.key.owner.as_deref(), key.key.networks.as_slice()),
+            (Some(&*client), &["10.0.0.0/8".to_owned()][..])
+        );
+        assert!(ground.authenticate(&key.secret.0).await.is_ok());
+        let now = ground.clock.now();
+        for (off, args) in [
+            ("UPDATE oauth_clients SET suspended_at = $2 WHERE id = $1", args![client.as_str(), now]),
+            (
+                "UPDATE oauth_clients SET suspended_at = NULL, expires_at = $2 WHERE id = $1",
+                args![client.as_str(), now],
+            ),
+            ("DELETE FROM oauth_clients WHERE id = $1", args![client.as_str()]),
+        ] {
+            set(&ground, off, args).await;
+            let refused = ground.authenticate(&key.secret.0).await.unwrap_err();
+            assert_eq!(refused.code, Code::Unauthenticated, "{off}");
+        }
     })
     .await;
 }

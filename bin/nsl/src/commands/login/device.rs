@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use nsl_api::oauth::DeviceAuthorization;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -24,7 +24,10 @@ pub(super) async fn sign_in(client: &Client, tenant: Option<&str>, as_json: bool
         return Err(Failure::usage("who lets the device in names the tenant: leave --tenant out"));
     }
     let ask = client.ask(Method::POST, &["oauth2", "device_authorization"]).form(&[("client_id", CLIENT)]);
-    let begun: DeviceAuthorization = ask.send().await?.read()?;
+    let mut begun: DeviceAuthorization = ask.send().await?.read()?;
+    for page in [&mut begun.verification_uri, &mut begun.verification_uri_complete] {
+        *page = reachable(page, client.base());
+    }
     let document = json!({
         "user_code": begun.user_code,
         "verification_uri": begun.verification_uri,
@@ -57,6 +60,15 @@ pub(super) async fn sign_in(client: &Client, tenant: Option<&str>, as_json: bool
             }
             _ => return Err(refusal(status, &text)),
         }
+    }
+}
+
+/// A server on this machine that was told no address of its own does not know its port.
+fn reachable(page: &str, base: &Url) -> String {
+    let is_here = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    match Url::parse(page) {
+        Ok(mut url) if is_here(&url) && is_here(base) && url.set_port(base.port()).is_ok() => url.into(),
+        _ => page.to_owned(),
     }
 }
 
