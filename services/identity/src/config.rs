@@ -36,6 +36,7 @@ impl Config {
     /// Decides what was left to the profile.
     pub fn settle(&mut self, profile: Profile) {
         self.signin.settle(profile);
+        self.wallet.settle(profile);
     }
 
     /// The origin of `public_url`, without a slash at its end.

@@ -13,6 +13,17 @@ pub struct Config {
     pub neo_x_chain_ids: Vec<u64>,
     /// Magics of Neo N3 that accounts may sign for. The first is the usual one; none takes no wallet of Neo N3.
     pub neo_n3_networks: Vec<u32>,
+    /// Whether pages on this machine may ask while no address was told. Decided by the profile: what everybody's
+    /// browser calls localhost is nobody's own in production.
+    #[serde(skip)]
+    pub takes_local: bool,
+}
+
+impl Config {
+    /// Decides what was left to the profile.
+    pub(crate) fn settle(&mut self, profile: Profile) {
+        self.takes_local = !profile.is_production();
+    }
 }
 
 impl Default for Config {
@@ -21,6 +32,7 @@ impl Default for Config {
             origins: Vec::new(),
             neo_x_chain_ids: vec![47_763, 12_227_332],
             neo_n3_networks: vec![860_833_102, 894_710_606],
+            takes_local: false,
         }
     }
 }

@@ -24,6 +24,12 @@ const PROBLEMS: &[Entry] = &[
         "have its origin added to identity.wallet.origins",
     ),
     Entry::new(
+        "wallet.no_domain",
+        503,
+        "this server has no domain that wallets could sign in at",
+        "have identity.public_url set",
+    ),
+    Entry::new(
         "wallet.network_unknown",
         400,
         "accounts of that network are not taken",

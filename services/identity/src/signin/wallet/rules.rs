@@ -5,6 +5,7 @@ use std::time::Duration;
 use nsl_api::Chain;
 use nsl_core::{Code, Error, Result, Timestamp};
 use nsl_signin::wallet::{Kind, Message, n3, x};
+use url::Url;
 
 use super::store::Challenge;
 
@@ -23,11 +24,12 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// As browsers write it: in lower case, without the port that its scheme has anyway.
     pub(super) fn read(text: &str) -> Option<Self> {
-        let (scheme, domain) = text.trim_end_matches('/').split_once("://")?;
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '.' | ':' | '[' | ']');
-        let good = matches!(scheme, "http" | "https") && !domain.is_empty() && domain.chars().all(plain);
-        good.then(|| Self { scheme: scheme.to_owned(), domain: domain.to_owned() })
+        let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let host = url.host_str()?;
+        let domain = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Some(Self { scheme: url.scheme().to_owned(), domain })
     }
 
     /// That of a page on this machine.
@@ -49,6 +51,10 @@ pub(super) struct Origins {
 impl Origins {
     pub(super) fn find(&self, domain: Option<&str>) -> Result<Origin> {
         let found = match domain {
+            None if self.known.is_empty() => {
+                let message = "this server was told no address of its own that wallets could sign in at";
+                return Err(Error::new(Code::Unavailable, "wallet.no_domain", message));
+            }
             None => self.known.first().cloned(),
             Some(domain) => {
                 let known = self.known.iter().find(|origin| origin.domain == domain).cloned();

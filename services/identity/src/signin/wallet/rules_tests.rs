@@ -89,6 +89,9 @@ fn only_pages_that_are_known_get_messages() {
     for domain in ["app.example", "localhost", "evil.example", "", "APP.example:8443"] {
         assert_eq!(&*public.find(Some(domain)).unwrap_err().slug, "wallet.domain_unknown", "{domain}");
     }
+    let nobody = Origins { known: Vec::new(), local: false };
+    assert_eq!(&*nobody.find(None).unwrap_err().slug, "wallet.no_domain");
+    assert_eq!(&*nobody.find(Some("localhost")).unwrap_err().slug, "wallet.domain_unknown");
     let desk = Origins { known: vec![Origin::read("http://localhost").unwrap()], local: true };
     for domain in ["localhost", "localhost:3000", "127.0.0.1:8080", "[::1]:1"] {
         assert_eq!(desk.find(Some(domain)).unwrap().domain, domain);
@@ -97,6 +100,17 @@ fn only_pages_that_are_known_get_messages() {
         ["localhost.evil.example", "localhost:", "localhost:1:2", "localhost:99999", "127.0.0.10", "localhost@evil"]
     {
         assert!(desk.find(Some(domain)).is_err(), "{domain}");
+    }
+}
+
+#[test]
+fn origins_are_read_as_browsers_write_them() {
+    let read = |text: &str| Origin::read(text).map(|Origin { scheme, domain }| format!("{scheme} {domain}"));
+    assert_eq!(read("https://NSL.example:443/").as_deref(), Some("https nsl.example"));
+    assert_eq!(read("http://localhost").as_deref(), Some("http localhost"));
+    assert_eq!(read("https://bücher.example:8443").as_deref(), Some("https xn--bcher-kva.example:8443"));
+    for bad in ["", "nsl.example", "ftp://nsl.example", "https://", "file:///x"] {
+        assert_eq!(read(bad), None, "{bad}");
     }
 }
 

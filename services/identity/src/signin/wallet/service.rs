@@ -37,9 +37,10 @@ impl Wallets {
 
     fn origins(&self) -> Origins {
         let config = &self.ground.config;
-        let own = Origin::read(config.origin());
+        let local = config.is_local() && config.wallet.takes_local;
+        let own = Origin::read(config.origin()).filter(|_| local || !config.is_local());
         let further = config.wallet.origins.iter().filter_map(|text| Origin::read(text));
-        Origins { known: own.into_iter().chain(further).collect(), local: config.is_local() }
+        Origins { known: own.into_iter().chain(further).collect(), local }
     }
 
     fn networks(&self, chain: Chain) -> Vec<u64> {
