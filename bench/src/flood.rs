@@ -26,7 +26,15 @@ const PASSWORD: &str = "correct horse battery staple";
 pub(crate) fn measure(machine: &str) -> Result<Part> {
     let mut part = Part::new(
         "## Reads during a flood of sign-ins",
-        ["reads of a 1 KiB value, not from the cache", "reads/s", "P50 ms", "P99 ms", "slowest ms", "signed in/s", "answered 503/s"],
+        [
+            "reads of a 1 KiB value, not from the cache",
+            "reads/s",
+            "P50 ms",
+            "P99 ms",
+            "slowest ms",
+            "signed in/s",
+            "answered 503/s",
+        ],
     );
     part.say(format!(
         "Measured by `nsl-bench flood` on {} on {machine}. Four clients read at a fixed rate; {CLIENTS} others sign in \
@@ -41,7 +49,8 @@ pub(crate) fn measure(machine: &str) -> Result<Part> {
         server.put_sample()?;
         for number in 0..8 {
             let body = json!({ "email": address(number), "password": PASSWORD });
-            let reply = Connection::open(&server.url(""))?.request("POST", "/v1/auth/register", &typed(), &body.to_string())?;
+            let reply =
+                Connection::open(&server.url(""))?.request("POST", "/v1/auth/register", &typed(), &body.to_string())?;
             ensure!(reply.status == 201, "making an account: {} {}", reply.status, reply.body);
         }
         let calm = run(&server, 0)?;
@@ -96,11 +105,8 @@ fn run(server: &Server, clients: usize) -> Result<Seen> {
         for reader in readers {
             reads.extend(reader.join().map_err(|_| anyhow::anyhow!("a reader panicked"))??);
         }
-        let seen = Seen {
-            reads,
-            signed_in: signed_in.load(Ordering::Relaxed),
-            sent_away: sent_away.load(Ordering::Relaxed),
-        };
+        let seen =
+            Seen { reads, signed_in: signed_in.load(Ordering::Relaxed), sent_away: sent_away.load(Ordering::Relaxed) };
         over.store(true, Ordering::Relaxed);
         for client in flood {
             client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;

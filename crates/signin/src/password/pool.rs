@@ -1,5 +1,6 @@
 use std::{
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -147,15 +148,16 @@ fn serve(params: Params, taken: &Mutex<mpsc::Receiver<Job>>, micros: &AtomicU64)
         }
         #[allow(clippy::disallowed_methods, reason = "measures how long work takes")]
         let began = Instant::now();
-        let done = match work {
+        // A thread that panicked would be missed by all that come after.
+        let done = catch_unwind(AssertUnwindSafe(|| match work {
             Work::Make(password) => memory.make(params, &password).map(Done::Made),
             Work::Check(password, kept) => memory.check(params, &password, &kept).map(Done::Told),
             Work::Waste(password) => memory.waste(params, &password).map(Done::Told),
-        };
+        }));
         let took = began.elapsed().as_micros() as u64;
         metrics::histogram!("password_hash_duration_seconds").record(took as f64 / 1e6);
         micros.store((micros.load(Ordering::Relaxed) * 7 + took) / 8, Ordering::Relaxed);
-        let _ = reply.send(done);
+        let _ = reply.send(done.ok().flatten());
     }
 }
 

@@ -95,3 +95,48 @@ impl Check for Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn production_refuses_hashes_that_are_too_cheap() {
+        let refused = |memory_kib: u32, passes: u32, profile: Profile| {
+            let config = Config { hash_memory_kib: memory_kib, hash_passes: passes, ..Config::default() };
+            let mut mistakes = Mistakes::new();
+            config.check(profile, &mut mistakes);
+            !mistakes.is_empty()
+        };
+        for (memory_kib, passes, in_development, in_production) in [
+            (19_456, 2, false, false),
+            (47_104, 1, false, false),
+            (19_456, 1, false, true),
+            (64, 2, false, true),
+            (7, 2, true, true),
+            (19_456, 0, true, true),
+            (u32::MAX, 2, true, true),
+        ] {
+            let told = [Profile::Development, Profile::Production].map(|profile| refused(memory_kib, passes, profile));
+            assert_eq!(told, [in_development, in_production], "m={memory_kib} t={passes}");
+        }
+        let missing = Config { breached_list: Some("/nowhere/at/all".into()), ..Config::default() };
+        let mut mistakes = Mistakes::new();
+        missing.check(Profile::Development, &mut mistakes);
+        assert_eq!(mistakes.len(), 1);
+    }
+
+    #[test]
+    fn who_may_make_an_account_is_left_to_the_profile_where_nobody_says() {
+        for (said, profile, settled) in [
+            (None, Profile::Development, SignUp::Open),
+            (None, Profile::Production, SignUp::Invited),
+            (Some(SignUp::Invited), Profile::Development, SignUp::Invited),
+            (Some(SignUp::Open), Profile::Production, SignUp::Open),
+        ] {
+            let mut config = Config { sign_up: said, ..Config::default() };
+            config.settle(profile);
+            assert_eq!(config.sign_up, Some(settled));
+        }
+    }
+}

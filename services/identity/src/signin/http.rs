@@ -123,6 +123,7 @@ pub(crate) fn face(signin: SigninClient) -> Face {
         .rule(small("/v1/auth/login").open())
         .rule(small("/v1/auth/mfa").open())
         .rule(small("/v1/auth/password/reset").open())
+        .rule(Rule::at("/v1/auth/factors"))
         .rule(small("/v1/auth/*"))
 }
 

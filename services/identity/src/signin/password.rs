@@ -55,7 +55,7 @@ impl Door {
         let now = self.ground.clock.now();
         cx.permit_sensitive("identity:admin", now)?;
         let user = self.resettable(cx, &request.user).await?;
-        let (reset_token, digest) = token("nsr_reset_")?;
+        let (reset_token, digest) = token("nsp_")?;
         let entry =
             Entry::new(cx, "signin.reset_issued", "identity", "issue_reset", now).request("user", user.as_str());
         let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
