@@ -3,17 +3,20 @@
 //! Promises:
 //! - A key is shown once, when it is made. What is kept is its SHA-256, so that nobody who reads the
 //!   database can use what is found there.
-//! - No key can do more than the credential that made it, nor outlast it unless that one administers the tenant.
+//! - No key can do more than the credential that made it, nor outlast it unless that one administers the tenant or is
+//!   a person's own sign-in; and none ever does more than its owner may at that moment.
 //! - No key has a scope that no service asks for.
 //! - No key stands for a name of the platform itself.
-//! - A revoked or expired key is refused: at once in the process that revoked it, elsewhere as soon as
-//!   what an edge remembers of it fades (five seconds at most).
+//! - What is revoked or changed is refused or looked up anew: at once in the process that did it, elsewhere within
+//!   a second.
 //! - Each change is in the audit trail; authenticating writes nothing on the way.
 
 mod access;
 mod config;
 mod ground;
+mod http;
 mod keys;
+mod migrations;
 mod oauth;
 mod people;
 mod signin;
@@ -22,26 +25,22 @@ mod tokens;
 use std::sync::Arc;
 
 use nsl_api::{
-    access::{Access, AccessClient},
-    federation::{Federation, FederationClient},
-    identity::{Identity, IdentityClient},
-    oauth::{Oauth as OauthFace, OauthClient},
-    passkey::{Passkey, PasskeyClient},
-    people::{People as PeopleFace, PeopleClient},
-    privacy::{Privacy, PrivacyClient},
-    sessions::{Sessions, SessionsClient},
-    signin::{Signin, SigninClient},
-    wallet::{Wallet, WalletClient},
+    access::Access, federation::Federation, identity::Identity, oauth::Oauth as OauthFace, passkey::Passkey,
+    people::People as PeopleFace, privacy::Privacy, sessions::Sessions, signin::Signin, wallet::Wallet,
 };
 use nsl_core::Clock;
-use nsl_edge::Face;
 use nsl_engine::{blobs::Blobs, queue::Queue};
 use nsl_keyring::Keyring;
 use nsl_kit::Tasks;
 use nsl_ledger::Ledger;
-use nsl_sql::{Db, Migrations, Step};
+use nsl_sql::Db;
 
-pub use self::{config::Config, keys::Revoked};
+pub use self::{
+    config::Config,
+    http::{Clients, faces},
+    keys::Revoked,
+    migrations::MIGRATIONS,
+};
 use self::{
     ground::Ground,
     keys::Keys,
@@ -52,83 +51,6 @@ use self::{
 
 /// The scopes that this service asks for.
 pub const SCOPES: &[&str] = &["identity:read", "identity:write", "identity:admin", "identity:owner", "identity:act"];
-
-/// The tables of this service.
-pub static MIGRATIONS: Migrations = Migrations {
-    owner: "identity",
-    steps: &[
-        Step {
-            version: 1,
-            name: "keys",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/1_keys.sql"),
-            postgres: include_str!("../migrations/postgres/1_keys.sql"),
-        },
-        Step {
-            version: 2,
-            name: "people",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/2_people.sql"),
-            postgres: include_str!("../migrations/postgres/2_people.sql"),
-        },
-        Step {
-            version: 3,
-            name: "tokens",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/3_tokens.sql"),
-            postgres: include_str!("../migrations/postgres/3_tokens.sql"),
-        },
-        Step {
-            version: 4,
-            name: "signin",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/4_signin.sql"),
-            postgres: include_str!("../migrations/postgres/4_signin.sql"),
-        },
-        Step {
-            version: 5,
-            name: "wallets",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/5_wallets.sql"),
-            postgres: include_str!("../migrations/postgres/5_wallets.sql"),
-        },
-        Step {
-            version: 6,
-            name: "passkeys",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/6_passkeys.sql"),
-            postgres: include_str!("../migrations/postgres/6_passkeys.sql"),
-        },
-        Step {
-            version: 7,
-            name: "oauth",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/7_oauth.sql"),
-            postgres: include_str!("../migrations/postgres/7_oauth.sql"),
-        },
-        Step {
-            version: 8,
-            name: "policies",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/8_access.sql"),
-            postgres: include_str!("../migrations/postgres/8_access.sql"),
-        },
-        Step {
-            version: 9,
-            name: "keys of owners",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/9_keys.sql"),
-            postgres: include_str!("../migrations/postgres/9_keys.sql"),
-        },
-        Step {
-            version: 10,
-            name: "privacy",
-            breaking: false,
-            sqlite: include_str!("../migrations/sqlite/10_privacy.sql"),
-            postgres: include_str!("../migrations/postgres/10_privacy.sql"),
-        },
-    ],
-};
 
 /// What the service stands on.
 pub struct Parts {
@@ -175,21 +97,6 @@ impl Duties {
     }
 }
 
-/// The clients of the parts, wherever they run.
-#[derive(Clone)]
-pub struct Clients {
-    pub identity: IdentityClient,
-    pub sessions: SessionsClient,
-    pub oauth: OauthClient,
-    pub signin: SigninClient,
-    pub wallet: WalletClient,
-    pub passkey: PasskeyClient,
-    pub federation: FederationClient,
-    pub access: AccessClient,
-    pub people: PeopleClient,
-    pub privacy: PrivacyClient,
-}
-
 /// Starts the service and its workers, or says what in the configuration keeps it from starting.
 pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> anyhow::Result<Built> {
     let Parts { db, ledger, keyring, clock, queue, blobs, scopes, revoked } = parts;
@@ -220,21 +127,4 @@ pub fn build(config: Config, parts: Parts, tasks: &Tasks) -> anyhow::Result<Buil
         privacy: people.clone(),
         duties: Duties(people),
     })
-}
-
-/// The public routes of the service, wherever it runs.
-pub fn faces(clients: Clients) -> Vec<Face> {
-    vec![
-        keys::face(clients.identity),
-        tokens::face(clients.sessions),
-        oauth::face(clients.oauth),
-        signin::face(clients.signin),
-        signin::wallet::face(clients.wallet),
-        signin::passkey::face(clients.passkey),
-        signin::federation::face(clients.federation),
-        signin::page::face(),
-        access::face(clients.access),
-        people::face(clients.people),
-        people::privacy::face(clients.privacy),
-    ]
 }

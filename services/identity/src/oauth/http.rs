@@ -1,3 +1,5 @@
+mod problems;
+
 use axum::{
     Json, Router,
     body::Bytes,
@@ -20,10 +22,10 @@ use nsl_edge::{Anyone, Caller, Class, Face, Limit, Path, Problem, Query, Rule, S
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
+use self::problems::PROBLEMS;
 use super::{
     clients::LONGEST_PAGE,
     form::Form,
-    problems::PROBLEMS,
     rules::{invalid_client, refuse},
 };
 use crate::tokens::proof;

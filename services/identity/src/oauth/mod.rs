@@ -7,7 +7,6 @@ mod exchange;
 mod form;
 mod grants;
 mod http;
-mod problems;
 mod rules;
 mod store;
 mod tokens;

@@ -1,3 +1,5 @@
+mod problems;
+
 use axum::{
     Json, Router,
     extract::State,
@@ -18,7 +20,8 @@ use nsl_edge::{Caller, Class, Face, Limit, Path, Problem, Query, Rule, Strict};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::{problems::PROBLEMS, service::LONGEST_PAGE};
+use self::problems::PROBLEMS;
+use super::service::LONGEST_PAGE;
 
 /// The public routes of users, tenants, members, roles and invites.
 pub(crate) fn face(people: PeopleClient) -> Face {

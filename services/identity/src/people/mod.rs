@@ -8,7 +8,6 @@ mod http;
 pub(crate) mod invites;
 mod members;
 pub(crate) mod privacy;
-mod problems;
 mod profile;
 mod reads;
 pub(crate) mod roles;

@@ -13,7 +13,7 @@ mod service;
 mod store;
 mod vouch;
 
-pub use config::Config;
+pub(crate) use config::Config;
 pub(crate) use http::face;
 pub(crate) use service::Federations;
 pub(crate) use store::forget_federated;

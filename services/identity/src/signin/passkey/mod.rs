@@ -6,7 +6,7 @@ mod rules;
 mod service;
 mod store;
 
-pub use config::Config;
+pub(crate) use config::Config;
 pub(crate) use http::face;
 pub(crate) use rules::person;
 pub(crate) use service::Passkeys;
