@@ -6,6 +6,9 @@ import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
 
+// Its advice for production is no answer.
+console.log = console.info = console.warn = console.error;
+
 // Beside this file nothing is installed: what is lies where NODE_PATH says.
 const require = createRequire(pathToFileURL(process.env.NODE_PATH + "/"));
 const load = (name) => import(pathToFileURL(require.resolve(name)).href);

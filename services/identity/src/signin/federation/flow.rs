@@ -87,7 +87,7 @@ pub(super) fn refused_there(error: &str) -> Error {
     let refused = Error::new(Code::Unauthenticated, "federation.refused_there", message);
     let is_word =
         (1..=40).contains(&error.len()) && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    if is_word { refused.detail("error", error) } else { refused }
+    if is_word { refused.detail("reason", error) } else { refused }
 }
 
 fn platform() -> Result<TenantId> {

@@ -1,0 +1,89 @@
+// A real browser without a screen, with authenticators that the test holds in its hands. One line of JSON asks, one
+// answers.
+import { createInterface } from "node:readline";
+import { createRequire } from "node:module";
+import { pathToFileURL } from "node:url";
+
+const require = createRequire(pathToFileURL(process.env.NODE_PATH + "/"));
+const { chromium } = require("playwright-core");
+
+const browser = await chromium.launch({
+  executablePath: process.env.NSL_CHROMIUM || "/usr/bin/chromium",
+  args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server"],
+});
+let page, cdp, authenticator;
+const said = [];
+const sent = [];
+
+async function fresh() {
+  const context = await browser.newContext();
+  page = await context.newPage();
+  page.setDefaultTimeout(15000);
+  page.on("console", (message) => said.push(message.text()));
+  page.on("pageerror", (error) => said.push(String(error)));
+  page.on("request", (request) => {
+    if (request.method() === "POST") sent.push({ url: request.url(), body: request.postData() });
+  });
+  cdp = await context.newCDPSession(page);
+  await cdp.send("WebAuthn.enable");
+}
+
+const does = {
+  fresh,
+  authenticator: async ({ verified = true }) => {
+    if (authenticator) await cdp.send("WebAuthn.removeVirtualAuthenticator", { authenticatorId: authenticator }).catch(() => {});
+    const options = {
+      protocol: "ctap2", transport: "internal", hasResidentKey: true, hasUserVerification: true,
+      isUserVerified: verified, automaticPresenceSimulation: true,
+    };
+    authenticator = (await cdp.send("WebAuthn.addVirtualAuthenticator", { options })).authenticatorId;
+  },
+  verified: async ({ is }) => cdp.send("WebAuthn.setUserVerified", { authenticatorId: authenticator, isUserVerified: is }),
+  credentials: async () => (await cdp.send("WebAuthn.getCredentials", { authenticatorId: authenticator })).credentials,
+  // As somebody has it who copied the secret of an authenticator.
+  restore: async ({ credentials }) => {
+    await cdp.send("WebAuthn.clearCredentials", { authenticatorId: authenticator });
+    for (const credential of credentials) {
+      await cdp.send("WebAuthn.addCredential", { authenticatorId: authenticator, credential });
+    }
+  },
+  open: async ({ url }) => {
+    await page.goto(url);
+  },
+  // The page as somebody has it who cannot see it: by roles and names.
+  press: async ({ name }) => page.getByRole("button", { name, exact: true }).click(),
+  fill: async ({ label, value }) => page.getByLabel(label, { exact: false }).locator("visible=true").fill(value),
+  see: async ({ text }) => {
+    await page.getByText(text).locator("visible=true").first().waitFor();
+  },
+  heading: async ({ text }) => {
+    await page.getByRole("heading", { name: text, exact: true }).waitFor();
+  },
+  problem: async () => {
+    await page.locator("#problem").locator("visible=true").waitFor();
+    return page.locator("#problem").textContent();
+  },
+  run: async ({ script, argument }) => page.evaluate(([script, argument]) => (0, eval)("(" + script + ")")(argument), [script, argument]),
+  url: async () => page.url(),
+  said: async () => said.splice(0),
+  sent: async () => sent.splice(0),
+  cookies: async () => page.context().cookies(),
+  // What accessibility tools would stumble over.
+  names: async () =>
+    page.evaluate(() => {
+      const nameless = [];
+      for (const field of document.querySelectorAll("input")) if (!field.labels?.length) nameless.push(field.outerHTML);
+      for (const button of document.querySelectorAll("button")) {
+        if (!(button.textContent.trim() || button.getAttribute("aria-label"))) nameless.push(button.outerHTML);
+      }
+      return nameless;
+    }),
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const asked = JSON.parse(line);
+  const answer = await does[asked.do](asked).then((good) => ({ good: good ?? null }), (error) => ({ bad: String(error.stack) }));
+  process.stdout.write(JSON.stringify(answer) + "\n");
+}
+await browser.close();
+process.exit(0);
