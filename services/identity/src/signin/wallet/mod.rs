@@ -10,7 +10,7 @@ mod rules;
 mod service;
 mod store;
 
-pub use config::Config;
+pub(crate) use config::Config;
 pub(crate) use http::face;
 pub(crate) use service::Wallets;
 pub(crate) use store::{forget_wallets, wallets};
