@@ -12,10 +12,12 @@ use crate::openapi;
 
 /// These end a start-up, a command or a worker's try, or are said between a queue and its consumer: never an answer
 /// to a request.
-const INNER: [&str; 11] = [
+const INNER: [&str; 13] = [
     "sql.not_asked_before",
     "relay.lane_lost",
     "storage.request_taken",
+    "storage.erasure_open",
+    "relay.erasure_waits",
     "peer.key_missing",
     "peer.key_short",
     "queue.lease_lost",
