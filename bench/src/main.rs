@@ -1,6 +1,6 @@
 //! Measures the platform beside what its engines do by themselves, in one run on one machine, client and
-//! server sharing it, and writes docs/BENCHMARKS.md; `nsl-bench relayer` and `nsl-bench flood` measure that part alone. Numbers are for reading,
-//! never for a test to fail on.
+//! server sharing it, and writes docs/BENCHMARKS.md; `nsl-bench relayer` and `nsl-bench flood` measure their part alone.
+//! Numbers are for reading, never for a test to fail on.
 
 mod bare;
 mod engines;

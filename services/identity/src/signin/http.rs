@@ -226,7 +226,8 @@ async fn change_password(
 /// For members of your tenant alone who may do nothing that you may not; needs `identity:admin` and a fresh second
 /// factor. Hand it to the person: it is good for an hour, and once.
 #[utoipa::path(post, path = "/v1/auth/password/reset-tokens", tag = "auth", operation_id = "issue_reset",
-    request_body = IssueReset, responses((status = 201, description = "The token, shown this once", body = ResetIssued)))]
+    request_body = IssueReset,
+    responses((status = 201, description = "The token, shown this once", body = ResetIssued)))]
 async fn issue_reset(
     State(signin): State<SigninClient>,
     Caller(cx): Caller,

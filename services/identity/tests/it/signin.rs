@@ -316,7 +316,7 @@ async fn the_database_has_neither_a_password_nor_an_address_that_was_tried() {
             "SELECT phc FROM passwords",
             "SELECT account || network FROM signin_attempts",
             "SELECT network FROM signin_networks",
-            "SELECT tenant_id || coalesce(user_address, '') || service_name || CAST(request_data AS text) FROM audit_logs WHERE request_data IS NOT NULL",
+            "SELECT coalesce(user_address, '') || CAST(request_data AS text) FROM audit_logs WHERE request_data IS NOT NULL",
         ] {
             let rows = ground.db.query(Scope::Platform, sql, args![]).await.unwrap();
             assert!(!rows.is_empty(), "{sql}");
