@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the independent clients that crates/neo/tests/peers and crates/signin/tests/peers compare themselves with:
-# neon-js and neo-mamba, and wallets of both chains; and what sandbox/tests/signin signs in with: an identity provider
-# and the driver of a browser. Does nothing when they are there.
+# neon-js and neo-mamba, and wallets of both chains; and what sandbox/tests/signin signs in with: an identity provider,
+# a client of OAuth 2.0 and the driver of a browser. Does nothing when they are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 wanted=$PWD/crates/neo/tests/peers
