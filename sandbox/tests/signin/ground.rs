@@ -11,7 +11,6 @@ pub(crate) struct Ground {
     nodes: Vec<Nsl>,
     /// As browsers write it: passkeys are for names.
     pub(crate) origin: String,
-    pub(crate) port: u16,
     _database: Option<Database>,
     _home: tempfile::TempDir,
 }
@@ -78,7 +77,7 @@ impl Ground {
                 ]
             }
         };
-        Self { nodes, origin, port, _database: database, _home: home }
+        Self { nodes, origin, _database: database, _home: home }
     }
 
     /// One request to the process that faces the public; an empty body for GET and DELETE.
@@ -96,6 +95,12 @@ impl Ground {
 
     pub(crate) fn post(&self, who: As<'_>, path: &str, body: &Value) -> Reply {
         self.ask(who, "POST", path, body)
+    }
+
+    /// One request with a form for its body, as OAuth has them.
+    pub(crate) fn form(&self, path: &str, body: &str) -> Reply {
+        let headers = ["Content-Type: application/x-www-form-urlencoded".to_owned()];
+        http("POST", self.nodes.last().unwrap().public(), path, &headers, body).unwrap()
     }
 
     pub(crate) fn get(&self, who: As<'_>, path: &str) -> Value {

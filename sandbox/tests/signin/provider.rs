@@ -4,6 +4,7 @@ use nsl_sandbox::Reply;
 use serde_json::{Value, json};
 
 use crate::{
+    browser::Browser,
     ground::{As, Ground, good},
     peer::Peer,
 };
@@ -11,11 +12,11 @@ use crate::{
 pub(crate) const CLIENT: &str = "nsl";
 pub(crate) const SECRET: &str = "a-client-secret-that-nobody-logs";
 
-pub(crate) struct Provider(Peer);
+pub(crate) struct Provider(Peer, String);
 
 impl Provider {
     pub(crate) fn start() -> Self {
-        Self(Peer::start("provider.mjs"))
+        Self(Peer::start("provider.mjs"), String::new())
     }
 
     /// Lets it answer for one client; gives its issuer.
@@ -26,7 +27,8 @@ impl Provider {
             "post_logout_redirect_uris": [format!("{origin}/signin")],
         });
         let opened = self.0.ask("open", json!({ "clients": [client] }));
-        opened["issuer"].as_str().unwrap().to_owned()
+        self.1 = opened["issuer"].as_str().unwrap().to_owned();
+        self.1.clone()
     }
 
     /// New keys, and no others; signing by `alg` from now on.
@@ -50,6 +52,11 @@ impl Provider {
 
     pub(crate) fn s256(&mut self, text: &str) -> Value {
         self.0.ask("s256", json!({ "text": text }))
+    }
+
+    /// Lets it know nothing of a browser any more: its cookies are gone.
+    pub(crate) fn forget(&mut self, browser: &mut Browser) {
+        browser.clear_cookies(&self.1);
     }
 
     /// Goes there as a browser; gives what the person comes back with, as the callback wants it.

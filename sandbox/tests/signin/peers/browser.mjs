@@ -67,7 +67,7 @@ const does = {
   url: async () => page.url(),
   said: async () => said.splice(0),
   sent: async () => sent.splice(0),
-  cookies: async () => page.context().cookies(),
+  forget: async ({ url }) => page.context().clearCookies({ domain: new URL(url).hostname }),
   // What accessibility tools would stumble over.
   names: async () =>
     page.evaluate(() => {
