@@ -11,6 +11,7 @@ mod n3;
 mod production;
 mod reload;
 mod secrets;
+mod signin;
 mod stop;
 mod surface;
 mod tls;
