@@ -67,7 +67,10 @@ pub(super) async fn sign_in(client: &Client, tenant: Option<&str>, as_json: bool
 fn reachable(page: &str, base: &Url) -> String {
     let is_here = |url: &Url| matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     match Url::parse(page) {
-        Ok(mut url) if is_here(&url) && is_here(base) && url.set_port(base.port()).is_ok() => url.into(),
+        Ok(mut url) if is_here(&url) && is_here(base) => match url.set_port(base.port()) {
+            Ok(()) => url.into(),
+            Err(()) => page.to_owned(),
+        },
         _ => page.to_owned(),
     }
 }
