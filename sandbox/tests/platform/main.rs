@@ -10,6 +10,7 @@ mod heavy_kills;
 mod heavy_pairs;
 mod heavy_relayer;
 mod heavy_slow;
+mod identity_attacks;
 mod input;
 mod journeys;
 mod migrations;
