@@ -100,6 +100,9 @@ mod tests {
 
     use super::*;
 
+    /// How a line looks: of its hash and its number.
+    type Form<'a> = &'a dyn Fn(&str, usize) -> String;
+
     fn sha1(text: &str) -> String {
         hex::encode_upper(digest(&SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()))
     }
@@ -119,7 +122,7 @@ mod tests {
     fn every_word_of_a_list_is_found_and_no_other() {
         for count in [1, 2, 3, 10, 1_000] {
             let words: Vec<String> = (0..count).map(|number| format!("password{number}")).collect();
-            let forms: [&dyn Fn(&str, usize) -> String; 4] = [
+            let forms: [Form<'_>; 4] = [
                 &|hash, _| format!("{hash}\n"),
                 &|hash, number| format!("{hash}:{}\r\n", number * 7_919),
                 &|hash, number| format!("{}:{number}\n", hash.to_lowercase()),

@@ -252,3 +252,28 @@ async fn neither_seeds_nor_codes_nor_tokens_are_in_the_database() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_counts_once_counts_once_in_all_processes() {
+    let ground = Ground::on(Some(nsl_sandbox::Database::fresh().unwrap()), 1_000).await;
+    let doors = [ground.all.signin.clone(), ground.all_beside().await.signin, ground.all_beside().await.signin];
+    let alice = Alice::new(&ground).await;
+    let networks: Vec<Cx> = (0..9).map(|number| from(&format!("10.0.{number}.1"))).collect();
+    for round in 0..4 {
+        let mut asked = Vec::new();
+        for _ in &networks {
+            asked.push(alice.asked(&ground).await);
+        }
+        // A code, a recovery code, and one token with many codes.
+        let code = alice.code(&ground);
+        let requests = (0..networks.len()).map(|at| match round % 3 {
+            0 => with_code(&asked[at], &code),
+            1 => with_recovery(&asked[at], &alice.codes[0]),
+            _ => with_recovery(&asked[0], &alice.codes[1 + at]),
+        });
+        let shown = requests.zip(&networks).enumerate().map(|(at, (request, cx))| doors[at % 3].show_mfa(cx, request));
+        let outcomes: Vec<String> = futures_util::future::join_all(shown).await.into_iter().map(slug).collect();
+        assert_eq!(outcomes.iter().filter(|slug| *slug == "fine").count(), 1, "round {round}: {outcomes:?}");
+        ground.clock.advance(Duration::from_secs(60));
+    }
+}

@@ -61,6 +61,7 @@ pub(crate) fn person(tokens: &TokenReply, address: &str) -> Cx {
         subject: Subject::parse(claims["sub"].as_str().unwrap()).unwrap(),
         scopes: tokens.scope.split(' ').map(str::to_owned).collect(),
         session: tokens.session_id.as_deref().map(Into::into),
+        whole: claims["whole"] == true,
         second_factor_at: claims["mfa_time"].as_i64().map(|seconds| Timestamp(seconds * 1_000_000)),
         ..Principal::anonymous()
     };
