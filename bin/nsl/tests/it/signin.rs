@@ -409,3 +409,27 @@ fn no_secret_is_an_argument_or_is_said_aloud() {
         ada.told(&["login", "--url", "http://192.0.2.1", "--email", "a@example.org", "--password-stdin"], "x");
     assert!(code == 2 && err.contains("https://"), "{err}");
 }
+
+#[test]
+fn the_lines_of_the_readme_work_as_printed() {
+    const README: &str = include_str!("../../../../README.md");
+    let ground = Ground::new();
+    let page = README.split("## Sign in five ways").nth(1).unwrap().split("\n## ").next().unwrap();
+    let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    // Two lines ask at a terminal; the alias stands for the program that is in the path here.
+    let at_terminal = |line: &&str| !line.starts_with("nsl mfa ") && !line.starts_with("alias ");
+    let lines: Vec<&str> = blocks.flat_map(str::lines).filter(at_terminal).collect();
+    assert!(lines.len() >= 15 && lines.iter().any(|line| line.contains("client_credentials")), "{lines:?}");
+    let script = lines.join("\n").replace("http://127.0.0.1:8080", ground.server.public());
+    let strict = "set -euo pipefail; curl() { command curl -sS --fail-with-body \"$@\"; }\n";
+    let program = nsl_sandbox::nsl_program().unwrap();
+    let path = format!("{}:{}", program.parent().unwrap().display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("bash");
+    shell.args(["-c", &format!("{strict}{script}")]).current_dir(ground.room.path()).env("PATH", path);
+    shell.env("XDG_CONFIG_HOME", ground.room.path().join("reader")).env_remove("NSL_API_KEY");
+    let output = shell.output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{out}\n{err}");
+    assert_eq!(out.matches("signed in at").count(), 3, "{out}");
+    assert!(out.contains("\"refresh_token\":\"nsr_") && out.trim_end().ends_with(ground.server.public()), "{out}");
+}
