@@ -54,7 +54,7 @@ fn shape(reply: &Reply) -> (u16, Vec<String>, Value) {
 }
 
 /// The code that an authenticator app shows (RFC 6238), worked out here by itself.
-fn totp(secret: &str, steps_ahead: i64) -> String {
+pub(crate) fn totp(secret: &str, steps_ahead: i64) -> String {
     let letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let bits: String = secret.chars().map(|c| format!("{:05b}", letters.find(c).unwrap())).collect();
     let key: Vec<u8> =
