@@ -7,6 +7,8 @@ mod refused;
 mod revoked;
 mod shown;
 mod source;
+#[cfg(test)]
+mod speed;
 
 use std::{
     collections::HashMap,
