@@ -137,3 +137,25 @@ fn row(key: &Key, count: &Count) -> Refusal {
         facts: key.facts.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nsl_core::Code;
+
+    use super::*;
+
+    #[test]
+    fn the_trail_learns_of_the_policies_that_no_caller_reads() {
+        let error = Error::new(Code::Forbidden, "auth.policy_denied", "a policy of the tenant forbids this")
+            .detail("needs", "storage:read")
+            .detail(REFUSED, "night,weekend");
+        let told = facts(&error);
+        assert_eq!((told["needs"].as_str(), told["policies"].as_str()), ("storage:read", "night,weekend"));
+        assert!(
+            facts(&Error::invalid("storage.not_found", "").detail(REFUSED, true)).is_empty(),
+            "only that it was one"
+        );
+        let long = facts(&Error::invalid("x", "").detail("needs", "a".repeat(10_000)));
+        assert_eq!(long["needs"].len(), LONGEST_FACT);
+    }
+}

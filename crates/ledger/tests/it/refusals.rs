@@ -45,3 +45,42 @@ async fn a_stranger_at_the_door_leaves_one_entry_a_minute_however_often_it_knock
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_refusal_keeps_what_was_needed_and_what_forbade_it() {
+    each(async |ground| {
+        let facts = |needs: &str, policies: &str| {
+            BTreeMap::from([("needs".to_owned(), needs.to_owned()), ("policies".to_owned(), policies.to_owned())])
+        };
+        let refusal = |facts| Refusal {
+            tenant: Some(TenantId::parse("ten_1").unwrap()),
+            subject: Some(nsl_core::Subject::parse("alice").unwrap()),
+            ip: None,
+            reason: "auth.policy_denied".into(),
+            service: "storage".into(),
+            method: "get".into(),
+            status_code: 403,
+            count: 2,
+            at: ground.clock.now(),
+            facts,
+        };
+        let both = [facts("storage:read", "night"), facts("storage:write", "night,weekend")];
+        for _ in 0..3 {
+            ground.ledger.refuse(both.iter().cloned().map(refusal).collect()).await.unwrap();
+        }
+        assert_eq!(ground.ledger.close_refusals(true).await.unwrap(), 2);
+        let search = Search { event_type: Some("access.refused".into()), limit: 10, ..Search::default() };
+        let found = ground.ledger.search(&TenantId::parse("ten_1").unwrap(), search).await.unwrap();
+        let mut told: Vec<_> = found.iter().map(|entry| entry.response_data.clone().unwrap()).collect();
+        told.sort_by_key(|facts| facts["needs"].to_string());
+        for (told, kept) in told.iter().zip(&both) {
+            assert_eq!(
+                (&told["needs"], &told["policies"]),
+                (&kept["needs"].as_str().into(), &kept["policies"].as_str().into())
+            );
+            assert_eq!(told["count"], 6);
+        }
+        assert!(ground.verdict().await.whole());
+    })
+    .await;
+}
