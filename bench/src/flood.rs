@@ -1,5 +1,6 @@
 //! What a flood of sign-ins does to those who only read: the latency of reads by itself, and while 200 clients sign in
 //! at once and start over.
+#![allow(clippy::disallowed_methods, reason = "a benchmark lives in real time")]
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -140,7 +141,6 @@ fn sign_in(
     Ok(())
 }
 
-#[allow(clippy::disallowed_methods, reason = "a benchmark measures time")]
 fn read(server: &Server) -> Result<Vec<Duration>> {
     let key = server.keys.first().context("a server has a key")?;
     let headers = [format!("Authorization: Bearer {key}"), "Cache-Control: no-cache".to_owned()];

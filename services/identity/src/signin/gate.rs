@@ -41,11 +41,13 @@ pub(super) static EXPIRED: &str = "DELETE FROM signin_attempts WHERE expires_at 
 const STRANGERS: &str = "";
 
 type Line = Arc<tokio::sync::Mutex<()>>;
+/// An account, and a network.
+type Place = (String, String);
 
 #[derive(Default)]
 pub(crate) struct Gate {
     pepper: Pepper,
-    lines: Mutex<HashMap<(String, String), Weak<tokio::sync::Mutex<()>>>>,
+    lines: Mutex<HashMap<Place, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 /// Whose tries are counted, and from where.
