@@ -12,4 +12,5 @@ pub(crate) use config::Config;
 pub(crate) use http::face;
 pub use service::Revoked;
 pub(crate) use service::Service as Keys;
+pub(crate) use store::find as find_key;
 pub(crate) use worker::start;

@@ -6,14 +6,17 @@ use nsl_api::{
     Page, Revealed,
     oauth::{ClientGrant, ClientInfo, CreateClient, CreatedClient, ListClients, RotateSecret, UpdateClient},
 };
-use nsl_core::{Code, Cx, Entry, Error, Result, Timestamp, fresh};
+use nsl_core::{Code, Cx, Entry, Error, PrincipalKind, Result, Timestamp, fresh};
 use serde_json::Map;
 
 use super::{
     Oauth,
     store::{self, Add, Delete, Rotate, Update, client_missing},
 };
-use crate::{keys::rules as keys, tokens::rules};
+use crate::{
+    keys::{find_key, rules as keys},
+    tokens::rules,
+};
 
 pub(super) const LONGEST_PAGE: u32 = 100;
 const MOST_CLIENTS: u32 = 1_000;
@@ -21,6 +24,42 @@ const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 86_400);
 const SECRET: &str = "nss_";
 
 impl Oauth {
+    /// From where the caller itself may come; none: from anywhere.
+    async fn held_networks(&self, cx: &Cx) -> Result<Vec<String>> {
+        let (db, principal) = (&self.tokens.ground.db, &cx.principal);
+        match principal.kind {
+            PrincipalKind::ApiKey => {
+                let key = find_key(db, &cx.tenant, &principal.credential).await?;
+                Ok(key.map(|key| key.networks).unwrap_or_default())
+            }
+            PrincipalKind::Token if principal.session.is_none() || principal.actor.is_some() => {
+                let client = principal.actor.as_ref().unwrap_or(&principal.subject);
+                let client = store::find(db, &cx.tenant, client.as_str()).await?;
+                Ok(client.map(|client| client.networks).unwrap_or_default())
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Whether the caller could have made this client as it is: else it must neither learn its secret nor let it do
+    /// more.
+    fn check_reach(&self, cx: &Cx, client: &ClientInfo, held: &[String], now: Timestamp) -> Result<()> {
+        keys::check_scopes(&client.scopes, &self.tokens.ground.scopes, &cx.principal)?;
+        keys::networks(&client.networks, held)?;
+        if client.networks.is_empty() && !held.is_empty() {
+            let message = "the client may ask from anywhere, and this credential may not";
+            return Err(Error::new(Code::Forbidden, "identity.network_not_held", message).detail("held", held.to_vec()));
+        }
+        let end = keys::expiry(client.expires_at.filter(|at| *at > now), &cx.principal, now)?;
+        match (client.expires_at, end) {
+            (None, Some(end)) => {
+                let message = "the client does not end, and this credential does";
+                Err(Error::new(Code::Forbidden, "identity.expiry_not_held", message).detail("latest", end.rfc3339()))
+            }
+            _ => Ok(()),
+        }
+    }
+
     async fn evidence(&self, cx: &Cx, entry: Entry) -> Result<Entry> {
         self.tokens.ground.ledger.seal(cx, entry, Map::new()).await
     }
@@ -35,7 +74,7 @@ impl Oauth {
         keys::check_name(&request.name)?;
         keys::check_scopes(&request.scopes, &ground.scopes, &cx.principal)?;
         let grants = check_grants(request.grants, request.public)?;
-        let networks = keys::networks(&request.networks.unwrap_or_default(), &[])?;
+        let networks = keys::networks(&request.networks.unwrap_or_default(), &self.held_networks(cx).await?)?;
         let now = self.now();
         let expires_at = keys::expiry(request.expires_at, &cx.principal, now)?;
         let client = ClientInfo {
@@ -93,10 +132,18 @@ impl Oauth {
         if let Some(name) = &request.name {
             keys::check_name(name)?;
         }
-        // Who lets it in again, or lets it in from elsewhere, answers for all that it may do.
-        keys::check_scopes(request.scopes.as_ref().unwrap_or(&before.scopes), &ground.scopes, &cx.principal)?;
-        request.networks = request.networks.map(|networks| keys::networks(&networks, &[])).transpose()?;
         let now = self.now();
+        let held = self.held_networks(cx).await?;
+        request.networks = request.networks.map(|networks| keys::networks(&networks, &held)).transpose()?;
+        // Who lets it in again, or lets it in from elsewhere, answers for all that it may do; to stop it needs nothing.
+        if request.scopes.is_some() || request.networks.is_some() || request.suspended == Some(false) {
+            let after = ClientInfo {
+                scopes: request.scopes.clone().unwrap_or(before.scopes),
+                networks: request.networks.clone().unwrap_or(before.networks),
+                ..before
+            };
+            self.check_reach(cx, &after, &held, now)?;
+        }
         let entry = Entry::new(cx, "oauth.client_changed", "identity", "update_client", now)
             .request("client", request.id.as_str())
             .request("scopes", request.scopes.as_ref().map(|scopes| scopes.join(" ")))
@@ -112,7 +159,7 @@ impl Oauth {
         let ground = &self.tokens.ground;
         let before = store::find(&ground.db, &cx.tenant, &request.id).await?.ok_or_else(client_missing)?;
         // Who has the new secret can do all that the client can.
-        keys::check_scopes(&before.scopes, &ground.scopes, &cx.principal)?;
+        self.check_reach(cx, &before, &self.held_networks(cx).await?, self.now())?;
         let overlap = Duration::from_secs(request.overlap_s);
         if overlap > LONGEST_OVERLAP {
             let error = Error::invalid("oauth.overlap", "the old secret cannot go on working for so long");

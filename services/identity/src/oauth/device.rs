@@ -98,6 +98,11 @@ impl Oauth {
 
     pub(super) async fn answer(&self, cx: &Cx, request: AnswerDevice) -> Result<DeviceRequest> {
         self.person(cx)?;
+        // A credential that was narrowed lets nothing in that is not.
+        if request.approve && !cx.principal.whole {
+            let message = "this needs a sign-in of the person's own, not one that was let in for less";
+            return Err(Error::new(Code::Forbidden, "oauth.device_narrow", message));
+        }
         let (code, waiting) = self.waiting(cx, &request.user_code).await?;
         let works_in = request.tenant.unwrap_or_else(|| cx.tenant.clone());
         if waiting.client_tenant.as_ref().is_some_and(|tenant| *tenant != works_in) {

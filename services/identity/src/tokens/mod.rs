@@ -17,7 +17,7 @@ use nsl_sql::Tx;
 use nsl_token::dpop;
 use serde_json::{Map, json};
 
-pub use self::config::Config;
+pub(crate) use self::config::Config;
 pub(crate) use self::{
     http::{face, proof},
     issue::{Grant, OWN_CLIENT, Rights, reply},

@@ -216,10 +216,11 @@ impl Tokens {
     }
 }
 
-/// Sessions are their person's own business: not that of a key of theirs, nor of one who acts for them.
+/// Sessions are their person's own business: not that of a key of theirs, of one who acts for them, or of a program
+/// that they let in for less.
 fn is_own(cx: &Cx, user: &str) -> bool {
     let principal = &cx.principal;
-    principal.session.is_some() && principal.actor.is_none() && principal.subject.as_str() == user
+    principal.whole && principal.session.is_some() && principal.actor.is_none() && principal.subject.as_str() == user
 }
 
 fn check_client(session: &Session, client: Option<&str>) -> Result<()> {

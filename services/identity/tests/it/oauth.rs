@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use nsl_api::{
     Revealed,
+    identity::CreateKey,
     oauth::{
         AnswerDevice, AuthorizeDevice, ClientGrant, ClientId, ClientProof, CreateClient, CreatedClient, Discover,
         Grant, GrantTokens, IntrospectToken, Introspection, ListClients, LookDevice, RevokeToken, RotateSecret,
@@ -14,7 +15,7 @@ use nsl_api::{
 use nsl_core::{Clock, Code, Cx, Once, Result};
 
 use crate::{
-    ground::{Ground, each},
+    ground::{Ground, each, new_key},
     signin::{PASSWORD, claims, from, login, person, register, slug, tokens as signed_in},
     tokens::{events, next, refresh, revocations},
 };
@@ -115,6 +116,10 @@ async fn nobody_makes_or_changes_a_client_beyond_their_own_rights_or_tenant() {
         );
         let wider = UpdateClient { id: id.clone(), networks: Some(vec![]), ..UpdateClient::default() };
         assert_eq!(slug(oauth.update_client(&writer, wider).await), "identity.scope_not_held");
+        let stop = UpdateClient { id: id.clone(), suspended: Some(true), ..UpdateClient::default() };
+        assert!(oauth.update_client(&writer, stop.clone()).await.is_ok(), "to stop a client needs no more");
+        let go_on = UpdateClient { suspended: Some(false), ..stop };
+        assert_eq!(slug(oauth.update_client(&writer, go_on).await), "identity.scope_not_held");
         for outcome in [
             slug(oauth.get_client(&eve, ClientId { id: id.clone() }).await),
             slug(oauth.delete_client(&eve, ClientId { id: id.clone() }).await),
@@ -125,6 +130,21 @@ async fn nobody_makes_or_changes_a_client_beyond_their_own_rights_or_tenant() {
         }
         let listed = oauth.list_clients(&eve, ListClients { limit: 50, after: None }).await.unwrap();
         assert!(listed.items.is_empty());
+        // What may only come from here makes nothing that comes from anywhere, and learns no secret of such.
+        let key = CreateKey {
+            networks: vec!["192.0.2.0/24".to_owned()],
+            ..new_key("near", &["identity:write", "storage:write"])
+        };
+        let key = ground.as_key(&ground.identity.create_key(&owner, key).await.unwrap()).await;
+        let near =
+            oauth.create_client(&key, client_of("storage:write", &[ClientGrant::ClientCredentials])).await.unwrap();
+        assert_eq!(near.client.networks, ["192.0.2.0/24"]);
+        let anywhere = UpdateClient { id: id.clone(), suspended: Some(false), ..UpdateClient::default() };
+        assert_eq!(slug(oauth.update_client(&key, anywhere).await), "identity.network_not_held");
+        assert_eq!(
+            slug(oauth.rotate_client_secret(&key, RotateSecret { id, overlap_s: 0 }).await),
+            "identity.network_not_held"
+        );
         let public = CreateClient { public: true, ..client_of("storage:read", &[ClientGrant::ClientCredentials]) };
         assert_eq!(slug(oauth.create_client(&owner, public).await), "oauth.grants");
     })
@@ -452,6 +472,10 @@ async fn a_device_is_turned_away_forgotten_or_guessed_in_vain() {
         }
         let elsewhere = AnswerDevice { tenant: Some(nsl_core::TenantId::fresh()), ..answer(&waiting.user_code, true) };
         assert_eq!(slug(oauth.answer_device(&owner, elsewhere).await), "tokens.not_a_member");
+        // Who was let in for less lets nothing in for more.
+        let mut narrow = owner.clone();
+        narrow.principal.whole = false;
+        assert_eq!(slug(oauth.answer_device(&narrow, answer(&waiting.user_code, true)).await), "oauth.device_narrow");
         let mut tries = 0;
         let spent = loop {
             match slug(oauth.look_device(&owner, LookDevice { user_code: "BBBB-BBBB".to_owned() }).await).as_str() {

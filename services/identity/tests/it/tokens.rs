@@ -9,7 +9,9 @@ use std::{
 use futures_util::future::join_all;
 use nsl_api::{
     Revealed,
-    sessions::{EndOtherSessions, EndSession, ListSessions, Logout, RefreshTokens, Revocation, RevokedSince, TokenReply},
+    sessions::{
+        EndOtherSessions, EndSession, ListSessions, Logout, RefreshTokens, Revocation, RevokedSince, TokenReply,
+    },
 };
 use nsl_core::{Clock, Code, Cx, Once, Result, TenantId};
 use nsl_identity::Clients;
@@ -101,7 +103,9 @@ async fn of_a_hundred_uses_at_once_one_wins() {
         let replies = join_all(uses).await;
         let won: Vec<_> = replies.iter().filter_map(|reply| reply.as_ref().ok()).collect();
         assert_eq!(won.len(), 1);
-        assert!(replies.iter().filter_map(|reply| reply.as_ref().err()).all(|error| error.code == Code::Unauthenticated));
+        assert!(
+            replies.iter().filter_map(|reply| reply.as_ref().err()).all(|error| error.code == Code::Unauthenticated)
+        );
         // All others were a second use, which nobody can tell from theft.
         assert_eq!(slug(refresh(&ground.all, next(won[0])).await), "tokens.refresh_unknown");
         assert_eq!(events(&ground, &first.tenant, "tokens.reuse").await, 1);
@@ -286,6 +290,10 @@ async fn sessions_are_their_persons_own_business() {
         assert_eq!(slug(sessions.list_sessions(&key, ListSessions::default()).await), "auth.scope_missing");
         assert_eq!(slug(sessions.end_session(&key, id()).await), "tokens.session_missing");
         assert_eq!(slug(sessions.end_other_sessions(&key, EndOtherSessions {}).await), "auth.person_needed");
+        // Nor is a program that she let in for less.
+        let mut narrow = of_ann.clone();
+        narrow.principal.whole = false;
+        assert_eq!(slug(sessions.end_other_sessions(&narrow, EndOtherSessions {}).await), "auth.person_needed");
         let mut acting = of_ann.clone();
         acting.principal.actor = Some(of_eve.principal.subject.clone());
         assert_eq!(slug(sessions.end_other_sessions(&acting, EndOtherSessions {}).await), "auth.person_needed");
@@ -352,7 +360,8 @@ async fn who_reads_revocations_misses_none_however_many_write() {
             done.store(true, Ordering::SeqCst);
         };
         let (seen, ()) = tokio::join!(reader, writers);
-        let ended: BTreeSet<_> = all.iter().map(|reply| format!("sid:{}", reply.session_id.as_ref().unwrap())).collect();
+        let ended: BTreeSet<_> =
+            all.iter().map(|reply| format!("sid:{}", reply.session_id.as_ref().unwrap())).collect();
         assert_eq!(seen.len(), 41);
         assert_eq!(seen.iter().map(|item| item.what.clone()).collect::<BTreeSet<_>>(), ended);
         assert!(seen.windows(2).all(|pair| pair[0].seq < pair[1].seq));

@@ -52,6 +52,12 @@ pub(super) const PROBLEMS: &[Entry] = &[
     Entry::new("oauth.user_code", 404, "no device waits under this code", "read it from the device once more"),
     Entry::new("oauth.too_many_codes", 429, "too many wrong codes were typed", "wait a quarter of an hour"),
     Entry::new("oauth.device_answered", 409, "the device was answered before", "ask for new codes on the device"),
+    Entry::new(
+        "oauth.device_narrow",
+        403,
+        "a credential that stands for less than its person lets nothing in",
+        "approve where you signed in yourself, with all that you may do",
+    ),
     Entry::new("oauth.device_tenant", 403, "the client belongs to another tenant", "approve in the client's tenant"),
     Entry::new("oauth.client_missing", 404, "there is no such client", "list the clients to see their ids"),
     Entry::new("oauth.client_public", 400, "a public client has no secret", "use it without one"),
