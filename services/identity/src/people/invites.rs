@@ -4,6 +4,7 @@ use nsl_core::{Code, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{EngineKind, Single, Tx, args};
 
 use super::{rules, store};
+use crate::signin::federation::is_managed_elsewhere;
 
 static INSERT: &str = "INSERT INTO invites (tenant_id, id, digest, email, roles, invited_by, created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -101,6 +102,9 @@ pub(crate) async fn accept(
     }
     if store::is_member(tx, &tenant, user).await? {
         return Ok(Err(store::member_already()));
+    }
+    if is_managed_elsewhere(tx, &tenant, user).await? {
+        return Ok(Err(store::managed_elsewhere()));
     }
     // Of two that show it at once, the later one finds that nothing is left to end.
     if tx.execute(END, args![&tenant, id, at, user.to_owned()]).await? == 0 {

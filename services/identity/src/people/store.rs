@@ -135,6 +135,11 @@ pub(super) async fn is_member(tx: &mut Tx<'_>, tenant: &TenantId, user: &str) ->
     Ok(!tx.query(MEMBER, args![tenant, user]).await?.is_empty())
 }
 
+pub(super) fn managed_elsewhere() -> Error {
+    let message = "the account is signed in by the identity provider of another tenant, and belongs to that one alone";
+    Error::new(Code::Conflict, "people.managed_elsewhere", message)
+}
+
 pub(super) fn member_already() -> Error {
     Error::new(Code::Conflict, "people.member_already", "the person is a member already")
 }

@@ -6,9 +6,12 @@ use nsl_sql::{Single, Tx, args};
 use super::{
     invites::turn,
     members::{Member, member},
-    store::{NewTenant, insert_tenant},
+    store::{NewTenant, insert_tenant, managed_elsewhere},
 };
-use crate::tokens::{Tokens, What};
+use crate::{
+    signin::federation::is_managed_elsewhere,
+    tokens::{Tokens, What},
+};
 
 static COUNT_OWN: &str = "SELECT count(*) FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id
     WHERE m.user_id = $1 AND t.status <> 'erased' AND CAST(m.roles AS text) LIKE '%\"owner\"%'";
@@ -40,6 +43,9 @@ impl Single for Open {
             return Ok(
                 Err(Error::new(Code::Exhausted, "people.tenants_exhausted", message).detail("limit", self.most)),
             );
+        }
+        if is_managed_elsewhere(tx, &self.new.tenant, &self.user).await? {
+            return Ok(Err(managed_elsewhere()));
         }
         insert_tenant(tx, &self.new, &self.user).await?;
         tx.note(self.entry.clone());

@@ -22,6 +22,12 @@ pub(super) const PROBLEMS: &[Entry] = &[
         "list the members to see their ids",
     ),
     Entry::new("people.user_erased", 409, "the account is erased", "nothing brings it back: make another one"),
+    Entry::new(
+        "people.managed_elsewhere",
+        409,
+        "a tenant's identity provider signs the account in, so it belongs to that tenant alone",
+        "unlink the identity first, or use another account",
+    ),
     Entry::new("people.member_already", 409, "the person is a member already", "change the member's roles instead"),
     Entry::new(
         "people.last_owner",

@@ -89,12 +89,11 @@ impl Federations {
             vouch::check(token, &expected)
         };
         let refuse = |wrong| match wrong {
-            Wrong::KeyUnknown => vouch::refused("signature"),
-            Wrong::Token(part) => vouch::refused(part),
+            Wrong::Outdated(part) | Wrong::Token(part) => vouch::refused(part),
         };
         match check(&known) {
-            Err(Wrong::KeyUnknown) => {
-                let newer = self.providers.newer_keys(&settings.issuer, &known).await?;
+            Err(Wrong::Outdated(_)) => {
+                let newer = self.providers.newer(&settings.issuer, &known).await?;
                 check(&newer).map_err(refuse)
             }
             checked => checked.map_err(refuse),

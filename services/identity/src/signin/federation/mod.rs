@@ -16,4 +16,4 @@ mod vouch;
 pub(crate) use config::Config;
 pub(crate) use http::face;
 pub(crate) use service::Federations;
-pub(crate) use store::forget_federated;
+pub(crate) use store::{forget_federated, is_managed_elsewhere};

@@ -16,7 +16,7 @@ const FRESH: Duration = Duration::from_secs(3_600);
 /// A provider that does not answer is survived for so long with what it said before.
 const STALE: Duration = Duration::from_secs(86_400);
 /// A key that is not known is looked for in a newer set, which is asked for so often at most.
-const BETWEEN_KEYS: Duration = Duration::from_secs(1);
+const BETWEEN: Duration = Duration::from_secs(1);
 const MOST_KEPT: usize = 2_000;
 
 /// A provider as its owner set it, whoever that is.
@@ -55,7 +55,6 @@ pub(crate) struct Known {
     pub(crate) metadata: CoreProviderMetadata,
     pub(crate) more: More,
     at: Timestamp,
-    keys_at: Timestamp,
 }
 
 pub(crate) struct Providers {
@@ -92,19 +91,15 @@ impl Providers {
         Ok(self.keep(issuer, found))
     }
 
-    /// With a newer key set than `seen` has: the provider may have changed its keys since.
-    pub(crate) async fn newer_keys(&self, issuer: &str, seen: &Arc<Known>) -> Result<Arc<Known>> {
+    /// What it says now, other than `seen`: the provider may have changed its keys since.
+    pub(crate) async fn newer(&self, issuer: &str, seen: &Arc<Known>) -> Result<Arc<Known>> {
         let kept = self.known.lock().get(issuer).cloned();
         if let Some(kept) = kept.filter(|kept| !Arc::ptr_eq(kept, seen)) {
             return Ok(kept);
         }
-        let since = self.clock.now().since(seen.keys_at);
-        tokio::time::sleep(BETWEEN_KEYS.saturating_sub(since)).await;
-        let asked = self.keys(&seen.metadata).await;
-        let keys = asked.map_err(|error| away(issuer, &error))?;
-        let metadata = seen.metadata.clone().set_jwks(keys);
-        let found = Known { metadata, more: seen.more.clone(), at: seen.at, keys_at: self.clock.now() };
-        Ok(self.keep(issuer, found))
+        let since = self.clock.now().since(seen.at);
+        tokio::time::sleep(BETWEEN.saturating_sub(since)).await;
+        self.anew(issuer).await
     }
 
     fn keep(&self, issuer: &str, found: Known) -> Arc<Known> {
@@ -135,12 +130,8 @@ impl Providers {
         if more.code_challenge_methods_supported.as_ref().is_some_and(|all| !all.iter().any(|one| one == "S256")) {
             return Err(Closed::new("it does not take PKCE by S256"));
         }
-        let keys = self.keys(&metadata).await?;
-        Ok(Known { metadata: metadata.set_jwks(keys), more, at: now, keys_at: now })
-    }
-
-    async fn keys(&self, metadata: &CoreProviderMetadata) -> Result<CoreJsonWebKeySet, Closed> {
-        read(&self.outside.get(metadata.jwks_uri().as_str()).await?, "key set")
+        let keys: CoreJsonWebKeySet = read(&self.outside.get(metadata.jwks_uri().as_str()).await?, "key set")?;
+        Ok(Known { metadata: metadata.set_jwks(keys), more, at: now })
     }
 }
 

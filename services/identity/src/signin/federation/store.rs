@@ -36,6 +36,8 @@ static BEGIN: &str = "INSERT INTO federation_flows (tenant_id, id, flow, provide
 // Who knows the state alone, which stands in addresses, takes nothing away.
 static TAKE: &str = "DELETE FROM federation_flows WHERE id = $1 AND flow = $2
     RETURNING tenant_id, provider, issuer, redirect_uri, link_user, sealed, sealed_key, created_at, expires_at";
+static IS_MANAGED: &str =
+    "SELECT 1 FROM federated WHERE user_id = $1 AND tenant_id <> 'platform' AND tenant_id <> $2 LIMIT 1";
 static CUSTOM_ROLES: &str = "SELECT name, permissions FROM roles WHERE tenant_id = $1";
 
 /// What a tenant said of a provider, as it is kept.
@@ -115,6 +117,12 @@ pub(super) async fn find(db: &Db, owner: &TenantId, issuer: &str, subject: &str)
 
 pub(super) async fn of_user(db: &Db, user: &str) -> Result<Vec<Federated>> {
     db.query(Scope::Platform, OF_USER, args![user]).await?.into_iter().map(federated).collect()
+}
+
+/// Whether another tenant's provider has a say in who this account is: then it becomes a member of that tenant alone,
+/// or whoever runs that provider would be let in wherever the person is.
+pub(crate) async fn is_managed_elsewhere(tx: &mut Tx<'_>, tenant: &TenantId, user: &str) -> Result<bool> {
+    Ok(!tx.query(IS_MANAGED, args![user, tenant]).await?.is_empty())
 }
 
 /// For a person who is erased.

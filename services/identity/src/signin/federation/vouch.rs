@@ -43,8 +43,8 @@ pub(crate) struct Vouched {
 /// Why a token is not believed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Wrong {
-    /// Signed by a key that the provider may have made since we asked.
-    KeyUnknown,
+    /// Signed by a key, or in a way, that the provider may have taken up since it was asked about itself.
+    Outdated(&'static str),
     Token(&'static str),
 }
 
@@ -129,11 +129,14 @@ fn why(error: ClaimsVerificationError) -> Wrong {
     Wrong::Token(match error {
         // A set of one key without an id may have been replaced by another such.
         ClaimsVerificationError::SignatureVerification(Signature::NoMatchingKey | Signature::CryptoError(_)) => {
-            return Wrong::KeyUnknown;
+            return Wrong::Outdated("signature");
         }
-        ClaimsVerificationError::SignatureVerification(
-            Signature::DisallowedAlg(_) | Signature::UnsupportedAlg(_) | Signature::NoSignature,
-        ) => "algorithm",
+        ClaimsVerificationError::SignatureVerification(Signature::DisallowedAlg(_)) => {
+            return Wrong::Outdated("algorithm");
+        }
+        ClaimsVerificationError::SignatureVerification(Signature::UnsupportedAlg(_) | Signature::NoSignature) => {
+            "algorithm"
+        }
         ClaimsVerificationError::SignatureVerification(_) => "signature",
         ClaimsVerificationError::Expired(_) => "time",
         ClaimsVerificationError::InvalidAudience(_) => "audience",
