@@ -9,7 +9,7 @@ use nsl_api::{
     },
     oauth::ClientInfo,
 };
-use nsl_core::{Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp, fresh};
+use nsl_core::{Code, Cx, Entry, Error, Facts, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp, fresh};
 use parking_lot::Mutex;
 use serde_json::Map;
 
@@ -221,7 +221,7 @@ fn key_unknown() -> Error {
 /// Others' keys are seen and ended only by those who administer the tenant.
 fn is_others(cx: &Cx, key: &KeyInfo) -> bool {
     let own = key.subject == cx.principal.subject || key.owner.as_deref() == Some(cx.principal.subject.as_str());
-    !own && !cx.principal.holds("identity:admin")
+    !own && cx.permit("identity:admin").is_err()
 }
 
 fn platform_only(cx: &Cx) -> Result<()> {
@@ -273,7 +273,7 @@ impl Identity for Service {
     }
 
     async fn create_key(&self, cx: &Cx, request: CreateKey) -> Result<CreatedKey> {
-        cx.permit("identity:write")?;
+        cx.permit_on("identity:write", &Facts::of("key", ""))?;
         rules::check_name(&request.name)?;
         request.description.as_deref().map_or(Ok(()), rules::check_description)?;
         rules::check_scopes(&request.scopes, &self.ground.scopes, &cx.principal)?;
@@ -299,7 +299,7 @@ impl Identity for Service {
     }
 
     async fn update_key(&self, cx: &Cx, request: UpdateKey) -> Result<KeyInfo> {
-        cx.permit("identity:write")?;
+        cx.permit_on("identity:write", &Facts::of("key", &request.id))?;
         let seen = self.own(cx, &request.id).await?;
         if self.has_ended(&seen) {
             return Err(key_ended());
@@ -341,7 +341,7 @@ impl Identity for Service {
     }
 
     async fn rotate_key(&self, cx: &Cx, request: RotateKey) -> Result<CreatedKey> {
-        cx.permit("identity:write")?;
+        cx.permit_on("identity:write", &Facts::of("key", &request.id))?;
         let seen = self.own(cx, &request.id).await?;
         if self.has_ended(&seen) {
             return Err(key_ended());
@@ -375,15 +375,15 @@ impl Identity for Service {
     }
 
     async fn list_keys(&self, cx: &Cx, request: ListKeys) -> Result<Page<KeyInfo>> {
-        cx.permit("identity:read")?;
+        cx.permit_on("identity:read", &Facts::of("key", ""))?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
-        let only = (!cx.principal.holds("identity:admin")).then_some(&cx.principal.subject);
+        let only = cx.permit("identity:admin").is_err().then_some(&cx.principal.subject);
         let items = store::list(&self.ground.db, &cx.tenant, only, request.after, limit + 1).await?;
         Ok(page(items, limit, |key| &key.id))
     }
 
     async fn revoke_key(&self, cx: &Cx, request: RevokeKey) -> Result<KeyInfo> {
-        cx.permit("identity:write")?;
+        cx.permit_on("identity:write", &Facts::of("key", &request.id))?;
         let key = self.own(cx, &request.id).await?;
         let now = self.ground.clock.now();
         let entry =

@@ -104,7 +104,7 @@ impl Service {
     async fn found(&self, cx: &Cx, id: &str) -> Result<Found> {
         let found = store::find(&self.ground.db, &cx.tenant, id).await?.ok_or_else(missing)?;
         let own = found.seen.subject.as_ref() == Some(&cx.principal.subject);
-        let rules = found.seen.tenant == cx.tenant && cx.principal.holds(ADMIN);
+        let rules = found.seen.tenant == cx.tenant && cx.permit(ADMIN).is_ok();
         if own || rules || cx.principal.kind == PrincipalKind::System {
             return Ok(found);
         }
@@ -172,7 +172,7 @@ impl Privacy for Service {
         cx.permit("identity:read")?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
         let below = request.after.as_deref().unwrap_or(ABOVE_ALL);
-        let (all, subject) = (cx.principal.holds(ADMIN), &cx.principal.subject);
+        let (all, subject) = (cx.permit(ADMIN).is_ok(), &cx.principal.subject);
         let found = store::list(&self.ground.db, &cx.tenant, subject, all, below, limit + 1).await?;
         let seen = found.into_iter().map(|found| found.seen).collect();
         Ok(page(seen, limit, |request: &DataRequest| &request.id))
