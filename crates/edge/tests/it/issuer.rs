@@ -36,6 +36,7 @@ pub(crate) struct FakeSessions {
     pub(crate) away: AtomicBool,
     pub(crate) rotated: AtomicBool,
     pub(crate) keys_asked: AtomicUsize,
+    pub(crate) news_asked: AtomicUsize,
 }
 
 impl FakeSessions {
@@ -71,6 +72,7 @@ impl Sessions for FakeSessions {
 
     // Two at a time, so that readers have to come again.
     async fn revoked_since(&self, cx: &Cx, request: RevokedSince) -> Result<Revocations> {
+        self.news_asked.fetch_add(1, Ordering::SeqCst);
         self.here(cx)?;
         let after: Vec<_> = self.revoked.lock().iter().filter(|item| item.seq > request.seq).cloned().collect();
         Ok(Revocations { more: after.len() > 2, items: after.into_iter().take(2).collect() })
