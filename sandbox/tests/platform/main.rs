@@ -13,6 +13,7 @@ mod heavy_slow;
 mod identity_attacks;
 mod input;
 mod journeys;
+mod keys;
 mod migrations;
 mod privacy;
 mod policies;
