@@ -35,6 +35,16 @@ fn a_tenants_provider_lets_its_people_into_that_tenant_alone() {
         let me = ground.get(As::Token(access(&tokens)), "/v1/users/me");
         assert_eq!(me["email"], Value::Null);
 
+        // The account is the tenant's: it gets into no other, where the tenant has no say.
+        let opened = ground.post(As::Token(access(&tokens)), "/v1/tenants", &json!({ "name": "mine" }));
+        assert_eq!(refusal(&opened), (409, "people.managed_elsewhere".to_owned()));
+        let other = ground.register("other@example.com");
+        let invite = json!({ "roles": ["viewer"] });
+        let invite = good(&ground.post(As::Token(access(&other)), "/v1/users/invites", &invite));
+        let accept = json!({ "token": invite["token"] });
+        let joined = ground.post(As::Token(access(&tokens)), "/v1/users/invites/accept", &accept);
+        assert_eq!(refusal(&joined), (409, "people.managed_elsewhere".to_owned()));
+
         // The owner, who has an account of the platform's, is not taken over by saying so.
         provider.lie(json!({ "token": { "claims": { "sub": "owner", "email": "owner@acme.example" } } }));
         let said = provider.sign_in(ground, "own", Some(&tenant));
