@@ -71,7 +71,7 @@ async fn settled(ground: &Ground, cx: &Cx, request: &str) -> DataRequest {
     ground.clock.advance(Duration::from_secs(7));
     ground.queue.nudge();
     let name = || NameDataRequest { id: request.to_owned() };
-    for _ in 0..1_000 {
+    for _ in 0..6_000 {
         let found = ground.all.privacy.find_data_request(cx, name()).await.unwrap();
         if found.state != DataState::Open {
             return found;
@@ -105,6 +105,8 @@ async fn a_person_gets_one_document_of_all_that_is_held_and_nobody_else_does() {
         let ada = owner(&ground, "ada@example.com").await;
         let bob = joins(&ground, &ada, "bob@example.com", &["admin"]).await;
         ground.all.identity.create_key(&bob, new_key("bob's", &["storage:read"])).await.unwrap();
+        let wallet = "INSERT INTO wallets (tenant_id, id, user_id, chain, address, created_at) VALUES ('platform', 'wal_1', $1, 'neo-n3', 'NAddress', $2)";
+        ground.db.write_platform(Statement { sql: wallet, args: args![id(&bob), ground.clock.now()] }).await.unwrap();
         let privacy = &ground.all.privacy;
         let asked = privacy.open_data_request(&bob, ask(DataKind::Export, None)).await.unwrap();
         assert_eq!((asked.tenant.as_str(), asked.state), ("platform", DataState::Open));
@@ -123,6 +125,8 @@ async fn a_person_gets_one_document_of_all_that_is_held_and_nobody_else_does() {
             let found = parts.iter().find(|part| part["service"] == service && part["tenant"] == tenant);
             found.unwrap()["items"].as_array().unwrap().clone()
         };
+        let account: Vec<_> = of("identity", "platform").iter().map(|item| item["what"].clone()).collect();
+        assert_eq!(account, ["account", "session", "wallet"]);
         assert_eq!(of("identity", "platform")[0]["email"], "bob@example.com");
         let here: Vec<_> = of("identity", ada.tenant.as_str()).iter().map(|item| item["what"].clone()).collect();
         assert_eq!(here, ["membership", "api key"]);
@@ -285,7 +289,7 @@ async fn what_stands_against_an_erasure_is_said_and_that_of_an_account_tried_aga
         ground.clock.advance(Duration::from_secs(7));
         let name = || NameDataRequest { id: deleted.privacy_request.clone() };
         let find = async || privacy.find_data_request(&system(), name()).await.unwrap();
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             if find().await.reason.is_some() {
                 break;
             }

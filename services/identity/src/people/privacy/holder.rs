@@ -22,6 +22,12 @@ use super::{
 static KEYS: &str = "SELECT id, name, scopes, created_at, expires_at, revoked_at, last_used_at FROM api_keys
     WHERE tenant_id = $1 AND (subject = $2 OR owner = $2) ORDER BY id";
 static SESSIONS: &str = "SELECT id, created_at, last_used_at, ended_at FROM sessions WHERE user_id = $1 ORDER BY id";
+/// What else an account is signed in with: a name for it, and what of it may be told.
+static WAYS: &[(&str, &str)] = &[
+    ("passkey", "SELECT name, created_at FROM passkeys WHERE user_id = $1 ORDER BY id"),
+    ("wallet", "SELECT chain || ' ' || address, created_at FROM wallets WHERE user_id = $1 ORDER BY id"),
+    ("identity elsewhere", "SELECT issuer || ' ' || subject, created_at FROM federated WHERE user_id = $1 ORDER BY id"),
+];
 static BACK: &str = "SELECT 1 FROM members WHERE tenant_id = $1 AND user_id = $2 AND since <= $3
     UNION ALL SELECT 1 FROM api_keys
         WHERE tenant_id = $1 AND (subject = $2 OR owner = $2) AND created_at <= $3 AND revoked_at IS NULL";
@@ -46,6 +52,12 @@ impl Holder for Service {
                     "ended_at": ended_at,
                 });
                 copy.add(&session).await?;
+            }
+            for (what, sql) in WAYS {
+                for mut row in db.scan(Scope::Platform, sql, args![id]).await? {
+                    let (name, created_at): (String, Timestamp) = (row.take(0)?, row.take(1)?);
+                    copy.add(&json!({"what": what, "name": name, "created_at": created_at})).await?;
+                }
             }
             return Ok(());
         }

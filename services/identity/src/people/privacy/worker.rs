@@ -21,6 +21,8 @@ const BUDGET: Duration = Duration::from_secs(30);
 
 static OVER: &str =
     "SELECT tenant_id, id FROM privacy_requests WHERE kept_until IS NOT NULL AND kept_until <= $1 LIMIT 100";
+static FORGET_INVITED: &str = "UPDATE invites SET email = NULL
+    WHERE email IS NOT NULL AND (expires_at <= $1 OR ended_at IS NOT NULL)";
 static DROPPED: &str = "UPDATE privacy_requests SET kept_until = NULL WHERE tenant_id = $1 AND id = $2";
 
 pub(crate) fn start(service: &Arc<Service>, tasks: &Tasks) {
@@ -91,6 +93,9 @@ impl Service {
         if closed + asked > 0 {
             self.ground.queue.nudge();
         }
+        // Of people who never came, no address is kept.
+        let forget = Statement { sql: FORGET_INVITED, args: args![now] };
+        self.ground.db.write_platform(forget).await?;
         self.drop_old_copies().await
     }
 
