@@ -184,7 +184,7 @@ async fn list_keys(
 
 /// Revoke an API key
 ///
-/// In effect at once in the process that answers, within five seconds in others. Revoking twice changes nothing.
+/// In effect at once in the process that answers, within a second in others. Revoking twice changes nothing.
 #[utoipa::path(delete, path = "/v1/identity/keys/{id}", tag = "identity", operation_id = "revoke_key",
     params(("id" = String, Path, description = "The key's id, `key_...`")),
     responses((status = 200, description = "The key as it is now", body = KeyInfo)))]
@@ -199,7 +199,7 @@ async fn revoke_key(
 /// Change an API key
 ///
 /// Its name, what it is for, where it may be used, and when it ends. Whoever lets a key do more must hold all that the
-/// key holds. In effect at once in the process that answers, within five seconds in others.
+/// key holds. In effect at once in the process that answers, within a second in others.
 #[utoipa::path(patch, path = "/v1/identity/keys/{id}", tag = "identity", operation_id = "update_key",
     params(("id" = String, Path, description = "The key's id, `key_...`")), request_body = ChangeKey,
     responses((status = 200, description = "The key as it is now", body = KeyInfo)))]
