@@ -4,3 +4,4 @@ mod decisions;
 mod ground;
 mod hostile;
 mod saving;
+mod speed;
