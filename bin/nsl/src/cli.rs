@@ -29,6 +29,7 @@ use crate::{
     exit::{EXIT_CODES, Failure},
     migrate::Migrate,
     openapi::Openapi,
+    person::Person,
     serve::Serve,
     tenant::Tenant,
 };
@@ -93,6 +94,8 @@ enum Command {
     Access(Access),
     /// Make and list tenants, with the database at hand
     Tenant(Tenant),
+    /// Suspend or delete persons on the whole platform, with the database at hand
+    Person(Person),
     /// Rotate secrets
     Secrets(Secrets),
     /// Real nodes of Neo N3 and Neo X on this machine: up, down, status, fund
@@ -134,6 +137,7 @@ impl Cli {
             Command::Devnet(devnet) => ask(devnet.run(&environment)),
             Command::Health(health) => ask(health.run(&environment)),
             Command::Tenant(tenant) => ask(tenant.run(environment)),
+            Command::Person(person) => ask(person.run(environment)),
             Command::Openapi(openapi) => openapi.run(),
             Command::Secrets(secrets) => ask(secrets.run(environment)),
             Command::Completions { shell } => {

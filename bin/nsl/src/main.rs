@@ -19,6 +19,7 @@ mod left;
 mod lock;
 mod migrate;
 mod openapi;
+mod person;
 mod process;
 mod refresh;
 mod serve;
