@@ -30,8 +30,7 @@ use crate::{
 /// Whom authenticator apps show above the code.
 const ISSUER: &str = "Neo Service Layer";
 
-static ADD_PENDING: &str =
-    "INSERT INTO totps (tenant_id, user_id, state, sealed, seal_key, last_step, created_at)
+static ADD_PENDING: &str = "INSERT INTO totps (tenant_id, user_id, state, sealed, seal_key, last_step, created_at)
     VALUES ($1, $2, 'pending', $3, $4, -1, $5)
     ON CONFLICT (tenant_id, user_id, state) DO UPDATE SET sealed = excluded.sealed, seal_key = excluded.seal_key,
         created_at = excluded.created_at";
