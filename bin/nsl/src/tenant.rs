@@ -1,7 +1,10 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use nsl_api::identity::{CreateTenant, IdentityClient, ListTenants};
+use nsl_api::{
+    access::{AccessClient, RemovePolicy},
+    identity::{CreateTenant, IdentityClient, ListTenants},
+};
 use nsl_core::{Cx, Subject, TenantId};
 use nsl_kit::{Environment, Loaded, Tasks};
 use nsl_rpc::{Client, Via};
@@ -40,13 +43,23 @@ enum Command {
         #[command(flatten)]
         configure: Configure,
     },
+    /// Remove a policy of a tenant that keeps everybody out who could change it
+    RemovePolicy {
+        /// The tenant's id, `ten_...`
+        tenant: String,
+        /// The policy's name
+        policy: String,
+        #[command(flatten)]
+        configure: Configure,
+    },
 }
 
 const PAGE: u32 = 100;
 
 impl Tenant {
     pub(crate) async fn run(self, environment: Environment) -> Result<Done, Failure> {
-        let (Command::Create { configure, .. } | Command::List { configure }) = &self.command;
+        let (Command::Create { configure, .. } | Command::List { configure } | Command::RemovePolicy { configure, .. }) =
+            &self.command;
         let loaded: Loaded<AtHand> = configure.loader(environment.clone()).load()?;
         let settings = &loaded.value.0;
         let engines = Engines::open(settings, loaded.profile, &environment, Schema::Check).await?;
@@ -54,7 +67,8 @@ impl Tenant {
         let db = engines.db.clone();
         let parts = identities::parts(&engines, std::sync::Arc::new(|_: &str| {}));
         let built = nsl_identity::build(settings.identity.clone(), parts, &tasks)?;
-        let done = self.command.ask(IdentityClient::new(Via::Local(built.identity))).await;
+        let access = AccessClient::new(Via::Local(built.access));
+        let done = self.command.ask(IdentityClient::new(Via::Local(built.identity)), access).await;
         tasks.drain(Duration::from_secs(1)).await;
         db.drain().await;
         done
@@ -62,7 +76,7 @@ impl Tenant {
 }
 
 impl Command {
-    async fn ask(self, identity: IdentityClient) -> Result<Done, Failure> {
+    async fn ask(self, identity: IdentityClient, access: AccessClient) -> Result<Done, Failure> {
         let cx = Cx::system(TenantId::parse(nsl_ledger::PLATFORM)?, Duration::from_secs(30));
         match self {
             Self::Create { name, subject, .. } => {
@@ -73,6 +87,13 @@ impl Command {
                 let of_key = [("key", "secret"), ("id", "id"), ("subject", "subject")];
                 let note = "The key is shown this once: keep it now.\n";
                 let shown = format!("{}{}{note}", show::pairs(&fields, &whole), show::pairs(&of_key, &whole["key"]));
+                Ok(Done { json: whole.to_string(), shown })
+            }
+            Self::RemovePolicy { tenant, policy, .. } => {
+                let cx = Cx { tenant: TenantId::parse(&tenant)?, ..cx };
+                let gone = access.remove_policy(&cx, RemovePolicy { name: policy, expected_version: None }).await?;
+                let whole = serde_json::to_value(gone).map_err(anyhow::Error::from)?;
+                let shown = show::pairs(&[("policy", "name"), ("version", "version")], &whole);
                 Ok(Done { json: whole.to_string(), shown })
             }
             Self::List { .. } => {

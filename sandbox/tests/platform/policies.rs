@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nsl_sandbox::{Reply, http};
+use nsl_sandbox::{Reply, http, nsl_command};
 use serde_json::{Value, json};
 
 use crate::ground::{Cut, Engines, Ground, ok, problem};
@@ -11,6 +11,7 @@ const PASSWORD: &str = "correct horse battery staple";
 
 struct Stage {
     ground: Ground,
+    tenant: String,
     /// Of a person who showed a second factor.
     admin: String,
     key: String,
@@ -31,7 +32,9 @@ impl Stage {
         let at = ground.nodes[0].public().to_owned();
         let post = |path: &str, token: Option<&str>, body: Value| send(&at, "POST", path, token, HOME, &body);
         let account = json!({ "email": "owner@example.com", "password": PASSWORD });
-        let first = ok(&post("/v1/auth/register", None, account))["access_token"].as_str().unwrap().to_owned();
+        let first = ok(&post("/v1/auth/register", None, account));
+        let tenant = first["tenant"].as_str().unwrap().to_owned();
+        let first = first["access_token"].as_str().unwrap().to_owned();
         let policy = json!({ "text": "forbid(principal, action == Action::\"storage:read\", resource);" });
         let refused = send(&at, "PUT", "/v1/access/policies/early", Some(&first), HOME, &policy);
         problem(&refused, 401, "auth.step_up");
@@ -44,7 +47,7 @@ impl Stage {
         let admin = raised["access_token"].as_str().unwrap().to_owned();
         let wanted = json!({ "name": "ci", "scopes": ["storage:read", "storage:write", "relay:write"] });
         let key = ok(&post("/v1/identity/keys", Some(&admin), wanted))["secret"].as_str().unwrap().to_owned();
-        Self { ground, admin, key }
+        Self { ground, tenant, admin, key }
     }
 
     /// As the person, to the first process.
@@ -168,6 +171,11 @@ fn journey(engines: Engines, cut: Cut) {
     assert_eq!(refused.json().unwrap()["details"]["faults"][0]["line"], json!(1));
     let locks = json!({ "text": "forbid(principal, action, resource);" });
     problem(&stage.admin("PUT", "/v1/access/policies/all", &locks), 409, "access.locks_out");
+    // An operator can remove what nobody of the tenant can any more.
+    let mut command = nsl_command(["tenant", "remove-policy", &stage.tenant, "secrets", "--json"]).unwrap();
+    let output = command.envs(stage.ground.environment.iter().cloned()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    stage.within_a_second(200, || stage.read("hidden", HOME));
     // No other tenant is touched by any of it.
     let key = json!({ "key": "theirs", "value": 1, "metadata": { "class": "secret" } });
     ok(&stage.ground.ask("POST", "/v1/storage/store/neo-n3", &key));
