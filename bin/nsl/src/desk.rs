@@ -75,12 +75,25 @@ impl Desk {
         for (setting, value) in devnet::settings(&nodes) {
             loader = loader.preset(setting, value, "nsl devnet");
         }
-        let loaded = loader.load::<Settings>()?;
+        let mut loaded = loader.load::<Settings>()?;
+        if let Some(issuer) = issuer(&loaded.value) {
+            loader = loader.preset("identity.tokens.issuer", issuer, BY);
+            loaded = loader.load::<Settings>()?;
+        }
         let process = Process::start(loader, loaded, environment, Schema::Migrate).await?;
         let (left, fresh) = first_key(&process.parts, dir).await?;
         adopt(&process.parts, &left, &nodes).await?;
         Ok(Self { process, left, fresh, nodes })
     }
+}
+
+/// What tokens name as who made them where nobody said it: where the one process of a desk listens, if that is known
+/// before it does. So the discovery documents tell the truth.
+fn issuer(settings: &Settings) -> Option<String> {
+    let (identity, address) = (&settings.identity, &settings.public.address);
+    let is_told = !identity.public_url.is_empty() || !identity.tokens.issuer.is_empty();
+    let scheme = if settings.public.tls.cert.is_some() { "https" } else { "http" };
+    (!is_told && address.port() != 0).then(|| format!("{scheme}://{address}"))
 }
 
 /// The tenant and key of the first start, which later starts find again. The flag says that they are new.
