@@ -12,7 +12,7 @@ use nsl_sandbox::{Reply, http};
 use serde_json::{Value, json};
 
 use self::forge::Outside;
-use crate::ground::{Cut, Engines, Ground, ok};
+use crate::ground::{Cut, Engines, Ground, both, dev, ok, problem};
 
 #[test]
 fn nobody_gets_in_by_a_forged_token_on_embedded_engines() {
@@ -27,6 +27,28 @@ fn nobody_gets_in_by_a_forged_token_on_real_engines() {
 #[test]
 fn nobody_gets_in_by_a_forged_token_where_the_edge_asks_another_process() {
     all(Engines::Real, Cut::Each);
+}
+
+#[test]
+fn a_token_ends_and_its_session_goes_on() {
+    for database in both() {
+        let nsl = dev(database.as_ref()).with_movable_clock().unwrap().start().unwrap();
+        let show = |token: &str| http("GET", nsl.public(), DOOR, &[bearer(token)], "").unwrap();
+        let post = |path: &str, body: Value| {
+            http("POST", nsl.public(), path, &["Content-Type: application/json".to_owned()], &body.to_string()).unwrap()
+        };
+        let body = json!({ "email": "alice@example.com", "password": PASSWORD });
+        let first = Person::of(&ok(&post("/v1/auth/register", body)));
+        assert_eq!(show(&first.access).status, 200);
+        nsl.move_clock(1_000).unwrap();
+        problem(&show(&first.access), 401, "auth.token_expired");
+        let next = Person::of(&ok(&post("/v1/auth/refresh", json!({ "refresh_token": first.refresh }))));
+        assert_eq!(show(&next.access).status, 200);
+        nsl.move_clock(8 * 86_400).unwrap();
+        problem(&show(&next.access), 401, "auth.token_expired");
+        let late = post("/v1/auth/refresh", json!({ "refresh_token": next.refresh }));
+        problem(&late, 401, "tokens.refresh_unknown");
+    }
 }
 
 const PASSWORD: &str = "correct horse battery staple";
@@ -50,7 +72,7 @@ fn all(engines: Engines, cut: Cut) {
         ("NSL_AUTH__JWT__AUDIENCE", forge::AUDIENCE),
     ];
     let ground = Ground::start(engines, cut, &more);
-    let siege = Siege { ground, outside, repelled: RefCell::default() };
+    let mut siege = Siege { ground, outside, repelled: RefCell::default() };
     let (alice, bob) = (siege.register("alice@example.com"), siege.register("bob@example.com"));
     tokens::forged(&siege, &alice, &bob);
     tokens::claimed(&siege);
@@ -61,13 +83,16 @@ fn all(engines: Engines, cut: Cut) {
     sessions::bound_to_a_key(&siege);
     wallets::replayed_and_misled(&siege);
     assert_eq!(siege.show(&[bearer(&alice.access)]).status, 200, "alice is let in after all of it");
+    siege.ground.assert_whole();
+    if cut == Cut::Each {
+        sessions::in_the_dark(&mut siege, &alice);
+    }
     let repelled = siege.repelled.borrow();
     let mut distinct = repelled.clone();
     distinct.sort();
     distinct.dedup();
     println!("{} attacks repelled on {engines:?} in {cut:?}", repelled.len());
     assert!(distinct.len() == repelled.len() && repelled.len() >= 60, "{}", repelled.len());
-    siege.ground.assert_whole();
 }
 
 /// One who signed in.

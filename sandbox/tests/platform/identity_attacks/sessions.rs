@@ -189,3 +189,26 @@ pub(super) fn bound_to_a_key(siege: &Siege) {
     ];
     siege.repelled("a client that asks for more", &siege.form("/oauth2/token", &[], &wide), 400, "oauth.invalid_scope");
 }
+
+/// Who knows what was taken back is away: tokens may be good no longer, and nobody is let in by one.
+pub(super) fn in_the_dark(siege: &mut Siege, alice: &Person) {
+    siege.ground.nodes[1].kill();
+    let began = Instant::now();
+    let wait = |status: u16| loop {
+        let reply = siege.show(&[bearer(&alice.access)]);
+        if reply.status == status || began.elapsed() > Duration::from_secs(30) {
+            break reply;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    let reply = wait(503);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert!(reply.header("retry-after").is_some(), "{}", reply.head);
+    siege.repelled("a token while nobody knows what was taken back", &reply, 503, "auth.unavailable");
+    siege.ground.nodes[1].start_again().unwrap();
+    let began = Instant::now();
+    while siege.show(&[bearer(&alice.access)]).status != 200 {
+        assert!(began.elapsed() < Duration::from_secs(15), "alice is let in again");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
