@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use nsl_sandbox::{Reply, eventually, http};
+use nsl_sandbox::{Reply, eventually, http, nsl_command};
 use serde_json::{Value, json};
 
 use crate::ground::{Cut, Engines, Ground, ok, problem};
@@ -128,8 +128,31 @@ fn a_team(ground: &Ground) {
     assert_eq!(ada.ask(ground, "POST", "/v1/tenants", &second).status, 201);
     let own = ok(&ada.ask(ground, "GET", "/v1/tenants", &Value::Null));
     assert_eq!(own["items"].as_array().unwrap().len(), 2);
+    operators(ground, &eve);
     for node in &ground.nodes {
         let said = node.output();
         assert!(!said.contains("bob@example.com") && !said.contains("nsi_"), "an address or an invite is in a log");
     }
+}
+
+/// What is done on the machine, with the database at hand.
+fn operators(ground: &Ground, eve: &Person) {
+    let person = |words: &[&str]| {
+        let words = ["person"].iter().chain(words).chain(&["--json"]);
+        let output = nsl_command(words).unwrap().envs(ground.environment.iter().cloned()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    assert_eq!(person(&["suspend", &eve.id])["status"], "suspended");
+    problem(&login(ground, "eve@example.com"), 403, "signin.suspended");
+    eventually("who is suspended by an operator is out", 10, || {
+        Ok(eve.ask(ground, "GET", "/v1/users/me", &Value::Null).status == 401)
+    })
+    .unwrap();
+    assert_eq!(person(&["resume", &eve.id])["status"], "active");
+    ok(&login(ground, "eve@example.com"));
+    assert_eq!(person(&["delete", &eve.id])["status"], "erased");
+    problem(&login(ground, "eve@example.com"), 401, "signin.wrong");
+    let report = person(&["report"]);
+    assert!(report["open"].as_u64().unwrap() + report["done"].as_u64().unwrap() == 1, "{report}");
 }
