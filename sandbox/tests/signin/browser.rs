@@ -79,6 +79,11 @@ impl Browser {
         self.0.ask("forget", json!({ "url": url }));
     }
 
+    /// Gives pages that are opened from now on a wallet of each chain; gives its accounts, `{x, n3}`.
+    pub(crate) fn wallets(&mut self) -> Value {
+        self.0.ask("wallets", json!({}))
+    }
+
     /// Fields and buttons that have no name for who cannot see them.
     pub(crate) fn nameless(&mut self) -> Value {
         self.0.ask("names", json!({}))

@@ -88,6 +88,22 @@ fn a_person_goes_from_the_page_to_a_provider_and_back() {
 }
 
 #[test]
+fn a_wallet_of_each_chain_signs_in_on_the_page() {
+    let ground = Ground::start(false, &mut [], &[]);
+    let mut browser = Browser::start();
+    let accounts = browser.wallets();
+    for (button, account) in [("With a Neo X wallet", &accounts["x"]), ("With a Neo N3 wallet", &accounts["n3"])] {
+        browser.open(&format!("{}/signin", ground.origin));
+        browser.press(button);
+        browser.heading("Your account");
+        let own = ground.get(As::Token(&browser.token()), "/v1/auth/wallets");
+        assert_eq!(own["items"][0]["address"].as_str().map(str::to_lowercase), account.as_str().map(str::to_lowercase));
+        browser.press("Sign out");
+        browser.see("You are signed out.");
+    }
+}
+
+#[test]
 fn a_device_is_let_in_on_the_page_by_who_is_signed_in() {
     let ground = Ground::start(true, &mut [], &[]);
     let mut browser = Browser::start();

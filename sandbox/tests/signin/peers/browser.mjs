@@ -47,6 +47,33 @@ const does = {
       await cdp.send("WebAuthn.addCredential", { authenticatorId: authenticator, credential });
     }
   },
+  // Doubles of wallets, as they show themselves to pages; what they sign with is what wallets are made of.
+  wallets: async () => {
+    const of = (peer) => createRequire(pathToFileURL(process.env.NODE_PATH + "/../../" + peer + "/node_modules/"));
+    const { Wallet } = of("wallets")("ethers");
+    const { wallet } = of("neon")("@cityofzion/neon-js");
+    const x = Wallet.createRandom();
+    const n3 = new wallet.Account(wallet.generatePrivateKey());
+    const context = page.context();
+    await context.exposeFunction("signOnX", (hex) => x.signMessage(Buffer.from(hex.slice(2), "hex")));
+    await context.exposeFunction("signOnN3", (message) => {
+      const salt = "00112233445566778899aabbccddeeff";
+      const text = Buffer.from(salt + message).toString("hex");
+      const bytes = text.length / 2;
+      const length = bytes < 0xfd ? bytes.toString(16).padStart(2, "0") : "fd" + Buffer.from([bytes & 255, bytes >> 8]).toString("hex");
+      const data = wallet.sign("010001f0" + length + text + "0000", n3.privateKey);
+      return { publicKey: n3.publicKey, data, salt, message };
+    });
+    await context.addInitScript(([x, n3]) => {
+      const request = async ({ method, params }) => (method === "personal_sign" ? window.signOnX(params[0]) : [x]);
+      window.ethereum = { request };
+      const Init = function () {};
+      Init.prototype.getAccount = async () => ({ address: n3, label: "double" });
+      Init.prototype.signMessage = ({ message }) => window.signOnN3(message);
+      window.NEOLineN3 = { Init };
+    }, [x.address, n3.address]);
+    return { x: x.address, n3: n3.address };
+  },
   open: async ({ url }) => {
     await page.goto(url);
   },
