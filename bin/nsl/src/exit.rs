@@ -62,6 +62,7 @@ impl Failure {
 fn mending(problem: &Value) -> Option<String> {
     Some(match problem["code"].as_str()? {
         "auth.missing" | "auth.token_expired" | "auth.token_revoked" => "sign in by: nsl login".to_owned(),
+        "auth.key_unknown" => "a key that was kept by nsl login is forgotten by: nsl logout".to_owned(),
         "auth.person_needed" => "sign in as a person by: nsl login (and unset NSL_API_KEY)".to_owned(),
         "auth.step_up" => "show it by: nsl mfa step-up (set up by: nsl mfa enrol)".to_owned(),
         "auth.scope_missing" => {

@@ -64,8 +64,13 @@ impl Login {
         let client = self.reach.stranger(environment)?;
         check_way(client.base())?;
         let credentials = home(environment)?;
+        let wins = match environment.get("NSL_API_KEY").is_some_and(|key| !key.is_empty()) {
+            true => "NSL_API_KEY is set and wins over this: unset it\n",
+            false => "",
+        };
         if let Some(file) = &self.key {
-            return keep_key(client, &credentials, file).await;
+            let done = keep_key(client, &credentials, file).await?;
+            return Ok(Done { shown: format!("{}{wins}", done.shown), ..done });
         }
         let reply = if let Some(email) = &self.email {
             let second = password::Second { from_stdin: self.password_stdin };
@@ -89,7 +94,7 @@ impl Login {
             "session_id": session.session_id,
             "kept_in": credentials.file(),
         });
-        let words = format!("signed in at {}, tenant {}\n", shown(client.base()), show::clean(&session.tenant));
+        let words = format!("signed in at {}, tenant {}\n{wins}", shown(client.base()), show::clean(&session.tenant));
         Ok(Done { json: said.to_string(), shown: words })
     }
 }
