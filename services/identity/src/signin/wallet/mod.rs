@@ -13,4 +13,4 @@ mod store;
 pub(crate) use config::Config;
 pub(crate) use http::face;
 pub(crate) use service::Wallets;
-pub(crate) use store::{forget_wallets, wallets};
+pub(crate) use store::forget_wallets;

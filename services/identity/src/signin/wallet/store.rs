@@ -85,7 +85,7 @@ pub(super) async fn owner(db: &Db, chain: Chain, address: &str) -> Result<Option
 }
 
 /// The wallets of a user, oldest first.
-pub(crate) async fn wallets(db: &Db, user: &str) -> Result<Vec<WalletInfo>> {
+pub(super) async fn wallets(db: &Db, user: &str) -> Result<Vec<WalletInfo>> {
     let rows = db.query(Scope::Platform, WALLETS, args![people::PLATFORM, user]).await?;
     rows.into_iter().map(info).collect()
 }
