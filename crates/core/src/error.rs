@@ -1,6 +1,7 @@
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -49,8 +50,8 @@ pub struct Error {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_ms: Option<u64>,
     /// Further facts for the caller: the offending field, the limit, the current version.
-    #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
-    pub details: serde_json::Map<String, serde_json::Value>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, Value>,
     #[serde(skip)]
     source: Option<anyhow::Error>,
 }
@@ -62,7 +63,7 @@ impl Error {
             slug: slug.into(),
             message: message.into(),
             retry_after_ms: None,
-            details: serde_json::Map::new(),
+            details: BTreeMap::new(),
             source: None,
         }
     }
@@ -86,7 +87,7 @@ impl Error {
         self
     }
 
-    pub fn detail(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+    pub fn detail(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
     }

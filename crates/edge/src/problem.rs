@@ -1,5 +1,6 @@
 use std::{
     borrow::Cow,
+    collections::BTreeMap,
     sync::{Arc, LazyLock},
 };
 
@@ -10,7 +11,7 @@ use axum::{
 };
 use nsl_core::Error;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{catalogue::Catalogue, outcome::REFUSED};
@@ -60,9 +61,9 @@ pub struct ProblemBody<'a> {
     /// What the caller can do about it.
     pub mend: Cow<'a, str>,
     /// Further facts: the offending field, the limit, the current version.
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = Object)]
-    pub details: Map<String, Value>,
+    pub details: BTreeMap<String, Value>,
 }
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -131,7 +132,7 @@ pub(crate) fn challenge(error: &Error) -> Option<HeaderValue> {
     HeaderValue::from_str(&text).ok()
 }
 
-fn shown(details: &Map<String, Value>) -> Map<String, Value> {
+fn shown(details: &BTreeMap<String, Value>) -> BTreeMap<String, Value> {
     let mut shown = details.clone();
     shown.remove(REFUSED);
     shown.remove(crate::oauth::ERROR);
