@@ -5,12 +5,12 @@
 //! out can do no more than either token, ends no later than either, and ends when either is taken back.
 
 use nsl_api::sessions::{Proof, TokenReply};
-use nsl_core::{Code, Cx, PrincipalKind, Result, Timestamp};
+use nsl_core::{Code, Cx, Error, PrincipalKind, Result, Timestamp};
 use nsl_token::Access;
 
 use super::{
     Oauth,
-    rules::{acting, invalid_grant, invalid_request, refuse},
+    rules::{acting, invalid_grant, invalid_request, spoken},
     store::Kept,
 };
 use crate::tokens::{Grant, Rights, reply, rules};
@@ -46,11 +46,13 @@ impl Oauth {
         let shown = proof.map(|proof| self.tokens.prove(&proof)).transpose()?;
         for bound in [&subject, &actor].into_iter().filter_map(|token| token.cnf.as_ref()) {
             if shown.as_deref() != Some(bound.jkt.as_str()) {
-                return Err(refuse(
-                    Code::Invalid,
+                return Err(spoken(
                     "invalid_dpop_proof",
-                    "oauth.invalid_dpop_proof",
-                    "a token is bound to a key, and the request does not prove to have it",
+                    Error::new(
+                        Code::Invalid,
+                        "oauth.invalid_dpop_proof",
+                        "a token is bound to a key, and the request does not prove to have it",
+                    ),
                 ));
             }
         }
@@ -62,7 +64,7 @@ impl Oauth {
         scopes = without_act(scopes, &self.tokens.ground.scopes);
         if scopes.is_empty() {
             let message = "the tokens have no such permission in common";
-            return Err(refuse(Code::Invalid, "invalid_scope", "oauth.invalid_scope", message));
+            return Err(spoken("invalid_scope", Error::new(Code::Invalid, "oauth.invalid_scope", message)));
         }
         let end = subject.exp.min(actor.exp);
         let grant = Grant {
@@ -91,7 +93,7 @@ impl Oauth {
         cx.principal.scopes = list(actor).into();
         cx.permit("identity:act").map_err(|refused| {
             let message = "the actor may not act for others: its token lacks identity:act";
-            refuse(Code::Forbidden, "access_denied", "oauth.may_not_act", message).because(refused)
+            spoken("access_denied", Error::new(Code::Forbidden, "oauth.may_not_act", message)).because(refused)
         })
     }
 }

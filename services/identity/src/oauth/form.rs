@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use nsl_api::{Revealed, oauth::ClientProof};
 use nsl_core::{Code, Error, Result};
 
-use super::rules::{invalid_request, refuse};
+use super::rules::{invalid_request, spoken};
 
 const LONGEST_NAME: usize = 64;
 
@@ -52,7 +52,9 @@ impl Form {
     /// Refuses what would change the meaning of the request and is not known here.
     pub(super) fn refuse(&self, names: &[&str], error: &'static str) -> Result<()> {
         match names.iter().find(|&&name| self.0.get(name).is_some_and(|value| !value.is_empty())) {
-            Some(name) => Err(refuse(Code::Invalid, error, "oauth.parameter", format!("{name} is not taken here"))),
+            Some(name) => {
+                Err(spoken(error, Error::new(Code::Invalid, "oauth.parameter", format!("{name} is not taken here"))))
+            }
             None => Ok(()),
         }
     }

@@ -10,7 +10,7 @@ use serde_json::Map;
 use super::{
     DEVICE_CLIENT, Oauth,
     devices::{Poll, Polled},
-    rules::{invalid_client, invalid_grant, invalid_request, refuse},
+    rules::{invalid_client, invalid_grant, invalid_request, spoken},
     store::{self, Kept, Used},
 };
 use crate::{
@@ -90,20 +90,16 @@ impl Oauth {
         }
         let info = &kept.info;
         if info.suspended_at.is_some() || info.expires_at.is_some_and(|at| at <= now) {
-            return Err(refuse(
-                Code::Unauthenticated,
+            return Err(spoken(
                 "invalid_client",
-                "oauth.client_suspended",
-                "the client is suspended or has ended",
+                Error::new(Code::Unauthenticated, "oauth.client_suspended", "the client is suspended or has ended"),
             ));
         }
         let within = |ip| info.networks.iter().any(|network| network.parse::<Network>().is_ok_and(|n| n.contains(ip)));
         if !info.networks.is_empty() && !cx.source.ip.is_some_and(within) {
-            return Err(refuse(
-                Code::Forbidden,
+            return Err(spoken(
                 "unauthorized_client",
-                "oauth.client_network",
-                "the client may not ask from this address",
+                Error::new(Code::Forbidden, "oauth.client_network", "the client may not ask from this address"),
             ));
         }
         Ok(Known::Client(Box::new(kept)))
@@ -182,18 +178,33 @@ impl Oauth {
         // Before the code is asked for: it is good once.
         let jkt = proof.map(|proof| self.tokens.prove(&proof)).transpose()?;
         let poll = Poll { digest: rules::digest_of(code), client: known.id().to_owned(), now: ground.clock.now() };
-        let waits = |error, slug, message| Err(refuse(Code::Invalid, error, slug, message));
         let (user, works_in, scope) = match self.tokens.write(cx, poll).await? {
             Polled::Approved { user, works_in, scope } => (user, works_in, scope),
             Polled::Unknown => return Err(invalid_grant("the device code is not valid")),
-            Polled::Expired => return waits("expired_token", "oauth.expired_token", "the device code has expired"),
+            Polled::Expired => {
+                return Err(spoken(
+                    "expired_token",
+                    Error::new(Code::Invalid, "oauth.expired_token", "the device code has expired"),
+                ));
+            }
             Polled::Pending => {
-                return waits("authorization_pending", "oauth.authorization_pending", "nobody has answered yet");
+                return Err(spoken(
+                    "authorization_pending",
+                    Error::new(Code::Invalid, "oauth.authorization_pending", "nobody has answered yet"),
+                ));
             }
             Polled::TooSoon => {
-                return waits("slow_down", "oauth.slow_down", "the device asks too often: wait 5 seconds longer");
+                return Err(spoken(
+                    "slow_down",
+                    Error::new(Code::Invalid, "oauth.slow_down", "the device asks too often: wait 5 seconds longer"),
+                ));
             }
-            Polled::Denied => return waits("access_denied", "oauth.access_denied", "the device was not let in"),
+            Polled::Denied => {
+                return Err(spoken(
+                    "access_denied",
+                    Error::new(Code::Invalid, "oauth.access_denied", "the device was not let in"),
+                ));
+            }
         };
         let user = people::user(&ground.db, &user).await?.ok_or_else(|| invalid_grant("the person is gone"))?;
         // What the client may do at this moment, not when it began to ask.
@@ -220,7 +231,10 @@ impl Oauth {
 
 pub(super) fn words(scope: &str) -> Result<Vec<String>> {
     rules::words(scope).ok_or_else(|| {
-        refuse(Code::Invalid, "invalid_scope", "oauth.invalid_scope", "the scope is not words with one space between")
+        spoken(
+            "invalid_scope",
+            Error::new(Code::Invalid, "oauth.invalid_scope", "the scope is not words with one space between"),
+        )
     })
 }
 
@@ -228,7 +242,7 @@ pub(super) fn words(scope: &str) -> Result<Vec<String>> {
 fn within(held: &[String], asked: Vec<String>) -> Result<Vec<String>> {
     if rules::narrow(held, &asked) != asked {
         let message = "the client may not do all that it asks for";
-        return Err(refuse(Code::Invalid, "invalid_scope", "oauth.invalid_scope", message));
+        return Err(spoken("invalid_scope", Error::new(Code::Invalid, "oauth.invalid_scope", message)));
     }
     Ok(asked)
 }
@@ -238,11 +252,9 @@ fn may(kept: &Kept, grant: ClientGrant) -> Result<()> {
 }
 
 pub(super) fn unauthorized() -> Error {
-    refuse(
-        Code::Invalid,
+    spoken(
         "unauthorized_client",
-        "oauth.unauthorized_client",
-        "the client may not get tokens in this way",
+        Error::new(Code::Invalid, "oauth.unauthorized_client", "the client may not get tokens in this way"),
     )
 }
 
@@ -257,7 +269,7 @@ fn as_grant(error: Error) -> Error {
         }
         "tokens.key_not_proven" | "oauth.invalid_dpop_proof" => {
             let message = error.message.clone();
-            refuse(Code::Invalid, "invalid_dpop_proof", "oauth.invalid_dpop_proof", message).because(error)
+            spoken("invalid_dpop_proof", Error::new(Code::Invalid, "oauth.invalid_dpop_proof", message)).because(error)
         }
         _ => error,
     }

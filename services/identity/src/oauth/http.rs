@@ -17,7 +17,7 @@ use nsl_api::{
     },
     sessions::TokenReply,
 };
-use nsl_core::{Code, TenantId};
+use nsl_core::{Code, Error, TenantId};
 use nsl_edge::{Anyone, Caller, Class, Face, Limit, Path, Problem, Query, Rule, Strict};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
@@ -26,7 +26,7 @@ use self::problems::PROBLEMS;
 use super::{
     clients::LONGEST_PAGE,
     form::Form,
-    rules::{invalid_client, refuse},
+    rules::{invalid_client, spoken},
 };
 use crate::tokens::proof;
 
@@ -132,27 +132,28 @@ async fn token(
         EXCHANGE => exchange(&mut form)?,
         _ => {
             let message = "this kind of grant is not known here";
-            return Err(refuse(Code::Invalid, "unsupported_grant_type", "oauth.grant_type", message).into());
+            return Err(spoken("unsupported_grant_type", Error::new(Code::Invalid, "oauth.grant_type", message)).into());
         }
     };
     let request = GrantTokens { grant, client, scope: form.take("scope"), proof: proof(&headers, "/oauth2/token")? };
     Ok(Json(oauth.grant_tokens(&cx, request).await?))
 }
 
-fn exchange(form: &mut Form) -> Result<Grant, nsl_core::Error> {
+fn exchange(form: &mut Form) -> Result<Grant, Error> {
     form.refuse(&["resource", "audience"], "invalid_target")?;
     for name in ["subject_token_type", "actor_token_type"] {
         if !matches!(form.need(name)?.as_str(), ACCESS_TOKEN | JWT) {
-            return Err(refuse(
-                Code::Invalid,
+            return Err(spoken(
                 "invalid_request",
-                "oauth.token_type",
-                "only access tokens are exchanged",
+                Error::new(Code::Invalid, "oauth.token_type", "only access tokens are exchanged"),
             ));
         }
     }
     if form.take("requested_token_type").is_some_and(|kind| kind != ACCESS_TOKEN) {
-        return Err(refuse(Code::Invalid, "invalid_request", "oauth.token_type", "only access tokens are given out"));
+        return Err(spoken(
+            "invalid_request",
+            Error::new(Code::Invalid, "oauth.token_type", "only access tokens are given out"),
+        ));
     }
     Ok(Grant::TokenExchange {
         subject_token: Revealed(form.need("subject_token")?),

@@ -11,21 +11,24 @@ const LENGTH: usize = 8;
 /// How many may stand behind each other in one token.
 const MOST_ACTORS: usize = 3;
 
-/// An error in the words of RFC 6749 and its kin.
-pub(crate) fn refuse(code: Code, error: &'static str, slug: &'static str, message: impl Into<String>) -> Error {
-    Error::new(code, slug, message).detail("error", error)
+/// An error that has a name in RFC 6749 and its kin beside ours.
+pub(crate) fn spoken(name: &'static str, error: Error) -> Error {
+    error.detail("error", name)
 }
 
 pub(crate) fn invalid_client() -> Error {
-    refuse(Code::Unauthenticated, "invalid_client", "oauth.invalid_client", "the client is not known by this")
+    spoken(
+        "invalid_client",
+        Error::new(Code::Unauthenticated, "oauth.invalid_client", "the client is not known by this"),
+    )
 }
 
 pub(crate) fn invalid_grant(message: &'static str) -> Error {
-    refuse(Code::Invalid, "invalid_grant", "oauth.invalid_grant", message)
+    spoken("invalid_grant", Error::new(Code::Invalid, "oauth.invalid_grant", message))
 }
 
 pub(crate) fn invalid_request(message: impl Into<String>) -> Error {
-    refuse(Code::Invalid, "invalid_request", "oauth.invalid_request", message)
+    spoken("invalid_request", Error::new(Code::Invalid, "oauth.invalid_request", message))
 }
 
 /// `BCDF-GHJK`: 34 bits, for a few minutes and with few tries.
@@ -57,11 +60,13 @@ pub(crate) fn acting(actor: nsl_core::Subject, before: Option<&Actor>) -> Result
     let now = Actor { sub: actor, act: before.cloned().map(Box::new) };
     let depth = std::iter::successors(Some(&now), |actor| actor.act.as_deref()).count();
     if depth > MOST_ACTORS {
-        return Err(refuse(
-            Code::Invalid,
+        return Err(spoken(
             "invalid_request",
-            "oauth.acting_too_deep",
-            format!("at most {MOST_ACTORS} may act behind each other"),
+            Error::new(
+                Code::Invalid,
+                "oauth.acting_too_deep",
+                format!("at most {MOST_ACTORS} may act behind each other"),
+            ),
         ));
     }
     Ok(now)

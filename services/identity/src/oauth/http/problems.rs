@@ -41,7 +41,7 @@ pub(super) const PROBLEMS: &[Entry] = &[
     Entry::new("oauth.authorization_pending", 400, "nobody has answered yet", "ask again after the interval"),
     Entry::new("oauth.slow_down", 400, "the device asks too often", "wait five seconds longer between questions"),
     Entry::new("oauth.expired_token", 400, "the device code has expired", "ask for new codes"),
-    Entry::new("oauth.access_denied", 403, "the device was turned away", "ask its user"),
+    Entry::new("oauth.access_denied", 400, "the device was turned away", "ask its user"),
     Entry::new(
         "oauth.may_not_act",
         403,
