@@ -84,6 +84,11 @@ impl Browser {
         self.0.ask("wallets", json!({}))
     }
 
+    /// The code of an authenticator app, some steps of 30 seconds from now.
+    pub(crate) fn app(&mut self, secret: &Value, later: i32) -> String {
+        self.0.ask("app", json!({ "secret": secret, "later": later })).as_str().unwrap().to_owned()
+    }
+
     /// Fields and buttons that have no name for who cannot see them.
     pub(crate) fn nameless(&mut self) -> Value {
         self.0.ask("names", json!({}))

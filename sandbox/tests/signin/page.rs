@@ -88,6 +88,33 @@ fn a_person_goes_from_the_page_to_a_provider_and_back() {
 }
 
 #[test]
+fn a_second_factor_is_asked_for_on_the_page() {
+    let ground = Ground::start(false, &mut [], &[]);
+    let mut browser = Browser::start();
+    browser.register(&ground.origin, "codes@example.com");
+    let token = browser.token();
+    let password = json!({ "password": "a long password of a test" });
+    let seed = good(&ground.post(As::Token(&token), "/v1/auth/totp", &password));
+    let code = json!({ "code": browser.app(&seed["secret"], 0) });
+    let codes = good(&ground.post(As::Token(&token), "/v1/auth/totp/confirm", &code));
+    let recovery = codes["recovery_codes"][0].as_str().unwrap().to_owned();
+    browser.press("Sign out");
+    browser.see("You are signed out.");
+    let app = browser.app(&seed["secret"], 1);
+    for shown in [app, recovery] {
+        browser.fill("Email", "codes@example.com");
+        browser.fill("Password", "a long password of a test");
+        browser.press_within("login");
+        browser.heading("One more step");
+        browser.fill("Code of your", &shown);
+        browser.press("Go on");
+        browser.heading("Your account");
+        browser.press("Sign out");
+        browser.see("You are signed out.");
+    }
+}
+
+#[test]
 fn a_wallet_of_each_chain_signs_in_on_the_page() {
     let ground = Ground::start(false, &mut [], &[]);
     let mut browser = Browser::start();

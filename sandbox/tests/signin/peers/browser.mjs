@@ -1,5 +1,6 @@
 // A real browser without a screen, with authenticators that the test holds in its hands. One line of JSON asks, one
 // answers.
+import { createHmac } from "node:crypto";
 import { createInterface } from "node:readline";
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";
@@ -37,6 +38,16 @@ const does = {
       isUserVerified: verified, automaticPresenceSimulation: true,
     };
     authenticator = (await cdp.send("WebAuthn.addVirtualAuthenticator", { options })).authenticatorId;
+  },
+  // What an authenticator app shows (RFC 6238), `later` steps from now.
+  app: async ({ secret, later }) => {
+    const bits = [...secret].map((letter) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".indexOf(letter).toString(2).padStart(5, "0")).join("");
+    const key = Buffer.from(bits.match(/.{8}/g).map((byte) => parseInt(byte, 2)));
+    const step = Buffer.alloc(8);
+    step.writeBigUInt64BE(BigInt(Math.floor(Date.now() / 30000) + later));
+    const mac = createHmac("sha1", key).update(step).digest();
+    const at = mac[19] & 15;
+    return String((mac.readUInt32BE(at) & 0x7fffffff) % 1000000).padStart(6, "0");
   },
   verified: async ({ is }) => cdp.send("WebAuthn.setUserVerified", { authenticatorId: authenticator, isUserVerified: is }),
   credentials: async () => (await cdp.send("WebAuthn.getCredentials", { authenticatorId: authenticator })).credentials,
