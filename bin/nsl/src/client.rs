@@ -334,11 +334,6 @@ fn exit_of(status: StatusCode) -> Exit {
 }
 
 impl Reply {
-    /// Something that the command line itself has to say, as a server would.
-    pub(crate) fn of(value: &Value) -> Self {
-        Self { text: value.to_string() }
-    }
-
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
