@@ -4,7 +4,7 @@ mod device;
 pub(crate) mod password;
 mod wallet;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use nsl_api::Revealed;
@@ -116,7 +116,7 @@ fn home(environment: &Environment) -> Result<Credentials, Failure> {
     Credentials::of(environment).ok_or_else(|| Failure::usage("nowhere to keep a sign-in: set HOME or XDG_CONFIG_HOME"))
 }
 
-async fn keep_key(client: Client, credentials: &Credentials, file: &PathBuf) -> Result<Done, Failure> {
+async fn keep_key(client: Client, credentials: &Credentials, file: &Path) -> Result<Done, Failure> {
     let key = input::secret(file, "an API key")?;
     let client = client.with_key(Secret::new(key.trim()));
     let reply = client.ask(Method::GET, &["v1", "identity", "whoami"]).send().await?;

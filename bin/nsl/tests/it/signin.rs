@@ -1,4 +1,5 @@
 //! Signing in by the command line, and what is kept of it.
+#![expect(clippy::disallowed_methods, reason = "authenticator apps know the real time, and shells the real path")]
 
 use std::{
     fs,
@@ -157,7 +158,7 @@ fn a_sign_in_is_kept_for_its_user_alone_until_it_is_ended() {
     // A key that is named wins, and what the data directory of a server left does not.
     let by_key = ada.command(&["whoami", "--json"]).env("NSL_API_KEY", ground.server.api_key()).output().unwrap();
     let by_key: Value = serde_json::from_slice(&by_key.stdout).unwrap();
-    assert_eq!((&by_key["kind"], &by_key["tenant"] == &who["tenant"]), (&json!("api_key"), false));
+    assert_eq!((&by_key["kind"], by_key["tenant"] == who["tenant"]), (&json!("api_key"), false));
     let own = ada.command(&["whoami", "--json"]).env("NSL_DATA_DIR", ground.server.directory()).output().unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&own.stdout).unwrap()["subject"], who["subject"]);
 
