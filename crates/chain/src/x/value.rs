@@ -32,13 +32,13 @@ pub(super) fn arguments(taker: &str, params: &[Param], args: &[Value]) -> Result
 struct Misfit {
     path: String,
     kind: String,
-    given: Value,
+    given: Box<Value>,
     why: String,
 }
 
 impl Misfit {
     fn new(path: &str, kind: &DynSolType, given: &Value, why: &str) -> Self {
-        Self { path: path.to_owned(), kind: kind.to_string(), given: given.clone(), why: why.to_owned() }
+        Self { path: path.to_owned(), kind: kind.to_string(), given: Box::new(given.clone()), why: why.to_owned() }
     }
 }
 

@@ -151,7 +151,7 @@ pub(super) fn bound_to_a_key(siege: &Siege) {
         siege.show(&headers)
     };
     let good = holder.proof("GET", &url, Some(token), |_| {});
-    assert_eq!(dpop(&[good.clone()]).status, 200);
+    assert_eq!(dpop(std::slice::from_ref(&good)).status, 200);
     let made = |change: fn(&mut Value)| holder.proof("GET", &url, Some(token), change);
     for (what, proofs) in [
         ("without a proof", vec![]),

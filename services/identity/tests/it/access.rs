@@ -18,6 +18,8 @@ use nsl_sql::{Statement, args};
 
 use crate::ground::{Ground, each};
 
+type Saving = std::pin::Pin<Box<dyn Future<Output = Result<PolicyReply>> + Send>>;
+
 const NIGHT: &str = "forbid(principal, action == Action::\"storage:write\", resource) when { context.hour >= 20 };";
 const NEVER: &str = "forbid(principal, action == Action::\"storage:read\", resource);";
 
@@ -271,14 +273,13 @@ async fn a_repeated_request_changes_nothing_again_and_writers_do_not_lose_each_o
             let (one, two) = (ground.all.access.clone(), further.access.clone());
             let (cx, name) = (cx.clone(), name.clone());
             let cx2 = cx.clone();
-            [
-                tokio::spawn(async move { one.put_policy(&cx, put(&name, NIGHT)).await }),
-                tokio::spawn(async move { two.put_policy(&cx2, put(&other, NEVER)).await }),
-            ]
+            let first: Saving = Box::pin(async move { one.put_policy(&cx, put(&name, NIGHT)).await });
+            let second: Saving = Box::pin(async move { two.put_policy(&cx2, put(&other, NEVER)).await });
+            [first, second]
         });
         let mut saved = 0;
-        for write in writes.collect::<Vec<_>>() {
-            match write.await.unwrap() {
+        for written in futures_util::future::join_all(writes).await {
+            match written {
                 Ok(_) => saved += 1,
                 Err(error) => assert_eq!(&*error.slug, "access.changed_meanwhile"),
             }

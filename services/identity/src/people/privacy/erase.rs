@@ -160,7 +160,7 @@ impl Single for CloseDue {
                 opened_by: "system".to_owned(),
                 at: self.now,
             };
-            insert(tx, &new, &[tenant.clone()]).await?;
+            insert(tx, &new, std::slice::from_ref(&tenant)).await?;
             tx.note(Entry { id: nsl_core::fresh("aud"), tenant, ..self.entry.clone() });
             closed += 1;
         }
