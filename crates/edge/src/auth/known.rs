@@ -33,7 +33,12 @@ impl Known {
         // A range that can't be read lets nobody in.
         let read = |texts: Vec<String>| texts.iter().filter_map(|text| text.parse().ok()).collect();
         let networks = (!found.networks.is_empty()).then(|| read(found.networks));
-        let mut marks = vec![format!("key:{}", found.principal.credential)];
+        let (subject, tenant) = (&found.principal.subject, &found.tenant);
+        let mut marks = vec![
+            format!("key:{}", found.principal.credential),
+            format!("sub:{subject}"),
+            format!("sub:{subject}@{tenant}"),
+        ];
         marks.extend(
             found.owner.iter().flat_map(|owner| [format!("sub:{owner}"), format!("sub:{owner}@{}", found.tenant)]),
         );

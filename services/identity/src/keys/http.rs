@@ -38,6 +38,12 @@ const PROBLEMS: &[Entry] = &[
         "name another subject: system, anonymous, platform and stranger-... are reserved",
     ),
     Entry::new(
+        "identity.subject_not_member",
+        400,
+        "the subject is a person who is no member of the tenant",
+        "name a member, yourself, or a subject that is no person's id",
+    ),
+    Entry::new(
         "identity.scope_not_held",
         403,
         "the credential cannot grant what it lacks",

@@ -112,6 +112,16 @@ impl Service {
         Ok(client.filter(is_live).map(|client| client.scopes))
     }
 
+    /// A key names a person only where that person is a member.
+    async fn check_person(&self, cx: &Cx, subject: &Subject) -> Result<()> {
+        let is_person = subject.as_str().starts_with("usr_");
+        if is_person && self.held_by(&cx.tenant, subject.as_str()).await?.is_none() {
+            let message = "the subject is a person, and no member of this tenant";
+            return Err(Error::invalid("identity.subject_not_member", message));
+        }
+        Ok(())
+    }
+
     /// The key, if the caller may see it.
     async fn own(&self, cx: &Cx, id: &str) -> Result<KeyInfo> {
         let key = store::find(&self.ground.db, &cx.tenant, id).await?.ok_or_else(key_missing)?;
@@ -283,6 +293,9 @@ impl Identity for Service {
             cx.permit("identity:admin")?;
         }
         rules::check_subject(&subject)?;
+        if subject != cx.principal.subject {
+            self.check_person(cx, &subject).await?;
+        }
         let maker = self.maker(cx).await?;
         let new = NewKey {
             tenant: None,

@@ -5,8 +5,9 @@ use nsl_sql::{Single, Tx, args};
 
 use super::{
     invites::turn,
-    members::{custom, holders},
-    rules,
+    members::{custom, end_invites, holders},
+    roles, rules,
+    store::end_resets,
 };
 use crate::tokens::{Tokens, What};
 
@@ -62,6 +63,13 @@ impl Single for Define {
                     return Ok(Err(in_use()));
                 }
                 tx.execute(DELETE, args![tenant, name]).await?;
+            }
+        }
+        let shrinks = matches!((&self.verb, now), (Verb::Set(to), Some(now)) if roles::is_less(to, now));
+        for user in &holders {
+            end_resets(tx, user).await?;
+            if shrinks {
+                end_invites(tx, tenant, user, self.at).await?;
             }
         }
         let whats: Vec<What> = holders.into_iter().map(|user| What::Within(tenant.clone(), user)).collect();

@@ -6,7 +6,7 @@ use nsl_sql::{Row, Single, Tx, args};
 use super::{
     invites::turn,
     roles, rules,
-    store::{Status, list},
+    store::{Status, end_resets, list},
 };
 use crate::tokens::{Tokens, What};
 
@@ -23,8 +23,9 @@ static REMOVE: &str = "DELETE FROM members WHERE tenant_id = $1 AND user_id = $2
 // What they stored here is theirs still, and found by it.
 static TRACE: &str = "INSERT INTO privacy_traces (tenant_id, user_id) VALUES ($1, $2)
     ON CONFLICT (tenant_id, user_id) DO NOTHING";
-static END_INVITES: &str =
-    "UPDATE invites SET ended_at = $3 WHERE tenant_id = $1 AND invited_by = $2 AND ended_at IS NULL";
+// Also what their keys invited, under whatever name.
+static END_INVITES: &str = "UPDATE invites SET ended_at = $3 WHERE tenant_id = $1 AND ended_at IS NULL
+    AND (invited_by = $2 OR invited_by IN (SELECT subject FROM api_keys WHERE tenant_id = $1 AND owner = $2))";
 static END_KEYS: &str = "UPDATE api_keys SET revoked_at = $3
     WHERE tenant_id = $1 AND (subject = $2 OR owner = $2) AND revoked_at IS NULL";
 static HOLDERS: &str =
@@ -85,6 +86,13 @@ impl Single for Rule {
         if matches!(self.deed, Deed::Suspend | Deed::Remove) {
             end_left(tx, &self.tenant, &self.user, self.at).await?;
         }
+        if let Deed::SetRoles(given) = &self.deed {
+            let [before, after] = [&member.roles, given].map(|held| roles::permissions(held, &custom, &self.known));
+            if roles::is_less(&after, &before) {
+                end_invites(tx, &self.tenant, &self.user, self.at).await?;
+            }
+        }
+        end_resets(tx, &self.user).await?;
         Tokens::revoke(tx, &[What::Within(self.tenant.clone(), self.user.clone())], self.at).await?;
         tx.note(self.entry.clone());
         Ok(Ok(()))
@@ -159,8 +167,13 @@ pub(super) async fn holders(tx: &mut Tx<'_>, tenant: &TenantId, role: &str) -> R
 
 /// Ends the person's keys and invites in the tenant.
 pub(super) async fn end_left(tx: &mut Tx<'_>, tenant: &TenantId, user: &str, at: Timestamp) -> Result<()> {
-    tx.execute(END_INVITES, args![tenant, user, at]).await?;
+    end_invites(tx, tenant, user, at).await?;
     tx.execute(END_KEYS, args![tenant, user, at]).await.map(drop)
+}
+
+/// Ends what the person invited others to: whoever may do less now must not come back by it.
+pub(super) async fn end_invites(tx: &mut Tx<'_>, tenant: &TenantId, user: &str, at: Timestamp) -> Result<()> {
+    tx.execute(END_INVITES, args![tenant, user, at]).await.map(drop)
 }
 
 pub(super) fn user_missing() -> Error {

@@ -40,6 +40,11 @@ pub(crate) fn permissions(held: &[String], custom: &[(String, Vec<String>)], kno
     if all.iter().any(|scope| scope == "*") { vec!["*".to_owned()] } else { all }
 }
 
+/// Whether these permissions lack something that was in those of `before`.
+pub(super) fn is_less(now: &[String], before: &[String]) -> bool {
+    !now.iter().any(|scope| scope == "*") && before.iter().any(|scope| !now.contains(scope))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,5 +72,16 @@ mod tests {
         assert_eq!(of(&["viewer", "owner"]), "*");
         assert_eq!(of(&["nobody"]), "");
         assert_eq!(of(&[]), "");
+    }
+
+    #[test]
+    fn less_is_what_lacks_something_of_before() {
+        let less = |now: &str, before: &str| {
+            let list = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+            is_less(&list(now), &list(before))
+        };
+        assert!(less("storage:read", "storage:read identity:admin") && less("storage:read", "*"));
+        assert!(less("", "storage:read") && less("storage:write", "storage:read"));
+        assert!(!less("*", "identity:admin") && !less("a:read b:read", "b:read") && !less("*", "*") && !less("", ""));
     }
 }

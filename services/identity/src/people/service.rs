@@ -18,7 +18,11 @@ use super::{
     reads, roles,
     store::{self, Status, User},
 };
-use crate::{ground::Ground, keys::Revoked, signin::Door};
+use crate::{
+    ground::Ground,
+    keys::{self, Revoked},
+    signin::Door,
+};
 
 pub(super) const ADMIN: &str = "identity:admin";
 const READ: &str = "identity:read";
@@ -40,8 +44,23 @@ impl Service {
         &self.ground.config.people
     }
 
-    /// The user that the credential stands for.
-    pub(super) async fn me(&self, cx: &Cx) -> Result<User> {
+    /// The user that the credential speaks for: they signed in with it, or made the key for themselves. A key may
+    /// name a person as its subject who never saw it, and shows nothing of them.
+    async fn me(&self, cx: &Cx) -> Result<User> {
+        let user = self.account(cx).await?;
+        let principal = &cx.principal;
+        let is_own = match principal.kind {
+            PrincipalKind::ApiKey => {
+                let key = keys::find_key(&self.ground.db, &cx.tenant, &principal.credential).await?;
+                key.is_some_and(|key| key.owner.as_deref() == Some(user.id.as_str()))
+            }
+            _ => principal.session.is_some(),
+        };
+        if is_own { Ok(user) } else { Err(not_a_person().detail("refused", true)) }
+    }
+
+    /// The user that the credential names.
+    async fn account(&self, cx: &Cx) -> Result<User> {
         match cx.principal.kind {
             PrincipalKind::Anonymous => return Err(cx.permit(READ).err().unwrap_or_else(not_a_person)),
             PrincipalKind::System | PrincipalKind::Certificate => return Err(not_a_person()),
@@ -54,8 +73,9 @@ impl Service {
     /// The user of a session, who is there in person: no key, and nobody who acts for them.
     pub(super) async fn in_person(&self, cx: &Cx) -> Result<User> {
         let principal = &cx.principal;
-        let user = self.me(cx).await?;
-        if principal.kind != PrincipalKind::Token || principal.session.is_none() || principal.actor.is_some() {
+        let user = self.account(cx).await?;
+        let is_lent = principal.actor.is_some() || !principal.whole;
+        if principal.kind != PrincipalKind::Token || principal.session.is_none() || is_lent {
             let message = "this needs a person who signed in, not a key or a client";
             return Err(Error::new(Code::Forbidden, "auth.person_needed", message));
         }

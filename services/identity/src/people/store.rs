@@ -126,8 +126,14 @@ pub(crate) async fn add_member(
 ) -> Result<()> {
     match tx.execute(INSERT_MEMBER, args![tenant, user.to_owned(), &serde_json::json!(roles), at]).await? {
         0 => Err(member_already()),
-        _ => Ok(()),
+        _ => end_resets(tx, user).await,
     }
+}
+
+/// A reset token was given out for what its person could do at the time: it must not open more. For a platform write.
+pub(super) async fn end_resets(tx: &mut Tx<'_>, user: &str) -> Result<()> {
+    static END_RESETS: &str = "DELETE FROM reset_tokens WHERE tenant_id = $1 AND user_id = $2";
+    tx.execute(END_RESETS, args![PLATFORM, user]).await.map(drop)
 }
 
 pub(super) async fn is_member(tx: &mut Tx<'_>, tenant: &TenantId, user: &str) -> Result<bool> {

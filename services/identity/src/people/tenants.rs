@@ -21,6 +21,9 @@ static CLOSE: &str = "UPDATE tenants SET status = 'deleting', erase_at = $2 WHER
 static REOPEN: &str =
     "UPDATE tenants SET status = 'active', erase_at = NULL WHERE tenant_id = $1 AND status = 'deleting'";
 static MEMBERS: &str = "SELECT user_id FROM members WHERE tenant_id = $1";
+static CLIENTS: &str = "SELECT id FROM oauth_clients WHERE tenant_id = $1";
+static KEYS: &str = "SELECT id FROM api_keys
+    WHERE tenant_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
 
 /// Makes a tenant whose owner is the user.
 pub(super) struct Open {
@@ -105,12 +108,23 @@ pub(super) async fn close(tx: &mut Tx<'_>, tenant: &TenantId, erase_at: Timestam
     if tx.execute(CLOSE, args![tenant, erase_at]).await? == 0 {
         return Ok(false);
     }
-    let mut whats = Vec::new();
-    for mut row in tx.query(MEMBERS, args![tenant]).await? {
-        whats.push(What::Within(tenant.clone(), row.take(0)?));
-    }
-    Tokens::revoke(tx, &whats, now).await?;
+    end_tokens(tx, tenant, now).await?;
     Ok(true)
+}
+
+/// Takes back the tokens of all members and clients of a tenant, and has its keys looked up anew. For a platform
+/// write.
+pub(super) async fn end_tokens(tx: &mut Tx<'_>, tenant: &TenantId, now: Timestamp) -> Result<()> {
+    let mut whats = Vec::new();
+    for sql in [MEMBERS, CLIENTS] {
+        for mut row in tx.query(sql, args![tenant]).await? {
+            whats.push(What::Within(tenant.clone(), row.take(0)?));
+        }
+    }
+    for mut row in tx.query(KEYS, args![tenant, now]).await? {
+        whats.push(What::Key(tenant.clone(), row.take(0)?));
+    }
+    Tokens::revoke(tx, &whats, now).await
 }
 
 async fn status(tx: &mut Tx<'_>, tenant: &TenantId) -> Result<Option<String>> {

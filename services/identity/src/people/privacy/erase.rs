@@ -6,7 +6,7 @@ use nsl_keyring as keyring;
 use nsl_sql::{Single, Tx, args};
 
 use super::{
-    super::{accounts::leave_all, members::user_missing, store::PLATFORM},
+    super::{accounts::leave_all, members::user_missing, store::PLATFORM, tenants::end_tokens},
     store::{New, insert, is_welcome, places},
 };
 use crate::{
@@ -152,6 +152,7 @@ impl Single for CloseDue {
             if tx.execute(ERASE_TENANT, args![&tenant, self.now]).await? == 0 {
                 continue;
             }
+            end_tokens(tx, &tenant, self.now).await?;
             let new = New {
                 id: nsl_core::fresh("prv"),
                 home: tenant.clone(),
