@@ -91,3 +91,32 @@ impl Known {
         Err(Error::new(Code::Forbidden, "auth.network", "this credential is not for the address that it came from"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nsl_core::Subject;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_looked_up_anew_for_its_owner_and_for_its_subject() {
+        let principal = Principal {
+            kind: PrincipalKind::ApiKey,
+            subject: Subject::parse("usr_1").unwrap(),
+            credential: "key_1".into(),
+            ..Principal::anonymous()
+        };
+        let found = Authenticated {
+            tenant: TenantId::parse("ten_1").unwrap(),
+            principal,
+            expires_at: None,
+            networks: Vec::new(),
+            owner: Some("usr_2".to_owned()),
+            revision: 7,
+        };
+        let known = Known::of_key(found);
+        for mark in ["key:key_1", "sub:usr_1", "sub:usr_1@ten_1", "sub:usr_2", "sub:usr_2@ten_1"] {
+            assert!(known.marks.iter().any(|held| held == mark), "{mark}");
+        }
+    }
+}

@@ -30,11 +30,11 @@ fn named(id: &str) -> NameUser {
     NameUser { id: id.to_owned() }
 }
 
-fn roles(names: &[&str]) -> Vec<String> {
+pub(crate) fn roles(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-async fn invite(ground: &Ground, cx: &Cx, email: Option<&str>, names: &[&str]) -> Result<Revealed> {
+pub(crate) async fn invite(ground: &Ground, cx: &Cx, email: Option<&str>, names: &[&str]) -> Result<Revealed> {
     let request = InviteUser { email: email.map(str::to_owned), roles: roles(names) };
     ground.all.people.invite_user(cx, request).await.map(|made| made.token)
 }
@@ -51,13 +51,13 @@ pub(crate) async fn owner(ground: &Ground, email: &str) -> Cx {
 }
 
 /// As after `nsl step-up`: the person showed a second factor just now.
-fn stepped_up(ground: &Ground, cx: &Cx) -> Cx {
+pub(crate) fn stepped_up(ground: &Ground, cx: &Cx) -> Cx {
     let mut cx = cx.clone();
     cx.principal.second_factor_at = Some(ground.clock.now());
     cx
 }
 
-async fn set(ground: &Ground, by: &Cx, user: &Cx, names: &[&str]) -> String {
+pub(crate) async fn set(ground: &Ground, by: &Cx, user: &Cx, names: &[&str]) -> String {
     slug(ground.all.people.set_member(by, SetMember { user: id(user), roles: roles(names) }).await)
 }
 
