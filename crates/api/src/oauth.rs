@@ -292,15 +292,15 @@ nsl_rpc::service! {
         /// For a person who signed in.
         fn answer_device(AnswerDevice) -> DeviceRequest;
         read fn discover(Discover) -> Metadata;
-        /// Needs `identity:write`; grants no scope that the caller lacks.
+        /// Needs `identity:admin`; grants no scope that the caller lacks.
         fn create_client(CreateClient) -> CreatedClient;
         /// Needs `identity:read`; newest first.
         read fn list_clients(ListClients) -> Page<ClientInfo>;
         /// Needs `identity:read`.
         read fn get_client(ClientId) -> ClientInfo;
-        /// Needs `identity:write`; in effect within a second.
+        /// Needs `identity:write`, and `identity:admin` to change what it may do; in effect within a second.
         fn update_client(UpdateClient) -> ClientInfo;
-        /// Needs `identity:write`.
+        /// Needs `identity:admin`.
         fn rotate_client_secret(RotateSecret) -> CreatedClient;
         /// Needs `identity:write`; its tokens are refused within a second.
         fn delete_client(ClientId) -> ClientInfo;

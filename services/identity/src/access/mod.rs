@@ -15,3 +15,4 @@ mod store;
 
 pub(crate) use http::face;
 pub(crate) use service::Service as Access;
+pub(crate) use store::rules;

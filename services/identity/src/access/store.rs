@@ -1,7 +1,9 @@
 //! All SQL of policies.
 
+use std::sync::Arc;
+
 use nsl_api::access::{Policy, PolicyReply};
-use nsl_core::{Code, Entry, Error, Result, TenantId};
+use nsl_core::{Code, Entry, Error, Result, Rules, TenantId};
 use nsl_sql::{Db, Row, Scope, Single, Tx, args};
 
 use crate::{
@@ -68,6 +70,12 @@ pub(super) async fn set(db: &Db, tenant: &TenantId) -> Result<Set> {
         }
     }
     Ok(set)
+}
+
+/// The policies of a tenant as they are judged by; none when it has none.
+pub(crate) async fn rules(db: &Db, tenant: &TenantId) -> Result<Option<Arc<Rules>>> {
+    let set = set(db, tenant).await?;
+    Ok((!set.policies.is_empty()).then(|| Arc::new(Rules::new(set.bundle(), set.version))))
 }
 
 pub(super) async fn find(db: &Db, tenant: &TenantId, name: &str) -> Result<Option<Policy>> {

@@ -22,6 +22,8 @@ pub(super) const LONGEST_PAGE: u32 = 100;
 const MOST_CLIENTS: u32 = 1_000;
 const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 86_400);
 const SECRET: &str = "nss_";
+/// A client is the tenant's and stays when its maker is gone: who can have its secret, or let it do more, administers.
+const MAKES: &str = "identity:admin";
 
 impl Oauth {
     /// From where the caller itself may come; none: from anywhere.
@@ -69,7 +71,7 @@ impl Oauth {
     }
 
     pub(super) async fn create(&self, cx: &Cx, request: CreateClient) -> Result<CreatedClient> {
-        cx.permit("identity:write")?;
+        cx.permit(MAKES)?;
         let ground = &self.tokens.ground;
         keys::check_name(&request.name)?;
         keys::check_scopes(&request.scopes, &ground.scopes, &cx.principal)?;
@@ -137,6 +139,7 @@ impl Oauth {
         request.networks = request.networks.map(|networks| keys::networks(&networks, &held)).transpose()?;
         // Who lets it in again, or lets it in from elsewhere, answers for all that it may do; to stop it needs nothing.
         if request.scopes.is_some() || request.networks.is_some() || request.suspended == Some(false) {
+            cx.permit(MAKES)?;
             let after = ClientInfo {
                 scopes: request.scopes.clone().unwrap_or(before.scopes),
                 networks: request.networks.clone().unwrap_or(before.networks),
@@ -155,7 +158,7 @@ impl Oauth {
     }
 
     pub(super) async fn rotate(&self, cx: &Cx, request: RotateSecret) -> Result<CreatedClient> {
-        cx.permit("identity:write")?;
+        cx.permit(MAKES)?;
         let ground = &self.tokens.ground;
         let before = store::find(&ground.db, &cx.tenant, &request.id).await?.ok_or_else(client_missing)?;
         // Who has the new secret can do all that the client can.
@@ -173,14 +176,16 @@ impl Oauth {
             .request("old_until", old_until.map(Timestamp::rfc3339));
         let mark = fresh("rot");
         let change = Rotate {
+            cx: cx.clone(),
             tenant: cx.tenant.clone(),
             id: before.id,
             digest: rules::digest_of(&secret),
             mark: mark.clone(),
             old_until,
+            at: now,
             evidence: self.evidence(cx, entry).await?,
         };
-        let (done, client) = ground.db.write(cx, change).await?;
+        let (done, client) = ground.db.write_across(cx, change).await?;
         if done != mark {
             return Err(shown_once(&client.id));
         }

@@ -2,10 +2,11 @@
 //!
 //! Nobody may unless all of this holds: a client with a secret asks, to which the exchange was allowed; both tokens are
 //! ours, good now, and of the client's tenant; the actor's is that client's own and allows `identity:act`. What comes
-//! out can do no more than either token, ends no later than either, and ends when either is taken back.
+//! out can do no more than either token, ends no later than either, and ends when the person, the session or the client
+//! of either does. One token that is taken back alone ends alone: what was made of it before has minutes left.
 
 use nsl_api::sessions::{Proof, TokenReply};
-use nsl_core::{Code, Cx, Error, PrincipalKind, Result, Timestamp};
+use nsl_core::{Code, Cx, Error, Principal, PrincipalKind, Result, Timestamp};
 use nsl_token::Access;
 
 use super::{
@@ -13,7 +14,10 @@ use super::{
     rules::{acting, invalid_grant, invalid_request, spoken},
     store::Kept,
 };
-use crate::tokens::{Grant, Rights, reply, rules};
+use crate::{
+    access,
+    tokens::{Grant, Rights, reply, rules},
+};
 
 /// The one permission that a token got by exchange never has.
 const ACT: &str = "identity:act";
@@ -42,7 +46,7 @@ impl Oauth {
         if subject.sub == actor.sub {
             return Err(invalid_request("nobody acts in their own name"));
         }
-        self.may_act(cx, &actor)?;
+        self.may_act(cx, &actor).await?;
         let shown = proof.map(|proof| self.tokens.prove(&proof)).transpose()?;
         for bound in [&subject, &actor].into_iter().filter_map(|token| token.cnf.as_ref()) {
             if shown.as_deref() != Some(bound.jkt.as_str()) {
@@ -86,11 +90,17 @@ impl Oauth {
     }
 
     /// Whether the actor may act for others, as the one place that decides sees it.
-    fn may_act(&self, cx: &Cx, actor: &Access) -> Result<()> {
-        let mut cx = Cx { tenant: actor.tenant.clone(), ..cx.clone() };
-        cx.principal.kind = PrincipalKind::Token;
-        cx.principal.subject = actor.sub.clone();
-        cx.principal.scopes = list(actor).into();
+    async fn may_act(&self, cx: &Cx, actor: &Access) -> Result<()> {
+        // Nothing of whoever calls: by the actor's token, and by the policies of its tenant.
+        let principal = Principal {
+            kind: PrincipalKind::Token,
+            subject: actor.sub.clone(),
+            credential: actor.jti.as_str().into(),
+            scopes: list(actor).into(),
+            ..Principal::anonymous()
+        };
+        let rules = access::rules(&self.tokens.ground.db, &actor.tenant).await?;
+        let cx = Cx { tenant: actor.tenant.clone(), principal, rules, ..cx.clone() };
         cx.permit("identity:act").map_err(|refused| {
             let message = "the actor may not act for others: its token lacks identity:act";
             spoken("access_denied", Error::new(Code::Forbidden, "oauth.may_not_act", message)).because(refused)

@@ -47,10 +47,7 @@ impl Oauth {
                 let request = RefreshTokens { refresh_token, tenant, client, scope, proof };
                 self.tokens.refresh_tokens(cx, request).await.map_err(as_grant)
             }
-            Grant::ClientCredentials => {
-                let kept = self.registered(cx, client, ClientGrant::ClientCredentials).await?;
-                self.machine(cx, kept, asked, proof).await
-            }
+            Grant::ClientCredentials => self.machine(cx, client, asked, proof).await,
             Grant::DeviceCode { device_code } => {
                 let client = client.ok_or_else(|| invalid_request("client_id is missing"))?;
                 let known = self.know(cx, &client).await?;
@@ -117,17 +114,14 @@ impl Oauth {
     async fn machine(
         &self,
         cx: &Cx,
-        shown: Box<Kept>,
+        client: Option<ClientProof>,
         asked: Option<Vec<String>>,
         proof: Option<Proof>,
     ) -> Result<TokenReply> {
         let ground = &self.tokens.ground;
-        // Read again after the newest revocation is known: what changes from here on takes the token back.
+        // Asked after the newest revocation is known: what changes from here on takes the token back.
         let rev = newest(&ground.db).await?;
-        let kept = store::find_any(&ground.db, &shown.info.id).await?.ok_or_else(invalid_client)?;
-        if kept.info.suspended_at.is_some() {
-            return Err(invalid_client());
-        }
+        let kept = self.registered(cx, client, ClientGrant::ClientCredentials).await?;
         let scopes = match asked {
             None => kept.info.scopes.clone(),
             Some(asked) => within(&kept.info.scopes, asked)?,

@@ -27,7 +27,11 @@ use nsl_api::{
 use nsl_core::{Cx, Result};
 use serde_json::json;
 
-pub(crate) use self::{http::face, store::find as find_client, worker::start};
+pub(crate) use self::{
+    http::face,
+    store::{find as find_client, find_any as find_any_client},
+    worker::start,
+};
 use crate::tokens::Tokens;
 
 /// The client that the command line is: it has no secret, and asks for what its user may do.

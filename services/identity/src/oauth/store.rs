@@ -20,7 +20,12 @@ macro_rules! columns {
     };
 }
 
-static FIND_ANY: &str = columns!("SELECT", "FROM oauth_clients WHERE id = $1");
+// A tenant that is to be deleted lets nobody in; one that only tokens name has no row.
+static FIND_ANY: &str = columns!(
+    "SELECT",
+    "FROM oauth_clients WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM tenants
+        WHERE tenants.tenant_id = oauth_clients.tenant_id AND tenants.status <> 'active')"
+);
 static FIND: &str = columns!("SELECT", "FROM oauth_clients WHERE tenant_id = $1 AND id = $2");
 static LOCK: &str = "SELECT 1 FROM oauth_clients WHERE tenant_id = $1 AND id = $2 FOR UPDATE";
 static LIST: &str = columns!("SELECT", "FROM oauth_clients WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
@@ -72,7 +77,7 @@ fn read(mut row: Row) -> Result<Kept> {
     })
 }
 
-/// A client of whatever tenant.
+/// A client of whatever tenant that is open.
 pub(crate) async fn find_any(db: &Db, id: &str) -> Result<Option<Kept>> {
     db.query(Scope::Platform, FIND_ANY, args![id]).await?.into_iter().next().map(read).transpose()
 }
@@ -197,14 +202,17 @@ impl Single for Update {
     }
 }
 
-/// Gives a client a new secret; the one of before works until `old_until`.
+/// Gives a client a new secret; the one of before works until `old_until`, and without that what it got ends too. A
+/// platform write, as [`Update`].
 pub(crate) struct Rotate {
+    pub(crate) cx: Cx,
     pub(crate) tenant: TenantId,
     pub(crate) id: String,
     pub(crate) digest: String,
     /// Tells a repeated request that it is another's secret, without keeping anything of the secret.
     pub(crate) mark: String,
     pub(crate) old_until: Option<Timestamp>,
+    pub(crate) at: Timestamp,
     pub(crate) evidence: Entry,
 }
 
@@ -219,6 +227,9 @@ impl Single for Rotate {
         let old = self.old_until.map(|_| digest);
         let args = args![&self.tenant, self.id.as_str(), self.digest.as_str(), old, self.old_until];
         tx.execute(ROTATE, args).await?;
+        if self.old_until.is_none() {
+            end(tx, &self.cx, &self.tenant, &self.id, self.at).await?;
+        }
         tx.note(self.evidence.clone());
         Ok(Ok((self.mark.clone(), ClientInfo { old_secret_until: self.old_until, ..kept.info })))
     }

@@ -3,7 +3,7 @@ use nsl_api::sessions::{
     EndOtherSessions, EndSession, EndedSessions, ListSessions, Logout, RefreshTokens, Revocations, RevokedSince,
     SessionInfo, SessionList, Sessions, TokenKeySet, TokenKeys, TokenReply,
 };
-use nsl_core::{Code, Cx, Entry, Error, PrincipalKind, Result, Secret};
+use nsl_core::{Code, Cx, Entry, Error, PrincipalKind, Result, Secret, TenantId};
 use serde_json::{Map, json};
 
 use super::{
@@ -12,7 +12,10 @@ use super::{
     revoked, rules, session_missing,
     store::{self, End, Session, Turn, Turned, Which},
 };
-use crate::{oauth::DEVICE_CLIENT, people::store as people};
+use crate::{
+    oauth::{DEVICE_CLIENT, find_any_client},
+    people::store as people,
+};
 
 #[async_trait]
 impl Sessions for Tokens {
@@ -54,9 +57,12 @@ impl Sessions for Tokens {
         let user = people::user(db, &session.user).await?.ok_or_else(unknown)?;
         check_status(user.status)?;
         let asked = request.scope.as_deref().map(|scope| rules::words(scope).ok_or_else(scope_form)).transpose()?;
-        let rights = match &request.tenant {
-            Some(tenant) => self.rights(&user.id, Some(tenant), session.scope.as_deref()).await,
-            None => match self.rights(&user.id, Some(&session.tenant), session.scope.as_deref()).await {
+        let home = self.home(&session).await?;
+        let rights = match (&request.tenant, &home) {
+            (Some(tenant), Some(home)) if tenant != home => Err(elsewhere()),
+            (_, Some(home)) => self.rights(&user.id, Some(home), session.scope.as_deref()).await,
+            (Some(tenant), None) => self.rights(&user.id, Some(tenant), session.scope.as_deref()).await,
+            (None, None) => match self.rights(&user.id, Some(&session.tenant), session.scope.as_deref()).await {
                 // They were put out of that tenant: what they have elsewhere goes on.
                 Err(error) if error.code == Code::Forbidden => {
                     self.rights(&user.id, None, session.scope.as_deref()).await
@@ -182,6 +188,13 @@ impl Tokens {
         Ok(EndedSessions { ended: self.write(cx, change).await?.len() as u32 })
     }
 
+    /// The one tenant that a session works in which was opened through a client of that tenant.
+    async fn home(&self, session: &Session) -> Result<Option<TenantId>> {
+        let registered = session.client.as_deref().filter(|client| ![OWN_CLIENT, DEVICE_CLIENT].contains(client));
+        let Some(client) = registered else { return Ok(None) };
+        Ok(Some(find_any_client(&self.ground.db, client).await?.ok_or_else(unknown)?.tenant))
+    }
+
     /// Tokens of a session that is bound to a key go to nobody who lacks it.
     fn check_key(&self, session: &Session, proof: Option<&nsl_api::sessions::Proof>) -> Result<()> {
         let shown = proof.map(|proof| self.prove(proof)).transpose()?;
@@ -232,6 +245,10 @@ fn check_client(session: &Session, client: Option<&str>) -> Result<()> {
 
 fn unknown() -> Error {
     Error::new(Code::Unauthenticated, "tokens.refresh_unknown", "the refresh token is not valid")
+}
+
+fn elsewhere() -> Error {
+    Error::new(Code::Forbidden, "tokens.not_a_member", "the client of the session works in its own tenant alone")
 }
 
 fn scope_form() -> Error {

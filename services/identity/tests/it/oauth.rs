@@ -103,7 +103,7 @@ async fn nobody_makes_or_changes_a_client_beyond_their_own_rights_or_tenant() {
         let owner = person(&register(&ground, "ann@example.com", HERE).await, HERE);
         let eve = person(&register(&ground, "eve@example.com", HERE).await, HERE);
         let mut writer = owner.clone();
-        writer.principal.scopes = words("identity:write identity:read storage:read").into();
+        writer.principal.scopes = words("identity:admin identity:write identity:read storage:read").into();
         let oauth = &ground.all.oauth;
         let beyond = oauth.create_client(&writer, client_of("storage:write", &[ClientGrant::ClientCredentials])).await;
         assert_eq!(slug(beyond), "identity.scope_not_held");
@@ -133,7 +133,7 @@ async fn nobody_makes_or_changes_a_client_beyond_their_own_rights_or_tenant() {
         // What may only come from here makes nothing that comes from anywhere, and learns no secret of such.
         let key = CreateKey {
             networks: vec!["192.0.2.0/24".to_owned()],
-            ..new_key("near", &["identity:write", "storage:write"])
+            ..new_key("near", &["identity:admin", "identity:write", "storage:write"])
         };
         let key = ground.as_key(&ground.identity.create_key(&owner, key).await.unwrap()).await;
         let near =
@@ -546,4 +546,144 @@ async fn the_metadata_names_what_exists_under_the_issuer() {
         }
     }
     assert!(said.get("authorization_endpoint").is_none() && said["response_types_supported"] == serde_json::json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_administers_can_have_a_client_that_stays_when_they_are_gone() {
+    each(async |ground: Ground| {
+        let owner = person(&register(&ground, "ann@example.com", HERE).await, HERE);
+        let developer = crate::people::joins(&ground, &owner, "dev@example.com", &["developer"]).await;
+        let oauth = &ground.all.oauth;
+        let machines = [ClientGrant::ClientCredentials];
+        assert_eq!(
+            slug(oauth.create_client(&developer, client_of("storage:read", &machines)).await),
+            "auth.scope_missing"
+        );
+        let id = make(&ground, &owner, "storage:read", &machines).await.client.id;
+        let rotate = RotateSecret { id: id.clone(), overlap_s: 60 };
+        assert_eq!(slug(oauth.rotate_client_secret(&developer, rotate).await), "auth.scope_missing");
+        let change = UpdateClient { id: id.clone(), ..UpdateClient::default() };
+        for wider in [
+            UpdateClient { scopes: Some(words("storage:read storage:write")), ..change.clone() },
+            UpdateClient { networks: Some(Vec::new()), ..change.clone() },
+            UpdateClient { suspended: Some(false), ..change.clone() },
+        ] {
+            assert_eq!(slug(oauth.update_client(&developer, wider).await), "auth.scope_missing");
+        }
+        let stop = UpdateClient { suspended: Some(true), ..change };
+        assert!(oauth.update_client(&developer, stop).await.is_ok());
+        assert!(oauth.delete_client(&developer, ClientId { id }).await.is_ok());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rotation_without_overlap_ends_all_that_the_old_secret_got() {
+    each(async |ground: Ground| {
+        let owner = person(&register(&ground, "ann@example.com", HERE).await, HERE);
+        let oauth = &ground.all.oauth;
+        let both = [ClientGrant::ClientCredentials, ClientGrant::DeviceCode];
+        let old = make(&ground, &owner, "storage:read", &both).await;
+        let checker = make(&ground, &owner, "storage:read", &[ClientGrant::ClientCredentials]).await;
+        let token = machine(&ground, &old, None).await.unwrap().access_token.0;
+        let begin = AuthorizeDevice { client: shown(&old), scope: None };
+        let codes = oauth.authorize_device(&from(HERE), begin).await.unwrap();
+        let answer = AnswerDevice { user_code: codes.user_code, approve: true, tenant: None };
+        oauth.answer_device(&owner, answer).await.unwrap();
+        let of_person = poll(&ground, &codes.device_code.0, shown(&old)).await.unwrap();
+        let rotate = |overlap_s| RotateSecret { id: old.client.id.clone(), overlap_s };
+        oauth.rotate_client_secret(&owner, rotate(60)).await.unwrap();
+        assert!(look(&ground, &token, &checker).await.active, "with an overlap all goes on");
+        let new = oauth.rotate_client_secret(&owner, rotate(0)).await.unwrap();
+        for token in [&token, &of_person.access_token.0, next(&of_person)] {
+            assert!(!look(&ground, token, &checker).await.active);
+        }
+        let token = machine(&ground, &new, None).await.unwrap().access_token.0;
+        assert!(look(&ground, &token, &checker).await.active, "what the new one gets is good");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_a_tenant_that_is_being_deleted_get_nothing() {
+    each(async |ground: Ground| {
+        let owner = person(&register(&ground, "ann@example.com", HERE).await, HERE);
+        let client = make(&ground, &owner, "storage:read", &[ClientGrant::ClientCredentials]).await;
+        for (status, outcome) in [("deleting", "invalid_client"), ("active", "fine")] {
+            let sql = "UPDATE tenants SET status = $2 WHERE tenant_id = $1";
+            crate::tokens::run(&ground, sql, nsl_sql::args![&owner.tenant, status]).await;
+            let got = machine(&ground, &client, None).await;
+            assert_eq!(got.map_or_else(|error| error_of::<()>(Err(error)), |_| "fine".to_owned()), outcome);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_person_got_through_a_client_stays_in_its_tenant() {
+    each(async |ground: Ground| {
+        let owner = person(&register(&ground, "ann@example.com", HERE).await, HERE);
+        let bob = crate::people::joins(&ground, &owner, "bob@example.com", &["developer"]).await;
+        let request = nsl_api::people::OpenTenant { name: "bob's".to_owned() };
+        let elsewhere = ground.all.people.open_tenant(&bob, request).await.unwrap().tenant;
+        let public = CreateClient { public: true, ..client_of("storage:read", &[ClientGrant::DeviceCode]) };
+        let app = ground.all.oauth.create_client(&owner, public).await.unwrap();
+        let begin = AuthorizeDevice { client: shown(&app), scope: None };
+        let codes = ground.all.oauth.authorize_device(&from(HERE), begin).await.unwrap();
+        let answer = AnswerDevice { user_code: codes.user_code, approve: true, tenant: None };
+        ground.all.oauth.answer_device(&bob, answer).await.unwrap();
+        let tokens = poll(&ground, &codes.device_code.0, shown(&app)).await.unwrap();
+        let refresh_in = async |tokens: &TokenReply, tenant: Option<&nsl_core::TenantId>| {
+            let refresh_token = tokens.refresh_token.clone().unwrap();
+            ask(&ground, Grant::RefreshToken { refresh_token, tenant: tenant.cloned() }, Some(shown(&app)), None).await
+        };
+        assert_eq!(error_of(refresh_in(&tokens, Some(&elsewhere)).await), "invalid_grant");
+        let tokens = refresh_in(&tokens, Some(&owner.tenant)).await.unwrap();
+        let tokens = refresh_in(&tokens, None).await.unwrap();
+        assert_eq!(tokens.tenant, owner.tenant);
+        let sql = "DELETE FROM members WHERE tenant_id = $1 AND user_id = $2";
+        let user = bob.principal.subject.as_str().to_owned();
+        crate::tokens::run(&ground, sql, nsl_sql::args![&owner.tenant, user]).await;
+        for tenant in [None, Some(&owner.tenant), Some(&elsewhere)] {
+            assert_eq!(error_of(refresh_in(&tokens, tenant).await), "invalid_grant");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_act_is_said_by_the_policies_of_the_actors_tenant() {
+    each(async |ground: Ground| {
+        nsl_core::judge::appoint(std::sync::Arc::new(nsl_policy::Court::new(ground.clock.clone())));
+        let Acting { mut owner, person, robot } = acting(&ground, "storage:read identity:act").await;
+        let actor = machine(&ground, &robot, None).await.unwrap().access_token.0;
+        let exchange_as = async |cx: &Cx| {
+            let grant = Grant::TokenExchange {
+                subject_token: Revealed(person.access_token.0.clone()),
+                actor_token: Revealed(actor.clone()),
+            };
+            let request = GrantTokens { grant, client: Some(shown(&robot)), scope: None, proof: None };
+            ground.all.oauth.grant_tokens(cx, request).await
+        };
+        assert!(exchange_as(&from(HERE)).await.is_ok());
+        // What the caller's own tenant rules says nothing here.
+        let text = "forbid(principal, action == Action::\"identity:act\", resource);";
+        let mut caller = crate::people::owner(&ground, "eve@example.com").await;
+        caller.rules = Some(std::sync::Arc::new(nsl_core::Rules::new(format!("@id(\"no\")\n{text}"), 1)));
+        assert!(exchange_as(&caller).await.is_ok());
+        owner.principal.second_factor_at = Some(ground.clock.now());
+        let policy = nsl_api::access::PutPolicy {
+            name: "no-acting".to_owned(),
+            text: text.to_owned(),
+            expected_version: None,
+            cases: Vec::new(),
+            dry_run: false,
+        };
+        assert!(ground.all.access.put_policy(&owner, policy).await.unwrap().saved);
+        caller.rules = None;
+        for cx in [&from(HERE), &caller] {
+            assert_eq!(error_of(exchange_as(cx).await), "access_denied");
+        }
+    })
+    .await;
 }
