@@ -124,13 +124,23 @@ impl Door {
                 Error::invalid("signin.password_needed", "the password of the account is needed for this")
             })?;
             let email = user.email.as_deref().unwrap_or(&user.id);
-            return self.check_password(cx, self.place()?, email, Some(user), typed).await.map(drop);
+            return self.check_password(cx, email, Some(user), typed).await.map(drop);
         }
-        if has_passkey(db, &user.id).await? {
+        self.prove_sign_in(cx, &user.id).await
+    }
+
+    /// Refuses unless a fresh second factor was shown, or, where there is none to show, the person signed in just now:
+    /// before they get a further way to sign in, by which whoever took over their session would stay.
+    pub(crate) async fn prove_sign_in(&self, cx: &Cx, user: &str) -> Result<()> {
+        let (db, now) = (&self.ground.db, self.ground.clock.now());
+        let fresh = cx.second_factor(now);
+        if fresh.is_ok() || has_passkey(db, user).await? || !factors(db, user).await?.is_empty() {
             return fresh;
         }
         let session = cx.principal.session.as_deref().unwrap_or_default();
-        let signed_in = tokens::store::find(db, session).await?.map(|session| session.created_at);
+        let session = tokens::store::find(db, session).await?;
+        // What a client was let in for is not a sign-in of the person's.
+        let signed_in = session.filter(|session| session.client.is_none()).map(|session| session.created_at);
         match signed_in.is_some_and(|at| now.since(at) <= SECOND_FACTOR_AGE) {
             true => Ok(()),
             false => Err(Error::new(Code::Unauthenticated, "signin.again", "this needs a sign-in of the last minutes")),

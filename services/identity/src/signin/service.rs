@@ -28,7 +28,7 @@ fn busy(busy: Busy) -> Error {
     Error::new(Code::Unavailable, "signin.busy", "too many passwords are being checked").retry_after(busy.retry_after)
 }
 
-/// The person who asks: one who signed in, and nobody in their name.
+/// The person who asks: one who signed in, nobody in their name, and no program that they let in for less.
 pub(super) struct Person {
     pub(super) user: User,
     pub(super) session: String,
@@ -44,9 +44,8 @@ impl Door {
 
     pub(super) async fn person(&self, cx: &Cx) -> Result<Person> {
         let principal = &cx.principal;
-        let session =
-            principal.session.as_ref().filter(|_| principal.kind == PrincipalKind::Token && principal.actor.is_none());
-        let Some(session) = session else {
+        let is_there = principal.kind == PrincipalKind::Token && principal.actor.is_none() && principal.whole;
+        let Some(session) = principal.session.as_ref().filter(|_| is_there) else {
             let message = "this needs a person who signed in, not a key, a certificate or a client";
             return Err(Error::new(Code::Forbidden, "auth.person_needed", message));
         };
@@ -55,17 +54,18 @@ impl Door {
     }
 
     /// Whether this is the password of the account at this address; `user` is the one who has it, if there is one.
-    /// The work is the same in any case.
+    /// The work is the same in any case. A place of the hashing line is taken when it is this one's turn: those who
+    /// wait for theirs at one account keep nobody else out.
     pub(super) async fn check_password(
         &self,
         cx: &Cx,
-        place: Place,
         email: &str,
         user: Option<&User>,
         typed: &Revealed,
     ) -> Result<Right> {
         let id = user.map_or("", |user| &user.id);
         let turn = self.gate.enter(&self.ground, cx, At::Password(email), id).await?;
+        let place = self.place()?;
         let kept = store::password(&self.ground.db, id).await?;
         // What can't be a password at all costs a hash, too.
         let password = Password::typed(&typed.0);
@@ -131,9 +131,8 @@ impl Signin for Door {
 
     async fn login(&self, cx: &Cx, request: Login) -> Result<SignedIn> {
         let email = super::rules::email(&request.email)?;
-        let place = self.place()?;
         let user = people::user_by_email(&self.ground.db, &email).await?;
-        let right = self.check_password(cx, place, &email, user.as_ref(), &request.password).await?;
+        let right = self.check_password(cx, &email, user.as_ref(), &request.password).await?;
         let user = user.ok_or_else(wrong)?;
         self.settle(cx, &user, request.tenant, &["pwd"], right).await
     }

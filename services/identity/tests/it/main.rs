@@ -8,6 +8,7 @@ mod keys;
 mod oauth;
 mod owned_keys;
 mod people;
+mod presence;
 mod privacy;
 mod second_factor;
 mod signin;

@@ -23,10 +23,7 @@ use super::{
 use crate::{
     ground::Ground,
     people::store::{self as people, PLATFORM, Status, User},
-    signin::{
-        Door, SignUp, factors,
-        passkey::{has_passkey, person},
-    },
+    signin::{Door, SignUp, passkey::person},
 };
 
 /// How long somebody may take at a provider.
@@ -71,29 +68,13 @@ impl Federations {
     /// there by the word of somebody who has no say there.
     async fn refuse_strangers(&self, settings: &Settings, user: &str) -> Result<()> {
         let Some(owner) = &settings.owner else { return Ok(()) };
-        let memberships = people::memberships(&self.ground.db, user).await?;
-        match memberships.iter().all(|membership| membership.tenant == *owner) {
-            true => Ok(()),
-            false => Err(Error::new(
-                Code::Forbidden,
-                "federation.elsewhere_too",
-                "the account belongs to other tenants too, which this provider has no say in",
-            )),
-        }
-    }
-
-    /// What signs somebody in is changed by who has shown a second factor lately, where there is one: who took over a
-    /// session must not become able to stay.
-    async fn ask_second_factor(&self, cx: &Cx, user: &str) -> Result<()> {
-        let db = &self.ground.db;
-        match has_passkey(db, user).await? || !factors(db, user).await?.is_empty() {
-            true => cx.second_factor(self.now()),
+        match store::is_elsewhere(&self.ground.db, owner, user).await? {
+            true => Err(store::elsewhere_too()),
             false => Ok(()),
         }
     }
 
     async fn link(&self, cx: &Cx, settings: &Settings, vouched: Vouched, user: &str) -> Result<FederatedInfo> {
-        self.refuse_strangers(settings, user).await?;
         let owner = owner(settings)?;
         let info = self.info(settings, vouched.subject);
         let evidence = vec![self.evidence(cx, &owner, user, "federation.linked", &settings.issuer).await?];
@@ -151,11 +132,11 @@ impl Federation for Federations {
 
     async fn begin_oidc(&self, cx: &Cx, request: BeginAt) -> Result<OidcRedirect> {
         let BeginAt { provider, begin } = request;
-        let settings = self.settings(begin.tenant.as_ref(), &provider).await?;
         let link_user = if begin.link { Some(person(cx)?.0.to_owned()) } else { None };
         if let Some(user) = &link_user {
-            self.ask_second_factor(cx, user).await?;
+            self.door.prove_sign_in(cx, user).await?;
         }
+        let settings = self.settings(begin.tenant.as_ref(), &provider).await?;
         let redirect_uri = self.redirect_uri(&settings, begin.redirect_uri)?;
         let known = self.providers.known(&settings.issuer).await?;
         let (state, flow) = (rules::random()?, rules::random()?);
@@ -220,7 +201,7 @@ impl Federation for Federations {
 
     async fn unlink(&self, cx: &Cx, request: Unlink) -> Result<FederatedInfo> {
         let (user, _) = person(cx)?;
-        self.ask_second_factor(cx, user).await?;
+        self.door.prove_sign_in(cx, user).await?;
         let all = store::of_user(&self.ground.db, user).await?;
         let found = all.into_iter().find(|found| found.info.id == request.id).ok_or_else(store::link_missing)?;
         let owner = TenantId::parse(PLATFORM)?;

@@ -9,11 +9,12 @@ use crate::Config;
 
 const LONGEST_NAME: usize = 100;
 
-/// The person of a session, and the session. Nobody who only acts for them.
+/// The person of a session, and the session. Nobody who only acts for them, and no program that they let in for
+/// less than all they may.
 pub(crate) fn person(cx: &Cx) -> Result<(&str, &str)> {
     let principal = &cx.principal;
     match &principal.session {
-        Some(session) if principal.kind == PrincipalKind::Token && principal.actor.is_none() => {
+        Some(session) if principal.kind == PrincipalKind::Token && principal.actor.is_none() && principal.whole => {
             Ok((principal.subject.as_str(), session))
         }
         _ if principal.kind == PrincipalKind::Anonymous => {

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     ground::Ground,
     people::store::{self as people, PLATFORM, User},
-    signin::{Door, factors},
+    signin::Door,
     tokens::Tokens,
 };
 
@@ -141,9 +141,7 @@ impl Passkey for Passkeys {
         let (id, _) = rules::person(cx)?;
         let (user, had) = (self.user(id).await?, store::of_user(&self.ground.db, id).await?);
         // Who took over a session must not become able to stay.
-        if !had.is_empty() || !factors(&self.ground.db, id).await?.is_empty() {
-            cx.second_factor(self.ground.clock.now())?;
-        }
+        self.door.prove_sign_in(cx, id).await?;
         let handle = had.first().and_then(|kept| Uuid::parse_str(&kept.handle).ok()).unwrap_or_else(Uuid::new_v4);
         let called = user.email.as_deref().unwrap_or(&user.id);
         let shown = user.name.as_deref().unwrap_or(called);

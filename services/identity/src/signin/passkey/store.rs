@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use webauthn_rs::prelude::Passkey;
 
-use crate::people::store::PLATFORM;
+use crate::{people::store::PLATFORM, signin::ways};
 
 const MOST_OF_ONE: i64 = 20;
 
@@ -24,6 +24,7 @@ static USED: &str = "UPDATE passkeys SET credential = $2, sign_count = $3, backe
     WHERE tenant_id = 'platform' AND id = $1 AND (sign_count < $3 OR (sign_count = 0 AND $3 = 0))";
 static RENAME: &str = "UPDATE passkeys SET name = $3 WHERE tenant_id = 'platform' AND user_id = $1 AND id = $2";
 static REMOVE: &str = "DELETE FROM passkeys WHERE tenant_id = 'platform' AND user_id = $1 AND id = $2";
+static OWN: &str = "SELECT 1 FROM passkeys WHERE tenant_id = 'platform' AND user_id = $1 AND id = $2";
 static FORGET: &str = "DELETE FROM passkeys WHERE tenant_id = 'platform' AND user_id = $1";
 static FORGET_CEREMONIES: &str = "DELETE FROM passkey_ceremonies WHERE tenant_id = 'platform' AND user_id = $1";
 static SWEEP: &str = "DELETE FROM passkey_ceremonies WHERE tenant_id = 'platform' AND expires_at <= $1";
@@ -200,6 +201,15 @@ impl Single for Edit {
 
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
         let (user, id) = (self.user.clone(), self.id.clone());
+        if self.name.is_none() {
+            ways::turn(tx, &self.user).await?;
+            if tx.query(OWN, args![user.clone(), id.clone()]).await?.is_empty() {
+                return Ok(Err(missing()));
+            }
+            if ways::count(tx, &self.user).await? <= 1 {
+                return Ok(Err(ways::last()));
+            }
+        }
         let changed = match &self.name {
             Some(name) => tx.execute(RENAME, args![user, id, name.clone()]).await?,
             None => tx.execute(REMOVE, args![user, id]).await?,

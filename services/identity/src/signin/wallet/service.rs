@@ -16,10 +16,7 @@ use super::{
 use crate::{
     ground::Ground,
     people::store::{self as people, NewTenant, Status, User},
-    signin::{
-        self, Door, SignUp,
-        finish::{acting, factors},
-    },
+    signin::{self, Door, SignUp, finish::acting},
 };
 
 /// By a key that a program holds (RFC 8176): whether a device holds it is not seen.
@@ -150,17 +147,18 @@ impl Wallets {
         Ok(Newcomer { user, wallet: fresh("wal"), comes, evidence })
     }
 
-    /// The person who is signed in. One with a second factor must have shown it lately before anything changes: who
-    /// stole a token shall not make themselves at home.
+    /// The person who is signed in. They must be there now before anything changes: who stole a token shall not make
+    /// themselves at home.
     async fn person(&self, cx: &Cx, changes: bool) -> Result<String> {
         let principal = &cx.principal;
-        if principal.kind != PrincipalKind::Token || principal.session.is_none() || principal.actor.is_some() {
+        let is_lent = principal.actor.is_some() || !principal.whole;
+        if principal.kind != PrincipalKind::Token || principal.session.is_none() || is_lent {
             let message = "this needs a person who signed in, not a key, a certificate or a client";
             return Err(Error::new(Code::Forbidden, "auth.person_needed", message));
         }
         let user = principal.subject.as_str().to_owned();
-        if changes && !factors(&self.ground.db, &user).await?.is_empty() {
-            cx.second_factor(self.ground.clock.now())?;
+        if changes {
+            self.door.prove_sign_in(cx, &user).await?;
         }
         Ok(user)
     }
