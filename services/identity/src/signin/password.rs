@@ -34,8 +34,9 @@ impl Door {
         if !factors(&self.ground.db, &user.id).await?.is_empty() {
             cx.second_factor(now)?;
         }
+        let place = self.place()?;
         let email = user.email.clone().unwrap_or_else(|| user.id.clone());
-        let right = self.check_password(cx, &email, Some(&user), &request.current_password).await?;
+        let right = self.check_password(cx, place, &email, Some(&user), &request.current_password).await?;
         let password = self.new_password(&request.new_password, user.email.as_deref()).await?;
         let phc = self.place()?.make(password).await?;
         let acting = acting(cx, &user)?;

@@ -124,7 +124,7 @@ impl Door {
                 Error::invalid("signin.password_needed", "the password of the account is needed for this")
             })?;
             let email = user.email.as_deref().unwrap_or(&user.id);
-            return self.check_password(cx, email, Some(user), typed).await.map(drop);
+            return self.check_password(cx, self.place()?, email, Some(user), typed).await.map(drop);
         }
         self.prove_sign_in(cx, &user.id).await
     }
