@@ -26,5 +26,6 @@ pub static MIGRATIONS: Migrations = Migrations {
         step!(8, "policies", "8_access"),
         step!(9, "keys of owners", "9_keys"),
         step!(10, "privacy", "10_privacy"),
+        step!(11, "bases of sessions", "11_bases"),
     ],
 };

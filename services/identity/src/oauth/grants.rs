@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     people::store as people,
-    tokens::{Grant as Granted, Proven, Rights, newest, reply, rules},
+    tokens::{Basis, Grant as Granted, Proven, Rights, newest, reply, rules},
 };
 
 /// A client that has shown what it must.
@@ -218,6 +218,7 @@ impl Oauth {
             second_factor_at: None,
             client: Some(known.id().to_owned()),
             jkt,
+            basis: Basis::Firm,
         };
         self.tokens.open_limited(cx, proven, limit).await.map_err(as_grant)
     }

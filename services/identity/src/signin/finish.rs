@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     people::store::{self as people, Status, User},
-    tokens::Proven,
+    tokens::{Basis, Proven},
 };
 
 /// How long a second factor is awaited.
@@ -73,10 +73,11 @@ impl Door {
             let entry = Entry::new(&acting, "signin.ok", "identity", "sign_in", now).request("amr", amr.join(" "));
             let evidence = self.ground.ledger.seal(&acting, entry, Map::new()).await?;
             let network = self.gate.known_network(&self.ground, cx, &user.id).await?;
+            let basis = right.basis();
             let change = Enter { user: user.id.clone(), right, network, now, evidence };
             self.ground.db.write(&acting, change).await?;
             let second_factor_at = amr.contains(&"mfa").then_some(now);
-            return self.open(cx, user, tenant, amr.to_vec(), second_factor_at).await.map(SignedIn::Tokens);
+            return self.open(cx, user, tenant, amr.to_vec(), second_factor_at, basis).await.map(SignedIn::Tokens);
         }
         let entry =
             Entry::new(&acting, "signin.first_factor", "identity", "sign_in", now).request("amr", amr.join(" "));
@@ -127,8 +128,9 @@ impl Door {
         let network = self.gate.known_network(&self.ground, cx, &user.id).await?;
         let mfa = Some(digest_of(&mfa_token.0));
         let change = Show { user: user.id.clone(), spent, mfa, who, network, now, evidence };
-        self.ground.db.write(&acting, change).await?;
-        self.open(cx, &user, awaiting.tenant, amr, Some(now)).await
+        // The wait would have ended with the password: so that one is still the one that was shown, if one was.
+        let times_set = self.ground.db.write(&acting, change).await?;
+        self.open(cx, &user, awaiting.tenant, amr, Some(now), Basis::Password(times_set)).await
     }
 
     async fn open(
@@ -138,11 +140,12 @@ impl Door {
         tenant: Option<TenantId>,
         amr: Vec<&'static str>,
         second_factor_at: Option<Timestamp>,
+        basis: Basis,
     ) -> Result<TokenReply> {
         // What a key of idempotency keeps is no place for tokens, and strangers share theirs: a request that is sent
         // again signs in again.
         let cx = Cx { once: None, ..cx.clone() };
-        self.tokens.open(&cx, Proven { user, tenant, amr, second_factor_at, client: None, jkt: None }).await
+        self.tokens.open(&cx, Proven { user, tenant, amr, second_factor_at, client: None, jkt: None, basis }).await
     }
 
     pub(super) async fn user(&self, id: &str) -> Result<User> {

@@ -179,6 +179,11 @@ impl Single for SetPassword {
                 return Ok(Err(reset_unknown()));
             }
         }
+        if let Some(right) = &self.right
+            && let Err(wrong) = right.check(tx, &self.user).await?
+        {
+            return Ok(Err(wrong));
+        }
         store::set_password(tx, &self.user, &self.phc, self.now).await?;
         tx.execute(END_RESETS, args![PLATFORM, self.user.clone()]).await?;
         tx.execute(END_MFA, args![PLATFORM, self.user.clone()]).await?;

@@ -20,7 +20,7 @@ use super::{
 use crate::people::store::{self as people, User};
 
 /// Alike for an unknown account and a wrong password.
-pub(super) fn wrong() -> Error {
+pub(crate) fn wrong() -> Error {
     Error::new(Code::Unauthenticated, "signin.wrong", "the email address or the password is wrong")
 }
 
@@ -65,7 +65,7 @@ impl Door {
     ) -> Result<Right> {
         let id = user.map_or("", |user| &user.id);
         let turn = self.gate.enter(&self.ground, cx, At::Password(email), id).await?;
-        let kept = store::password(&self.ground.db, id).await?;
+        let (kept, times_set) = store::password(&self.ground.db, id).await?.unzip();
         // What can't be a password at all costs a hash, too.
         let password = Password::typed(&typed.0);
         let kept = kept.filter(|_| password.is_some());
@@ -73,7 +73,7 @@ impl Door {
         match place.check(password, kept.clone()).await? {
             Verdict::Right { rehashed } => {
                 let rehash = kept.zip(rehashed).map(|(before, after)| (id.to_owned(), before, after));
-                Ok(Right { who: Some(turn.who.clone()), rehash })
+                Ok(Right { who: Some(turn.who.clone()), rehash, times_set })
             }
             Verdict::Wrong => {
                 self.count(cx, turn, user, "password").await?;

@@ -4,12 +4,19 @@ use nsl_core::{Code, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Db, EngineKind, Scope, Single, Tx, args};
 use serde::{Deserialize, Serialize};
 
-use super::gate::{self, Who};
-use crate::people::store::PLATFORM;
+use super::{
+    gate::{self, Who},
+    service::wrong,
+};
+use crate::{
+    people::store::PLATFORM,
+    tokens::{Basis, store::times_set},
+};
 
-static PASSWORD: &str = "SELECT phc FROM passwords WHERE tenant_id = $1 AND user_id = $2";
+static PASSWORD: &str = "SELECT phc, times_set FROM passwords WHERE tenant_id = $1 AND user_id = $2";
 static SET_PASSWORD: &str = "INSERT INTO passwords (tenant_id, user_id, phc, changed_at) VALUES ($1, $2, $3, $4)
-    ON CONFLICT (tenant_id, user_id) DO UPDATE SET phc = excluded.phc, changed_at = excluded.changed_at";
+    ON CONFLICT (tenant_id, user_id) DO UPDATE SET phc = excluded.phc, changed_at = excluded.changed_at,
+        times_set = passwords.times_set + 1";
 static REHASH: &str = "UPDATE passwords SET phc = $4 WHERE tenant_id = $1 AND user_id = $2 AND phc = $3";
 static TOTP: &str =
     "SELECT sealed, seal_key, last_step FROM totps WHERE tenant_id = $1 AND user_id = $2 AND state = $3";
@@ -56,8 +63,10 @@ pub(crate) async fn forget_factors(tx: &mut Tx<'_>, user: &str) -> Result<()> {
     Ok(())
 }
 
-pub(super) async fn password(db: &Db, user: &str) -> Result<Option<String>> {
-    db.query(Scope::Platform, PASSWORD, args![PLATFORM, user]).await?.first_mut().map(|row| row.take(0)).transpose()
+/// What is kept of a password, and how often it was set.
+pub(super) async fn password(db: &Db, user: &str) -> Result<Option<(String, i64)>> {
+    let mut found = db.query(Scope::Platform, PASSWORD, args![PLATFORM, user]).await?;
+    found.first_mut().map(|row| Ok((row.take(0)?, row.take(1)?))).transpose()
 }
 
 /// For a new account or a new password.
@@ -107,9 +116,21 @@ pub(crate) struct Right {
     pub(super) who: Option<Who>,
     /// User, what was kept, what is kept instead.
     pub(super) rehash: Option<(String, String, String)>,
+    /// How often it was set.
+    pub(super) times_set: Option<i64>,
 }
 
 impl Right {
+    pub(super) fn basis(&self) -> Basis {
+        self.times_set.map_or(Basis::Firm, |times| Basis::Password(Some(times)))
+    }
+
+    /// Refuses where another password was set since this one was looked at.
+    pub(super) async fn check(&self, tx: &mut Tx<'_>, user: &str) -> Result<Result<()>> {
+        let stands = self.times_set.is_none() || self.times_set == times_set(tx, user).await?;
+        Ok(if stands { Ok(()) } else { Err(wrong()) })
+    }
+
     async fn settle(&self, tx: &mut Tx<'_>) -> Result<()> {
         if let Some(who) = &self.who {
             gate::forget(tx, who).await?;
@@ -134,6 +155,9 @@ impl Single for Enter {
     type Done = ();
 
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        if let Err(wrong) = self.right.check(tx, &self.user).await? {
+            return Ok(Err(wrong));
+        }
         self.right.settle(tx).await?;
         note_network(tx, &self.user, &self.network, self.now).await?;
         tx.note(self.evidence.clone());
@@ -161,6 +185,11 @@ impl Single for Await {
     type Done = ();
 
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+        // A new password ends all that await a second factor: who comes after it was not among them.
+        take_turn(tx, &self.user).await?;
+        if let Err(wrong) = self.right.check(tx, &self.user).await? {
+            return Ok(Err(wrong));
+        }
         self.right.settle(tx).await?;
         let tenant = self.tenant.as_ref().map(|tenant| tenant.as_str().to_owned());
         let amr = serde_json::json!(self.amr);
@@ -247,9 +276,10 @@ pub(super) struct Show {
 }
 
 impl Single for Show {
-    type Done = ();
+    /// How often the password was set, of those that there were up to now.
+    type Done = Option<i64>;
 
-    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Option<i64>>> {
         take_turn(tx, &self.user).await?;
         if let Some(digest) = &self.mfa
             && count(tx, HAS_MFA, args![PLATFORM, digest.clone(), self.now]).await? == 0
@@ -275,7 +305,7 @@ impl Single for Show {
         }
         note_network(tx, &self.user, &self.network, self.now).await?;
         tx.note(self.evidence.clone());
-        Ok(Ok(()))
+        times_set(tx, &self.user).await.map(Ok)
     }
 }
 

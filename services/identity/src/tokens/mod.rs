@@ -23,6 +23,7 @@ pub(crate) use self::{
     issue::{Grant, OWN_CLIENT, Rights, reply},
     revoked::{Marks, What, is_revoked, newest, revoke},
     rules::is_refresh_token,
+    store::Basis,
     worker::start,
 };
 use self::{
@@ -46,6 +47,7 @@ pub(crate) struct Proven<'a> {
     pub(crate) client: Option<String>,
     /// The key that all tokens of the session are bound to.
     pub(crate) jkt: Option<String>,
+    pub(crate) basis: Basis,
 }
 
 /// Gives out tokens and takes them back.
@@ -110,7 +112,8 @@ impl Tokens {
         // Signed before anything is written: who gets no reply has no session.
         let reply = self.reply(&session, rights, Some(token)).await?;
         let most = config.sessions_per_user;
-        self.write(&cx, Open { cx: cx.clone(), session, digest, most, evidence }).await?;
+        let change = Open { cx: cx.clone(), session, basis: proven.basis, digest, most, evidence };
+        self.write(&cx, change).await?;
         Ok(reply)
     }
 

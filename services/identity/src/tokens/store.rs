@@ -44,6 +44,7 @@ static USE: &str = "UPDATE sessions SET last_used_at = $2, expires_at = $3, work
     WHERE id = $1 AND ended_at IS NULL AND expires_at > $2";
 static RAISE: &str = "UPDATE sessions SET second_factor_at = $2, amr = $3
     WHERE id = $1 AND ended_at IS NULL AND expires_at > $2";
+static PASSWORD_SET: &str = "SELECT times_set FROM passwords WHERE tenant_id = $1 AND user_id = $2";
 static INSERT_TOKEN: &str = "INSERT INTO refresh_tokens (tenant_id, digest, session, made_at) VALUES ($1, $2, $3, $4)";
 static TOKEN: &str = "SELECT session, spent_at, next, salt FROM refresh_tokens WHERE digest = $1";
 static SPEND: &str = "UPDATE refresh_tokens SET spent_at = $2, next = $3, salt = $4
@@ -143,10 +144,36 @@ pub(crate) async fn end_through(tx: &mut Tx<'_>, cx: &Cx, client: &str, now: Tim
     Ok(())
 }
 
+/// What a session rests on that is about to open. It may be taken back after it was looked at: so it is looked at again
+/// in the transaction that opens the session, in turn with those that end all sessions.
+#[derive(Clone, Debug)]
+pub(crate) enum Basis {
+    /// What nobody takes back in between.
+    Firm,
+    /// The password that was set for the so many-th time; None: there was none.
+    Password(Option<i64>),
+}
+
+impl Basis {
+    async fn check(&self, tx: &mut Tx<'_>, user: &str) -> Result<Result<()>> {
+        Ok(match self {
+            Self::Firm => Ok(()),
+            Self::Password(times) if *times == times_set(tx, user).await? => Ok(()),
+            Self::Password(_) => Err(crate::signin::wrong()),
+        })
+    }
+}
+
+/// How often a user's password was set: another one has another number.
+pub(crate) async fn times_set(tx: &mut Tx<'_>, user: &str) -> Result<Option<i64>> {
+    tx.query(PASSWORD_SET, args![PLATFORM, user]).await?.first_mut().map(|row| row.take(0)).transpose()
+}
+
 /// A new session with its first refresh token; ends the oldest where the user has too many.
 pub(crate) struct Open {
     pub(crate) cx: Cx,
     pub(crate) session: Session,
+    pub(crate) basis: Basis,
     pub(crate) digest: String,
     pub(crate) most: u32,
     pub(crate) evidence: Entry,
@@ -159,6 +186,9 @@ impl Single for Open {
         let (new, now) = (&self.session, self.session.created_at);
         if tx.engine() == EngineKind::Postgres {
             tx.query(TAKE_TURN, args![new.user.as_str()]).await?;
+        }
+        if let Err(gone) = self.basis.check(tx, &new.user).await? {
+            return Ok(Err(gone));
         }
         let live = tx.query(LIVE, args![new.user.as_str(), now]).await?;
         for oldest in live.into_iter().skip(self.most as usize - 1) {

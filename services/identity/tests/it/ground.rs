@@ -6,7 +6,7 @@ use aws_lc_rs::digest;
 use nsl_api::identity::{
     Authenticate, Authenticated, CreateKey, CreateTenant, CreatedKey, CreatedTenant, IdentityClient,
 };
-use nsl_core::{Cx, ManualClock, ProcessId, Result, Secret, Subject, TenantId, Timestamp};
+use nsl_core::{Clock, Cx, ManualClock, ProcessId, Result, Secret, Subject, TenantId, Timestamp};
 use nsl_engine::{
     blobs::{Blobs, BlobsConfig},
     queue::{Queue, QueueConfig},
@@ -190,6 +190,21 @@ impl Ground {
     /// The service as a further process on the same database has it.
     pub(crate) async fn beside(&self) -> IdentityClient {
         self.all_beside().await.identity
+    }
+
+    /// All traits of the service once more, by this clock.
+    pub(crate) fn all_by(&self, clock: Arc<dyn Clock>) -> Clients {
+        let parts = nsl_identity::Parts {
+            queue: queue(&self.db, &self.clock),
+            blobs: blobs(self.dir.path()),
+            db: self.db.clone(),
+            ledger: self.ledger.clone(),
+            keyring: self.keyring.clone(),
+            clock,
+            scopes: KNOWN.to_vec(),
+            revoked: Arc::new(|_: &str| {}),
+        };
+        clients(nsl_identity::build(settings_of(self.keys_per_tenant), parts, &self.tasks).unwrap())
     }
 
     /// All traits of the service as a further process on the same database has them.

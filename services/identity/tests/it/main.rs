@@ -4,6 +4,7 @@
 mod access;
 mod borders;
 mod ground;
+mod in_flight;
 mod keys;
 mod oauth;
 mod owned_keys;

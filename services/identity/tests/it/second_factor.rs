@@ -15,7 +15,7 @@ use crate::{
     signin::{PASSWORD, claims, events, from, login, person, register, slug},
 };
 
-const HOME: &str = "192.0.2.1";
+pub(crate) const HOME: &str = "192.0.2.1";
 
 /// What an authenticator app does with what it was given.
 fn app(secret: &Revealed) -> Seed {
@@ -26,14 +26,19 @@ fn app(secret: &Revealed) -> Seed {
 }
 
 pub(crate) struct Alice {
+    email: String,
     cx: Cx,
     seed: Seed,
-    codes: Vec<Revealed>,
+    pub(crate) codes: Vec<Revealed>,
 }
 
 impl Alice {
     async fn new(ground: &Ground) -> Self {
-        let made = register(ground, "alice@example.com", HOME).await;
+        Self::at(ground, "alice@example.com").await
+    }
+
+    pub(crate) async fn at(ground: &Ground, email: &str) -> Self {
+        let made = register(ground, email, HOME).await;
         let cx = person(&made, HOME);
         let enrol = EnrolTotp { password: Some(Revealed(PASSWORD.to_owned())) };
         let begun = ground.all.signin.enrol_totp(&cx, enrol).await.unwrap();
@@ -42,15 +47,21 @@ impl Alice {
         let RecoveryCodes { recovery_codes } = ground.all.signin.confirm_totp(&cx, ConfirmTotp { code }).await.unwrap();
         // The code that confirmed is spent.
         ground.clock.advance(Duration::from_secs(30));
-        Self { cx, seed, codes: recovery_codes }
+        Self { email: email.to_owned(), cx, seed, codes: recovery_codes }
     }
 
     fn code(&self, ground: &Ground) -> Revealed {
         Revealed(self.seed.code(ground.clock.now()).unwrap())
     }
 
-    async fn asked(&self, ground: &Ground) -> SecondFactor {
-        match login(ground, "alice@example.com", PASSWORD, HOME).await.unwrap() {
+    /// Has shown the second factor just now.
+    pub(crate) async fn stepped_up(&self, ground: &Ground) -> Cx {
+        let step_up = StepUp { code: Some(self.code(ground)), recovery_code: None };
+        person(&ground.all.signin.step_up(&self.cx, step_up).await.unwrap(), HOME)
+    }
+
+    pub(crate) async fn asked(&self, ground: &Ground) -> SecondFactor {
+        match login(ground, &self.email, PASSWORD, HOME).await.unwrap() {
             SignedIn::SecondFactor(asked) => asked,
             SignedIn::Tokens(_) => panic!("let in by a password alone"),
         }
@@ -61,7 +72,7 @@ fn with_code(asked: &SecondFactor, code: &Revealed) -> ShowMfa {
     ShowMfa { mfa_token: asked.mfa_token.clone(), code: Some(code.clone()), recovery_code: None }
 }
 
-fn with_recovery(asked: &SecondFactor, code: &Revealed) -> ShowMfa {
+pub(crate) fn with_recovery(asked: &SecondFactor, code: &Revealed) -> ShowMfa {
     ShowMfa { mfa_token: asked.mfa_token.clone(), code: None, recovery_code: Some(code.clone()) }
 }
 

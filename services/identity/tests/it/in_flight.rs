@@ -1,0 +1,177 @@
+//! What is under way while that is taken back which it rests on. A sign-in is held at each look at the clock in turn,
+//! which are before and after each of its steps, until all of the other is done.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use nsl_api::{Revealed, sessions::TokenReply, signin::ChangePassword};
+use nsl_core::{Clock, Cx, ManualClock, Timestamp};
+use parking_lot::Mutex;
+use tokio::{sync::oneshot, task::block_in_place};
+
+use crate::{
+    ground::{Ground, each},
+    second_factor::{Alice, HOME, with_recovery},
+    signin::{self as signing, PASSWORD, events, login_of, register, slug},
+};
+
+/// Where strangers are: nobody waits for their turn behind somebody else.
+const AWAY: &str = "203.0.113.9";
+
+/// One who waits long: what is held is held over many requests.
+fn patient(cx: Cx) -> Cx {
+    Cx { deadline: Cx::system(cx.tenant.clone(), Duration::from_secs(600)).deadline, ..cx }
+}
+
+fn from(address: &str) -> Cx {
+    patient(signing::from(address))
+}
+
+fn person(tokens: &TokenReply, address: &str) -> Cx {
+    patient(signing::person(tokens, address))
+}
+
+tokio::task_local! {
+    static HOLD: Hold;
+}
+
+/// Stops a task when it looks at the clock for the so many-th time.
+struct Hold {
+    left: AtomicUsize,
+    reached: Mutex<Option<oneshot::Sender<()>>>,
+    go: Mutex<mpsc::Receiver<()>>,
+}
+
+/// Stops the tasks that are to be held; for all others it is the clock of the ground.
+struct Stopwatch(Arc<ManualClock>);
+
+impl Clock for Stopwatch {
+    fn now(&self) -> Timestamp {
+        let _ = HOLD.try_with(|hold| {
+            if hold.left.fetch_sub(1, Ordering::AcqRel) == 1 {
+                hold.reached.lock().take().unwrap().send(()).unwrap();
+                block_in_place(|| hold.go.lock().recv().unwrap());
+            }
+        });
+        self.0.now()
+    }
+}
+
+/// Runs `work` up to its look at the clock number `at`, then all of `meanwhile`, then the rest of `work`. None: it never
+/// looked so often.
+async fn overtake<T: Send + 'static>(
+    at: usize,
+    work: impl Future<Output = T> + Send + 'static,
+    meanwhile: impl Future<Output = ()>,
+) -> Option<T> {
+    let (reached, has_reached) = oneshot::channel();
+    let (go, goes) = mpsc::channel();
+    let hold = Hold { left: AtomicUsize::new(at), reached: Mutex::new(Some(reached)), go: Mutex::new(goes) };
+    let work = tokio::spawn(HOLD.scope(hold, work));
+    if has_reached.await.is_err() {
+        work.await.unwrap();
+        return None;
+    }
+    meanwhile.await;
+    go.send(()).unwrap();
+    Some(work.await.unwrap())
+}
+
+fn to(new: &str) -> ChangePassword {
+    ChangePassword { current_password: Revealed(PASSWORD.to_owned()), new_password: Revealed(new.to_owned()) }
+}
+
+async fn change(ground: &Ground, cx: &Cx) {
+    ground.all.signin.change_password(cx, to("another horse")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sign_in_with_the_old_password_does_not_outlive_its_change() {
+    each(async |ground: Ground| {
+        let signin = ground.all_by(Arc::new(Stopwatch(ground.clock.clone()))).signin;
+        let mut rounds = 0;
+        loop {
+            let email = format!("alice{rounds}@example.com");
+            let owner = person(&register(&ground, &email, HOME).await, HOME);
+            let signin = signin.clone();
+            let login = async move { signin.login(&from(AWAY), login_of(&email, PASSWORD)).await };
+            let Some(outcome) = overtake(rounds + 1, login, change(&ground, &owner)).await else { break };
+            assert_eq!(slug(outcome), "signin.wrong", "held at {rounds}");
+            rounds += 1;
+        }
+        // One for each account, one for the last sign-in, which nothing overtook, and those that were let in by
+        // password and overtaken then.
+        let let_in = events(&ground, "signin.ok").await.len();
+        assert!(let_in > rounds + 2, "let in {let_in} times in {rounds} rounds");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_not_changed_by_the_one_before() {
+    each(async |ground: Ground| {
+        let signin = ground.all_by(Arc::new(Stopwatch(ground.clock.clone()))).signin;
+        let mut rounds = 0;
+        loop {
+            let email = format!("alice{rounds}@example.com");
+            let owner = person(&register(&ground, &email, HOME).await, HOME);
+            let thief = Cx { source: from(AWAY).source, ..owner.clone() };
+            let signin = signin.clone();
+            let theft = async move { signin.change_password(&thief, to("horse of a thief")).await };
+            let mut changed = String::new();
+            let change = async {
+                changed = slug(ground.all.signin.change_password(&owner, to("another horse")).await);
+            };
+            let Some(stolen) = overtake(rounds + 1, theft, change).await else { break };
+            // Whoever is first: the other's old password is wrong by then.
+            let outcomes = [changed, slug(stolen)];
+            assert!(["fine", "signin.wrong"].iter().all(|one| outcomes.iter().any(|slug| slug == one)), "{outcomes:?}");
+            let now = slug(ground.all.signin.login(&from(HOME), login_of(&email, "another horse")).await);
+            assert_eq!(now, outcomes[0], "held at {rounds}");
+            rounds += 1;
+        }
+        assert!(rounds > 1);
+    })
+    .await;
+}
+
+/// Held while the password is checked, or while the second factor is.
+async fn overtake_half(ground: Ground, second: bool) {
+    let signin = ground.all_by(Arc::new(Stopwatch(ground.clock.clone()))).signin;
+    for at in 1.. {
+        let email = format!("alice{at}@example.com");
+        let alice = Alice::at(&ground, &email).await;
+        let owner = patient(alice.stepped_up(&ground).await);
+        let (signin, code) = (signin.clone(), alice.codes[0].clone());
+        let outcome = if second {
+            let asked = alice.asked(&ground).await;
+            let shown = async move { signin.show_mfa(&from(AWAY), with_recovery(&asked, &code)).await.map(drop) };
+            overtake(at, shown, change(&ground, &owner)).await
+        } else {
+            let login = async move { signin.login(&from(AWAY), login_of(&email, PASSWORD)).await.map(drop) };
+            overtake(at, login, change(&ground, &owner)).await
+        };
+        let Some(outcome) = outcome else {
+            assert!(at > 2, "held at {at}");
+            break;
+        };
+        let outcome = slug(outcome);
+        assert!(["signin.wrong", "signin.mfa_token"].contains(&outcome.as_str()), "held at {at}: {outcome}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_second_factor_is_awaited_after_an_old_password() {
+    each(async |ground: Ground| overtake_half(ground, false).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_factor_completes_nothing_after_an_old_password() {
+    each(async |ground: Ground| overtake_half(ground, true).await).await;
+}
