@@ -13,7 +13,7 @@ use std::{
 use nsl_api::{Revealed, sessions::TokenReply, signin::ChangePassword};
 use nsl_core::{Clock, Cx, ManualClock, Timestamp};
 use parking_lot::Mutex;
-use tokio::{sync::oneshot, task::block_in_place};
+use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking};
 
 use crate::{
     ground::{Ground, each},
@@ -41,7 +41,7 @@ tokio::task_local! {
     static HOLD: Hold;
 }
 
-/// Stops a task when it looks at the clock for the so many-th time.
+/// Stops its thread when it looks at the clock for the so many-th time.
 struct Hold {
     left: AtomicUsize,
     reached: Mutex<Option<oneshot::Sender<()>>>,
@@ -56,7 +56,7 @@ impl Clock for Stopwatch {
         let _ = HOLD.try_with(|hold| {
             if hold.left.fetch_sub(1, Ordering::AcqRel) == 1 {
                 hold.reached.lock().take().unwrap().send(()).unwrap();
-                block_in_place(|| hold.go.lock().recv().unwrap());
+                hold.go.lock().recv().unwrap();
             }
         });
         self.0.now()
@@ -73,7 +73,9 @@ async fn overtake<T: Send + 'static>(
     let (reached, has_reached) = oneshot::channel();
     let (go, goes) = mpsc::channel();
     let hold = Hold { left: AtomicUsize::new(at), reached: Mutex::new(Some(reached)), go: Mutex::new(goes) };
-    let work = tokio::spawn(HOLD.scope(hold, work));
+    // On a thread of its own: what else runs is not held with it.
+    let runtime = Handle::current();
+    let work = spawn_blocking(move || runtime.block_on(HOLD.scope(hold, work)));
     if has_reached.await.is_err() {
         work.await.unwrap();
         return None;
