@@ -18,7 +18,7 @@ use super::{
     rules::{self, Fresh},
     store::{self, AddKey, Touch},
 };
-use crate::{config::Config, ground::Ground, oauth, people, tokens};
+use crate::{config::Config, ground::Ground, oauth, people, signin::prove_second, tokens};
 
 /// Hears the digest of each key that is revoked in this process.
 pub type Revoked = Arc<dyn Fn(&str) + Send + Sync>;
@@ -133,7 +133,8 @@ impl Service {
     }
 
     /// Whoever learns or widens a key could have made it so.
-    fn check_reach(&self, cx: &Cx, key: &KeyInfo, maker: &Maker) -> Result<()> {
+    async fn check_reach(&self, cx: &Cx, key: &KeyInfo, maker: &Maker) -> Result<()> {
+        prove_second(&self.ground, cx).await?;
         if key.subject != cx.principal.subject {
             cx.permit("identity:admin")?;
         }
@@ -284,6 +285,7 @@ impl Identity for Service {
 
     async fn create_key(&self, cx: &Cx, request: CreateKey) -> Result<CreatedKey> {
         cx.permit_on("identity:write", &Facts::of("key", ""))?;
+        prove_second(&self.ground, cx).await?;
         rules::check_name(&request.name)?;
         request.description.as_deref().map_or(Ok(()), rules::check_description)?;
         rules::check_scopes(&request.scopes, &self.ground.scopes, &cx.principal)?;
@@ -323,7 +325,7 @@ impl Identity for Service {
         let networks = change.networks.map(|asked| rules::networks(&asked, &maker.networks)).transpose()?;
         let expires_at = change.expires_at.map(|asked| rules::expiry(asked, &cx.principal, now)).transpose()?;
         if rules::widens(&seen, networks.as_deref(), expires_at) {
-            self.check_reach(cx, &seen, &maker)?;
+            self.check_reach(cx, &seen, &maker).await?;
         }
         let mut entry = Entry::new(cx, "identity.key_changed", "identity", "update_key", now)
             .request("key", seen.id.as_str())
@@ -359,7 +361,7 @@ impl Identity for Service {
         if self.has_ended(&seen) {
             return Err(key_ended());
         }
-        self.check_reach(cx, &seen, &self.maker(cx).await?)?;
+        self.check_reach(cx, &seen, &self.maker(cx).await?).await?;
         let now = self.ground.clock.now();
         let overlap = rules::overlap(request.overlap_s, &self.ground.config.keys)?;
         let until = overlap.map(|overlap| now.plus(overlap));

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     keys::{find_key, rules as keys},
+    signin::prove_second,
     tokens::rules,
 };
 
@@ -45,7 +46,8 @@ impl Oauth {
 
     /// Whether the caller could have made this client as it is: else it must neither learn its secret nor let it do
     /// more.
-    fn check_reach(&self, cx: &Cx, client: &ClientInfo, held: &[String], now: Timestamp) -> Result<()> {
+    async fn check_reach(&self, cx: &Cx, client: &ClientInfo, held: &[String], now: Timestamp) -> Result<()> {
+        prove_second(&self.tokens.ground, cx).await?;
         keys::check_scopes(&client.scopes, &self.tokens.ground.scopes, &cx.principal)?;
         keys::networks(&client.networks, held)?;
         if client.networks.is_empty() && !held.is_empty() {
@@ -73,6 +75,7 @@ impl Oauth {
     pub(super) async fn create(&self, cx: &Cx, request: CreateClient) -> Result<CreatedClient> {
         cx.permit(MAKES)?;
         let ground = &self.tokens.ground;
+        prove_second(ground, cx).await?;
         keys::check_name(&request.name)?;
         keys::check_scopes(&request.scopes, &ground.scopes, &cx.principal)?;
         let grants = check_grants(request.grants, request.public)?;
@@ -145,7 +148,7 @@ impl Oauth {
                 networks: request.networks.clone().unwrap_or(before.networks),
                 ..before
             };
-            self.check_reach(cx, &after, &held, now)?;
+            self.check_reach(cx, &after, &held, now).await?;
         }
         let entry = Entry::new(cx, "oauth.client_changed", "identity", "update_client", now)
             .request("client", request.id.as_str())
@@ -162,7 +165,7 @@ impl Oauth {
         let ground = &self.tokens.ground;
         let before = store::find(&ground.db, &cx.tenant, &request.id).await?.ok_or_else(client_missing)?;
         // Who has the new secret can do all that the client can.
-        self.check_reach(cx, &before, &self.held_networks(cx).await?, self.now())?;
+        self.check_reach(cx, &before, &self.held_networks(cx).await?, self.now()).await?;
         let overlap = Duration::from_secs(request.overlap_s);
         if overlap > LONGEST_OVERLAP {
             let error = Error::invalid("oauth.overlap", "the old secret cannot go on working for so long");

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     people::store::PLATFORM,
+    signin::prove_second,
     tokens::{platform, rules},
 };
 
@@ -113,6 +114,7 @@ impl Oauth {
         if request.approve {
             // Nobody lets a device in where they are not themselves.
             self.tokens.rights(user, Some(&works_in), None).await?;
+            prove_second(&self.tokens.ground, cx).await?;
         }
         let now = self.tokens.ground.clock.now();
         let state = if request.approve { "approved" } else { "denied" };
@@ -121,7 +123,8 @@ impl Oauth {
             .request("client", waiting.client.as_str())
             .request("answer", state);
         let evidence = self.tokens.ground.ledger.seal(&of, entry, Map::new()).await?;
-        let change = Answer { user_code: code, state, user: user.to_owned(), works_in, now, evidence };
+        let session = cx.principal.session.as_deref().map(str::to_owned);
+        let change = Answer { user_code: code, state, user: user.to_owned(), session, works_in, now, evidence };
         if !self.tokens.write(cx, change).await? {
             return Err(Error::new(Code::Conflict, "oauth.device_answered", "the device was answered before"));
         }

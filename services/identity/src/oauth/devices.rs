@@ -6,7 +6,8 @@ use nsl_core::{Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Db, EngineKind, Row, Scope, Single, Statement, Tx, args};
 use serde::{Deserialize, Serialize};
 
-use crate::people::store::PLATFORM;
+use super::rules::invalid_grant;
+use crate::{people::store::PLATFORM, tokens::store::is_let_in};
 
 /// How long codes live.
 pub(crate) const LIFE: Duration = Duration::from_secs(600);
@@ -32,7 +33,7 @@ static INSERT: &str =
 static BY_USER_CODE: &str = columns!("WHERE user_code = $1");
 static BY_DIGEST: &str = columns!("WHERE digest = $1");
 static LOCK: &str = "SELECT 1 FROM device_codes WHERE digest = $1 FOR UPDATE";
-static ANSWER: &str = "UPDATE device_codes SET state = $2, user_id = $3, works_in = $4
+static ANSWER: &str = "UPDATE device_codes SET state = $2, user_id = $3, works_in = $4, session = $6
     WHERE user_code = $1 AND state = 'pending' AND expires_at > $5";
 static POLLED: &str = "UPDATE device_codes SET polled_at = $2, interval_s = $3 WHERE digest = $1";
 static USE: &str = "UPDATE device_codes SET state = 'used' WHERE digest = $1 AND state = 'approved'";
@@ -119,6 +120,8 @@ pub(crate) struct Answer {
     pub(crate) user_code: String,
     pub(crate) state: &'static str,
     pub(crate) user: String,
+    /// What they answer from: the answer is good while it goes on.
+    pub(crate) session: Option<String>,
     pub(crate) works_in: TenantId,
     pub(crate) now: Timestamp,
     pub(crate) evidence: Entry,
@@ -129,7 +132,8 @@ impl Single for Answer {
     type Done = bool;
 
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<bool>> {
-        let args = args![self.user_code.as_str(), self.state, self.user.as_str(), &self.works_in, self.now];
+        let (user, session) = (self.user.as_str(), self.session.clone());
+        let args = args![self.user_code.as_str(), self.state, user, &self.works_in, self.now, session];
         let is_done = tx.execute(ANSWER, args).await? == 1;
         if is_done {
             tx.note(self.evidence.clone());
@@ -138,7 +142,12 @@ impl Single for Answer {
     }
 }
 
-/// A device asks whether it was let in. Approved codes are good once.
+/// The code was never good, or is not any more.
+pub(crate) fn unknown() -> Error {
+    invalid_grant("the device code is not valid")
+}
+
+/// A device asks whether it was let in. Approved codes are good once, and while the session goes on that approved.
 pub(crate) struct Poll {
     pub(crate) digest: String,
     pub(crate) client: String,
@@ -179,6 +188,7 @@ impl Single for Poll {
         Ok(Ok(match (waiting.state.as_str(), waiting.user, waiting.works_in) {
             ("pending", ..) => Polled::Pending,
             ("denied", ..) => Polled::Denied,
+            ("approved", ..) if !is_let_in(tx, &self.digest, self.now).await? => Polled::Unknown,
             ("approved", Some(user), Some(works_in)) => {
                 tx.execute(USE, args![self.digest.as_str()]).await?;
                 Polled::Approved { user, works_in, scope: waiting.scope }

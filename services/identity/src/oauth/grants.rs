@@ -9,7 +9,7 @@ use serde_json::Map;
 
 use super::{
     DEVICE_CLIENT, Oauth,
-    devices::{Poll, Polled},
+    devices::{self, Poll, Polled},
     rules::{invalid_client, invalid_grant, invalid_request, spoken},
     store::{self, Kept, Used},
 };
@@ -171,10 +171,11 @@ impl Oauth {
         let ground = &self.tokens.ground;
         // Before the code is asked for: it is good once.
         let jkt = proof.map(|proof| self.tokens.prove(&proof)).transpose()?;
-        let poll = Poll { digest: rules::digest_of(code), client: known.id().to_owned(), now: ground.clock.now() };
+        let digest = rules::digest_of(code);
+        let poll = Poll { digest: digest.clone(), client: known.id().to_owned(), now: ground.clock.now() };
         let (user, works_in, scope) = match self.tokens.write(cx, poll).await? {
             Polled::Approved { user, works_in, scope } => (user, works_in, scope),
-            Polled::Unknown => return Err(invalid_grant("the device code is not valid")),
+            Polled::Unknown => return Err(devices::unknown()),
             Polled::Expired => {
                 return Err(spoken(
                     "expired_token",
@@ -218,7 +219,7 @@ impl Oauth {
             second_factor_at: None,
             client: Some(known.id().to_owned()),
             jkt,
-            basis: Basis::Firm,
+            basis: Basis::Device(digest),
         };
         self.tokens.open_limited(cx, proven, limit).await.map_err(as_grant)
     }

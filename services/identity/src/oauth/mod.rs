@@ -28,6 +28,7 @@ use nsl_core::{Cx, Result};
 use serde_json::json;
 
 pub(crate) use self::{
+    devices::unknown as device_unknown,
     http::face,
     store::{find as find_client, find_any as find_any_client},
     worker::start,

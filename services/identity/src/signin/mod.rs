@@ -30,7 +30,7 @@ use nsl_kit::Tasks;
 use nsl_signin::password::{Breached, Pool};
 
 pub(crate) use self::config::{Config, SignUp};
-pub(crate) use self::{http::face, service::wrong, store::forget_factors};
+pub(crate) use self::{http::face, second::prove_second, service::wrong, store::forget_factors};
 use crate::{ground::Ground, tokens::Tokens};
 
 /// Where everybody who signs in passes. Cheap to clone.

@@ -14,7 +14,10 @@ use super::{
     service::{Person, wrong},
     store,
 };
-use crate::people::store::{self as people, PLATFORM, Status};
+use crate::{
+    people::store::{self as people, PLATFORM, Status},
+    tokens::store::End,
+};
 
 /// How long a reset token works.
 const RESET: Duration = Duration::from_secs(3_600);
@@ -34,21 +37,17 @@ impl Door {
         if !factors(&self.ground.db, &user.id).await?.is_empty() {
             cx.second_factor(now)?;
         }
-        let place = self.place()?;
         let email = user.email.clone().unwrap_or_else(|| user.id.clone());
-        let right = self.check_password(cx, place, &email, Some(&user), &request.current_password).await?;
+        let right = self.check_password(cx, &email, Some(&user), &request.current_password).await?;
         let password = self.new_password(&request.new_password, user.email.as_deref()).await?;
         let phc = self.place()?.make(password).await?;
         let acting = acting(cx, &user)?;
         let entry = Entry::new(&acting, "signin.password_changed", "identity", "change_password", now);
         let evidence = self.ground.ledger.seal(&acting, entry, Map::new()).await?;
         let account = self.gate.account_of(&self.ground, &email).await?;
-        let change =
-            SetPassword { user: user.id.clone(), phc, reset: None, account, right: Some(right), now, evidence };
-        self.ground.db.write(&acting, change).await?;
-        let cx = Cx { once: None, ..cx.clone() };
-        let sessions_ended = self.tokens.end_all(&cx, &user.id, Some(&session)).await?;
-        Ok(PasswordChanged { sessions_ended })
+        let end = self.tokens.end_of_all(cx, &user.id, Some(&session));
+        let change = SetPassword { user: user.id, phc, reset: None, account, right: Some(right), end, now, evidence };
+        Ok(PasswordChanged { sessions_ended: self.ground.db.write_across(&acting, change).await? })
     }
 
     pub(super) async fn make_reset(&self, cx: &Cx, request: IssueReset) -> Result<ResetIssued> {
@@ -80,7 +79,8 @@ impl Door {
             return Err(missing().detail("refused", true));
         }
         let held = people::permissions(&self.ground.db, &self.ground.scopes, &cx.tenant, &user.id).await?;
-        let is_below = held.unwrap_or_default().iter().all(|permission| covers(&cx.principal, permission));
+        // What a suspended one may do again tomorrow is not known today.
+        let is_below = held.is_some_and(|held| held.iter().all(|permission| covers(&cx.principal, permission)));
         if tenants.len() != 1 || !is_below {
             let message = "the user belongs to other tenants too, or may do what you may not";
             return Err(Error::new(Code::Forbidden, "signin.reset_not_yours", message));
@@ -115,10 +115,9 @@ impl Door {
         let entry = Entry::new(&acting, "signin.password_reset", "identity", "reset_password", now);
         let evidence = self.ground.ledger.seal(&acting, entry, Map::new()).await?;
         let account = self.gate.account_of(&self.ground, &email).await?;
-        let change = SetPassword { user: id.clone(), phc, reset: Some(digest), account, right: None, now, evidence };
-        self.ground.db.write(&acting, change).await?;
-        let sessions_ended = self.tokens.end_all(&acting, &id, None).await?;
-        Ok(PasswordChanged { sessions_ended })
+        let end = self.tokens.end_of_all(&acting, &id, None);
+        let change = SetPassword { user: id, phc, reset: Some(digest), account, right: None, end, now, evidence };
+        Ok(PasswordChanged { sessions_ended: self.ground.db.write_across(&acting, change).await? })
     }
 }
 
@@ -164,14 +163,16 @@ struct SetPassword {
     reset: Option<String>,
     account: String,
     right: Option<store::Right>,
+    end: End,
     now: Timestamp,
     evidence: Entry,
 }
 
 impl Single for SetPassword {
-    type Done = ();
+    /// How many sessions it ended.
+    type Done = u32;
 
-    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
+    async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<u32>> {
         store::take_turn(tx, &self.user).await?;
         if let Some(digest) = &self.reset {
             let args = args![PLATFORM, digest.clone(), self.user.clone(), self.now];
@@ -191,6 +192,6 @@ impl Single for SetPassword {
             gate::forget_account(tx, &self.account).await?;
         }
         tx.note(self.evidence.clone());
-        Ok(Ok(()))
+        Ok(self.end.one(tx).await?.map(|ended| ended.len() as u32))
     }
 }

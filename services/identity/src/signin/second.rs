@@ -7,7 +7,7 @@ use nsl_api::{
     sessions::TokenReply,
     signin::{ConfirmTotp, EnrolTotp, Factors, RecoveryCodes, ShowMfa, StepUp, TotpSeed},
 };
-use nsl_core::{Code, Cx, Entry, Error, Result, SECOND_FACTOR_AGE, Subject, Timestamp};
+use nsl_core::{Code, Cx, Entry, Error, PrincipalKind, Result, SECOND_FACTOR_AGE, Subject, Timestamp};
 use nsl_keyring::bind;
 use nsl_signin::totp::{RecoveryCode, Seed};
 use nsl_sql::{Single, Tx, args};
@@ -23,6 +23,7 @@ use super::{
     store::{self, Show, Spent, Try, code_wrong},
 };
 use crate::{
+    ground::Ground,
     people::store::{PLATFORM, User},
     tokens,
 };
@@ -42,6 +43,17 @@ static ACTIVATE: &str = "UPDATE totps SET state = 'active', last_step = $3
 static END_ALL: &str = "DELETE FROM totps WHERE tenant_id = $1 AND user_id = $2";
 static END_CODES: &str = "DELETE FROM recovery_codes WHERE tenant_id = $1 AND user_id = $2";
 static ADD_CODE: &str = "INSERT INTO recovery_codes (tenant_id, user_id, digest, created_at) VALUES ($1, $2, $3, $4)";
+
+/// Refuses a person who has an authenticator app and did not use it in the last minutes: before they get, or let in,
+/// what goes on when their session is over. Machines answer for themselves.
+pub(crate) async fn prove_second(ground: &Ground, cx: &Cx) -> Result<()> {
+    let principal = &cx.principal;
+    let is_person = principal.kind == PrincipalKind::Token && principal.session.is_some();
+    if is_person && !factors(&ground.db, principal.subject.as_str()).await?.is_empty() {
+        return cx.second_factor(ground.clock.now());
+    }
+    Ok(())
+}
 
 impl Door {
     pub(super) async fn second_of_sign_in(&self, cx: &Cx, request: ShowMfa) -> Result<TokenReply> {
@@ -124,7 +136,7 @@ impl Door {
                 Error::invalid("signin.password_needed", "the password of the account is needed for this")
             })?;
             let email = user.email.as_deref().unwrap_or(&user.id);
-            return self.check_password(cx, self.place()?, email, Some(user), typed).await.map(drop);
+            return self.check_password(cx, email, Some(user), typed).await.map(drop);
         }
         self.prove_sign_in(cx, &user.id).await
     }

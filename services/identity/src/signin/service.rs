@@ -54,17 +54,18 @@ impl Door {
     }
 
     /// Whether this is the password of the account at this address; `user` is the one who has it, if there is one.
-    /// The work is the same in any case.
+    /// The work is the same in any case. Whoever waits for their turn at an account holds no place in the line of
+    /// hashing meanwhile: they keep nobody else out.
     pub(super) async fn check_password(
         &self,
         cx: &Cx,
-        place: Place,
         email: &str,
         user: Option<&User>,
         typed: &Revealed,
     ) -> Result<Right> {
         let id = user.map_or("", |user| &user.id);
         let turn = self.gate.enter(&self.ground, cx, At::Password(email), id).await?;
+        let place = self.place()?;
         let (kept, times_set) = store::password(&self.ground.db, id).await?.unzip();
         // What can't be a password at all costs a hash, too.
         let password = Password::typed(&typed.0);
@@ -130,9 +131,8 @@ impl Signin for Door {
 
     async fn login(&self, cx: &Cx, request: Login) -> Result<SignedIn> {
         let email = super::rules::email(&request.email)?;
-        let place = self.place()?;
         let user = people::user_by_email(&self.ground.db, &email).await?;
-        let right = self.check_password(cx, place, &email, user.as_ref(), &request.password).await?;
+        let right = self.check_password(cx, &email, user.as_ref(), &request.password).await?;
         let user = user.ok_or_else(wrong)?;
         self.settle(cx, &user, request.tenant, &["pwd"], right).await
     }

@@ -144,10 +144,9 @@ impl Tokens {
 
     /// Ends all sessions of a person, but one if it is named; in effect within a second in all processes. Without an
     /// exception every token of theirs is refused, also those of others who act for them.
-    pub(crate) async fn end_all(&self, cx: &Cx, user: &str, but: Option<&str>) -> Result<u32> {
+    pub(crate) fn end_of_all(&self, cx: &Cx, user: &str, but: Option<&str>) -> End {
         let which = Which::All { user: user.to_owned(), but: but.map(str::to_owned) };
-        let change = End { cx: cx.clone(), which, why: "ended_all", now: self.ground.clock.now() };
-        Ok(self.write(cx, change).await?.len() as u32)
+        End { cx: cx.clone(), which, why: "ended_all", now: self.ground.clock.now() }
     }
 
     /// Refuses tokens from now on, as part of a change; see [`What`].

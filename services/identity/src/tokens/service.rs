@@ -177,7 +177,8 @@ impl Sessions for Tokens {
         else {
             return Err(person_needed());
         };
-        Ok(EndedSessions { ended: self.end_all(cx, cx.principal.subject.as_str(), Some(session)).await? })
+        let end = self.end_of_all(cx, cx.principal.subject.as_str(), Some(session));
+        Ok(EndedSessions { ended: self.write(cx, end).await?.len() as u32 })
     }
 }
 

@@ -45,6 +45,9 @@ static USE: &str = "UPDATE sessions SET last_used_at = $2, expires_at = $3, work
 static RAISE: &str = "UPDATE sessions SET second_factor_at = $2, amr = $3
     WHERE id = $1 AND ended_at IS NULL AND expires_at > $2";
 static PASSWORD_SET: &str = "SELECT times_set FROM passwords WHERE tenant_id = $1 AND user_id = $2";
+static LET_IN: &str = "SELECT s.id FROM device_codes d JOIN sessions s ON s.id = d.session
+    WHERE d.tenant_id = $1 AND d.digest = $2 AND s.ended_at IS NULL AND s.expires_at > $3";
+static UNLET: &str = "UPDATE device_codes SET session = NULL WHERE user_id = $1 AND session IS NOT NULL";
 static INSERT_TOKEN: &str = "INSERT INTO refresh_tokens (tenant_id, digest, session, made_at) VALUES ($1, $2, $3, $4)";
 static TOKEN: &str = "SELECT session, spent_at, next, salt FROM refresh_tokens WHERE digest = $1";
 static SPEND: &str = "UPDATE refresh_tokens SET spent_at = $2, next = $3, salt = $4
@@ -152,14 +155,18 @@ pub(crate) enum Basis {
     Firm,
     /// The password that was set for the so many-th time; None: there was none.
     Password(Option<i64>),
+    /// The word of a session that let a device in: the digest of the device's code.
+    Device(String),
 }
 
 impl Basis {
-    async fn check(&self, tx: &mut Tx<'_>, user: &str) -> Result<Result<()>> {
+    async fn check(&self, tx: &mut Tx<'_>, user: &str, now: Timestamp) -> Result<Result<()>> {
         Ok(match self {
             Self::Firm => Ok(()),
             Self::Password(times) if *times == times_set(tx, user).await? => Ok(()),
             Self::Password(_) => Err(crate::signin::wrong()),
+            Self::Device(digest) if is_let_in(tx, digest, now).await? => Ok(()),
+            Self::Device(_) => Err(crate::oauth::device_unknown()),
         })
     }
 }
@@ -167,6 +174,11 @@ impl Basis {
 /// How often a user's password was set: another one has another number.
 pub(crate) async fn times_set(tx: &mut Tx<'_>, user: &str) -> Result<Option<i64>> {
     tx.query(PASSWORD_SET, args![PLATFORM, user]).await?.first_mut().map(|row| row.take(0)).transpose()
+}
+
+/// Whether the session goes on that let a device in.
+pub(crate) async fn is_let_in(tx: &mut Tx<'_>, digest: &str, now: Timestamp) -> Result<bool> {
+    Ok(!tx.query(LET_IN, args![PLATFORM, digest, now]).await?.is_empty())
 }
 
 /// A new session with its first refresh token; ends the oldest where the user has too many.
@@ -187,7 +199,7 @@ impl Single for Open {
         if tx.engine() == EngineKind::Postgres {
             tx.query(TAKE_TURN, args![new.user.as_str()]).await?;
         }
-        if let Err(gone) = self.basis.check(tx, &new.user).await? {
+        if let Err(gone) = self.basis.check(tx, &new.user, now).await? {
             return Ok(Err(gone));
         }
         let live = tx.query(LIVE, args![new.user.as_str(), now]).await?;
@@ -301,7 +313,7 @@ impl Single for Turn {
 /// Which sessions are to end.
 pub(crate) enum Which {
     One(String),
-    /// All of a user, but one.
+    /// All of a user, but one; and those that devices are about to open.
     All {
         user: String,
         but: Option<String>,
@@ -327,6 +339,7 @@ impl Single for End {
                     // A sign-in under way would be missed: it is waited for.
                     tx.query(TAKE_TURN, args![user.as_str()]).await?;
                 }
+                tx.execute(UNLET, args![user.as_str()]).await?;
                 let found = tx.query(LIVE, args![user.as_str(), self.now]).await?;
                 (found, but.is_none().then(|| What::Subject(user.clone())))
             }

@@ -10,8 +10,13 @@ use std::{
     time::Duration,
 };
 
-use nsl_api::{Revealed, sessions::TokenReply, signin::ChangePassword};
-use nsl_core::{Clock, Cx, ManualClock, Timestamp};
+use nsl_api::{
+    Revealed,
+    oauth::{AnswerDevice, AuthorizeDevice, ClientProof, Grant, GrantTokens},
+    sessions::{EndOtherSessions, EndSession, TokenReply},
+    signin::ChangePassword,
+};
+use nsl_core::{Clock, Cx, ManualClock, Result, Timestamp};
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking};
 
@@ -176,4 +181,76 @@ async fn no_second_factor_is_awaited_after_an_old_password() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_second_factor_completes_nothing_after_an_old_password() {
     each(async |ground: Ground| overtake_half(ground, true).await).await;
+}
+
+fn own() -> Option<ClientProof> {
+    Some(ClientProof { id: "nsl-cli".to_owned(), secret: None })
+}
+
+/// A device's code that was let in from there.
+async fn let_in(ground: &Ground, by: &Cx) -> Revealed {
+    let oauth = &ground.all.oauth;
+    let begin = AuthorizeDevice { client: own().unwrap(), scope: None };
+    let codes = oauth.authorize_device(&from(AWAY), begin).await.unwrap();
+    let answer = AnswerDevice { user_code: codes.user_code, approve: true, tenant: None };
+    oauth.answer_device(by, answer).await.unwrap();
+    codes.device_code
+}
+
+fn poll(device_code: Revealed) -> GrantTokens {
+    GrantTokens { grant: Grant::DeviceCode { device_code }, client: own(), scope: None, proof: None }
+}
+
+async fn asked(ground: &Ground, code: Revealed) -> Result<()> {
+    ground.all.oauth.grant_tokens(&from(AWAY), poll(code)).await.map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_is_let_in_no_longer_than_who_let_it_in() {
+    each(async |ground: Ground| {
+        let owner = person(&register(&ground, "ann@example.com", HOME).await, HOME);
+        let signed_in = ground.all.signin.login(&from(AWAY), login_of("ann@example.com", PASSWORD)).await.unwrap();
+        let thief = person(&signing::tokens(signed_in), AWAY);
+        let good = let_in(&ground, &thief).await;
+        assert_eq!(slug(asked(&ground, good).await), "fine");
+        // One session ends.
+        let theirs = let_in(&ground, &thief).await;
+        let mine = let_in(&ground, &owner).await;
+        let id = thief.principal.session.as_deref().unwrap().to_owned();
+        ground.all.sessions.end_session(&owner, EndSession { id }).await.unwrap();
+        assert_eq!(slug(asked(&ground, theirs).await), "oauth.invalid_grant");
+        assert_eq!(slug(asked(&ground, mine).await), "fine");
+        // All but this end, and what would have become one with them.
+        let code = let_in(&ground, &owner).await;
+        ground.all.sessions.end_other_sessions(&owner, EndOtherSessions {}).await.unwrap();
+        assert_eq!(slug(asked(&ground, code).await), "oauth.invalid_grant");
+        let code = let_in(&ground, &owner).await;
+        change(&ground, &owner).await;
+        assert_eq!(slug(asked(&ground, code).await), "oauth.invalid_grant");
+        assert_eq!(slug(asked(&ground, let_in(&ground, &owner).await).await), "fine", "after it");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_asking_does_not_outlive_the_end_of_all() {
+    each(async |ground: Ground| {
+        let oauth = ground.all_by(Arc::new(Stopwatch(ground.clock.clone()))).oauth;
+        let ann = register(&ground, "ann@example.com", HOME).await;
+        let mut rounds = 0;
+        loop {
+            let owner = person(&ann, HOME);
+            let code = let_in(&ground, &owner).await;
+            let oauth = oauth.clone();
+            let asks = async move { oauth.grant_tokens(&from(AWAY), poll(code)).await };
+            let end = async {
+                ground.all.sessions.end_other_sessions(&owner, EndOtherSessions {}).await.unwrap();
+            };
+            let Some(outcome) = overtake(rounds + 1, asks, end).await else { break };
+            assert_eq!(slug(outcome), "oauth.invalid_grant", "held at {rounds}");
+            rounds += 1;
+        }
+        assert!(rounds > 1, "also after it was told that it is let in");
+    })
+    .await;
 }

@@ -26,7 +26,7 @@ fn words(text: &str) -> Vec<String> {
     text.split_whitespace().map(str::to_owned).collect()
 }
 
-fn client_of(scopes: &str, grants: &[ClientGrant]) -> CreateClient {
+pub(crate) fn client_of(scopes: &str, grants: &[ClientGrant]) -> CreateClient {
     CreateClient {
         name: "robot".to_owned(),
         scopes: words(scopes),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use nsl_api::{
     Chain, Revealed,
     federation::{BeginAt, BeginOidc, Unlink},
@@ -195,6 +196,27 @@ async fn the_last_way_to_sign_in_stays_whatever_it_is() {
             slug(all.federation.unlink(&ann, identity()).await),
         ];
         assert!(again.contains(&"signin.last_way".to_owned()), "{again:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_who_try_one_account_at_once_take_no_place_from_others() {
+    each(async |ground: Ground| {
+        register(&ground, "ann@example.com", HOME).await;
+        register(&ground, "bob@example.com", HOME).await;
+        let tries = join_all((0..200).map(|_| login(&ground, "ann@example.com", "a wrong password", "203.0.113.9")));
+        let others = async {
+            let mut said = Vec::new();
+            for _ in 0..5 {
+                said.push(slug(login(&ground, "bob@example.com", PASSWORD, HOME).await));
+            }
+            said
+        };
+        let (tries, others) = tokio::join!(tries, others);
+        let said: Vec<_> = tries.into_iter().map(slug).collect();
+        assert!(said.iter().all(|slug| slug == "signin.wrong" || slug == "signin.locked"), "{said:?}");
+        assert_eq!(others, ["fine"; 5]);
     })
     .await;
 }

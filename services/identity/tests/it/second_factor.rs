@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use nsl_api::{
     Revealed,
+    identity::RotateKey,
+    oauth::{AnswerDevice, AuthorizeDevice, ClientGrant, ClientProof, RotateSecret},
     sessions::TokenReply,
     signin::{ConfirmTotp, EnrolTotp, Factor, Nothing, RecoveryCodes, SecondFactor, ShowMfa, SignedIn, StepUp},
 };
@@ -11,7 +13,8 @@ use nsl_core::{Clock, Code, Cx};
 use nsl_signin::totp::Seed;
 
 use crate::{
-    ground::{Ground, each},
+    ground::{Ground, each, new_key},
+    oauth::client_of,
     signin::{PASSWORD, claims, events, from, login, person, register, slug},
 };
 
@@ -287,4 +290,36 @@ async fn what_counts_once_counts_once_in_all_processes() {
         assert_eq!(outcomes.iter().filter(|slug| *slug == "fine").count(), 1, "round {round}: {outcomes:?}");
         ground.clock.advance(Duration::from_secs(60));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_on_after_a_session_asks_for_the_factor() {
+    each(async |ground: Ground| {
+        let alice = Alice::new(&ground).await;
+        let fresh = alice.stepped_up(&ground).await;
+        let (keys, oauth) = (&ground.all.identity, &ground.all.oauth);
+        let new = || new_key("a key", &["storage:read"]);
+        let key = keys.create_key(&fresh, new()).await.unwrap().key.id;
+        let robot = || client_of("storage:read", &[ClientGrant::ClientCredentials]);
+        let client = oauth.create_client(&fresh, robot()).await.unwrap().client.id;
+        let own = ClientProof { id: "nsl-cli".to_owned(), secret: None };
+        let device = oauth.authorize_device(&from(HOME), AuthorizeDevice { client: own, scope: None }).await.unwrap();
+        let answer = |approve| AnswerDevice { user_code: device.user_code.clone(), approve, tenant: None };
+        let all = async |cx: &Cx| {
+            [
+                slug(keys.create_key(cx, new()).await),
+                slug(keys.rotate_key(cx, RotateKey { id: key.clone(), overlap_s: None }).await),
+                slug(oauth.create_client(cx, robot()).await),
+                slug(oauth.rotate_client_secret(cx, RotateSecret { id: client.clone(), overlap_s: 0 }).await),
+                slug(oauth.answer_device(cx, answer(true)).await),
+            ]
+        };
+        assert_eq!(all(&alice.cx).await, ["auth.step_up"; 5]);
+        assert_eq!(all(&fresh).await, ["fine"; 5]);
+        ground.clock.advance(Duration::from_secs(301));
+        assert_eq!(slug(keys.create_key(&fresh, new()).await), "auth.step_up");
+        // To let nobody in, nothing is asked.
+        assert_eq!(slug(oauth.answer_device(&fresh, answer(false)).await), "oauth.device_answered");
+    })
+    .await;
 }
