@@ -107,8 +107,13 @@ fn accounts_are_linked_by_their_owners_and_never_found_by_email() {
         let victim = ground.register("victim@example.com");
         provider.be(Some("mallory"));
         let said = provider.sign_in(ground, "corp", None);
-        let refused = refusal(&callback(ground, As::Nobody, &said));
-        assert_eq!(refused, (409, "people.email_taken".to_owned()), "the provider says that mallory has that address");
+        let mallory = good(&callback(ground, As::Nobody, &said));
+        assert_ne!(ground.subject(&mallory), ground.subject(&victim));
+        let me = ground.get(As::Token(access(&mallory)), "/v1/users/me");
+        assert_eq!(me["email"], Value::Null, "the provider says that mallory has that address, but somebody has it");
+
+        // Another identity there, which nobody has yet.
+        provider.be(Some("unverified"));
 
         // Who is signed in links it, and is signed in by it from then on.
         let token = access(&victim);
@@ -140,7 +145,8 @@ fn accounts_are_linked_by_their_owners_and_never_found_by_email() {
         assert_eq!(refusal(&others).1, "federation.link_missing");
         good(&ground.ask(As::Token(token), "DELETE", &path, &Value::Null));
         let said = provider.sign_in(ground, "corp", None);
-        assert_eq!(refusal(&callback(ground, As::Nobody, &said)).1, "people.email_taken");
+        let stranger = good(&callback(ground, As::Nobody, &said));
+        assert_ne!(ground.subject(&stranger), ground.subject(&victim), "unlinked, the identity is a stranger's");
     });
 }
 

@@ -1,5 +1,5 @@
 //! Signing in at a running `nsl`: at a real identity provider, with authenticators of a real browser, on the page.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "real programs live in real time")]
 
 mod browser;
 mod client;

@@ -61,6 +61,27 @@ fn a_tenants_provider_lets_its_people_into_that_tenant_alone() {
         back["flow"] = begun["flow"].clone();
         let refused = refusal(&callback(ground, As::Token(access(&stranger)), &back));
         assert_eq!(refused, (403, "federation.elsewhere_too".to_owned()));
+
+        // Not while they are suspended elsewhere, either: that may end.
+        let invited = |by: &Value| {
+            let body = json!({ "roles": ["viewer"] });
+            good(&ground.post(As::Token(access(by)), "/v1/users/invites", &body))["token"].clone()
+        };
+        let password = "a long password of a test";
+        let joins = json!({ "email": "guest@example.com", "password": password, "invite": invited(&other) });
+        let guest = good(&ground.post(As::Nobody, "/v1/auth/register", &joins));
+        let accept = json!({ "token": invited(&owner) });
+        good(&ground.post(As::Token(access(&guest)), "/v1/users/invites/accept", &accept));
+        let id = ground.subject(&guest);
+        good(&ground.post(As::Token(access(&other)), &format!("/v1/users/{id}/suspend"), &Value::Null));
+        let enters = json!({ "email": "guest@example.com", "password": password, "tenant": tenant });
+        let guest = good(&ground.post(As::Nobody, "/v1/auth/login", &enters));
+        let asked = json!({ "link": true, "tenant": tenant });
+        let begun = begin(ground, As::Token(access(&guest)), "own", asked);
+        let mut back = provider.visit(begun["url"].as_str().unwrap());
+        back["flow"] = begun["flow"].clone();
+        let refused = refusal(&callback(ground, As::Token(access(&guest)), &back));
+        assert_eq!(refused, (403, "federation.elsewhere_too".to_owned()));
     });
 }
 

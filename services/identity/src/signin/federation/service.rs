@@ -68,19 +68,13 @@ impl Federations {
     /// there by the word of somebody who has no say there.
     async fn refuse_strangers(&self, settings: &Settings, user: &str) -> Result<()> {
         let Some(owner) = &settings.owner else { return Ok(()) };
-        let memberships = people::memberships(&self.ground.db, user).await?;
-        match memberships.iter().all(|membership| membership.tenant == *owner) {
-            true => Ok(()),
-            false => Err(Error::new(
-                Code::Forbidden,
-                "federation.elsewhere_too",
-                "the account belongs to other tenants too, which this provider has no say in",
-            )),
+        match store::is_elsewhere(&self.ground.db, owner, user).await? {
+            true => Err(store::elsewhere_too()),
+            false => Ok(()),
         }
     }
 
     async fn link(&self, cx: &Cx, settings: &Settings, vouched: Vouched, user: &str) -> Result<FederatedInfo> {
-        self.refuse_strangers(settings, user).await?;
         let owner = owner(settings)?;
         let info = self.info(settings, vouched.subject);
         let evidence = vec![self.evidence(cx, &owner, user, "federation.linked", &settings.issuer).await?];

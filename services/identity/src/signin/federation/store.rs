@@ -42,6 +42,7 @@ static TAKE: &str = "DELETE FROM federation_flows WHERE id = $1 AND flow = $2
     RETURNING tenant_id, provider, issuer, redirect_uri, link_user, sealed, sealed_key, created_at, expires_at";
 static IS_MANAGED: &str =
     "SELECT 1 FROM federated WHERE user_id = $1 AND tenant_id <> 'platform' AND tenant_id <> $2 LIMIT 1";
+static ELSEWHERE: &str = "SELECT 1 FROM members WHERE user_id = $1 AND tenant_id <> $2 LIMIT 1";
 static CUSTOM_ROLES: &str = "SELECT name, permissions FROM roles WHERE tenant_id = $1";
 
 /// What a tenant said of a provider, as it is kept.
@@ -126,7 +127,14 @@ pub(super) async fn of_user(db: &Db, user: &str) -> Result<Vec<Federated>> {
 /// Whether another tenant's provider has a say in who this account is: then it becomes a member of that tenant alone,
 /// or whoever runs that provider would be let in wherever the person is.
 pub(crate) async fn is_managed_elsewhere(tx: &mut Tx<'_>, tenant: &TenantId, user: &str) -> Result<bool> {
+    // Not while the person is about to be tied to such a provider.
+    ways::turn(tx, user).await?;
     Ok(!tx.query(IS_MANAGED, args![user, tenant]).await?.is_empty())
+}
+
+/// Whether a person belongs to other tenants than this one, be it that the membership or the tenant rests.
+pub(super) async fn is_elsewhere(db: &Db, tenant: &TenantId, user: &str) -> Result<bool> {
+    Ok(!db.query(Scope::Platform, ELSEWHERE, args![user, tenant]).await?.is_empty())
 }
 
 /// For a person who is erased.
@@ -236,10 +244,13 @@ impl Single for Link {
     type Done = ();
 
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
-        if let Some(new) = &self.new
-            && let Err(refused) = people::insert_user(tx, &new.user).await
-        {
-            return if refused.code == Code::Conflict { Ok(Err(refused)) } else { Err(refused) };
+        if let Some(new) = &self.new {
+            insert_user(tx, &new.user).await?;
+        } else if self.owner.as_str() != people::PLATFORM {
+            ways::turn(tx, &self.user).await?;
+            if !tx.query(ELSEWHERE, args![self.user.clone(), &self.owner]).await?.is_empty() {
+                return Ok(Err(elsewhere_too()));
+            }
         }
         let info = &self.info;
         let (id, issuer, subject) = (info.id.clone(), info.issuer.clone(), info.subject.clone());
@@ -261,6 +272,17 @@ impl Single for Link {
         }
         self.evidence.iter().cloned().for_each(|entry| tx.note(entry));
         Ok(Ok(()))
+    }
+}
+
+/// Whoever says first that an address is theirs keeps nobody out who comes with a provider's word for it: then the
+/// account goes without.
+async fn insert_user(tx: &mut Tx<'_>, user: &User) -> Result<()> {
+    match people::insert_user(tx, user).await {
+        Err(taken) if taken.code == Code::Conflict => {
+            people::insert_user(tx, &User { email: None, ..user.clone() }).await
+        }
+        done => done,
     }
 }
 
@@ -301,6 +323,11 @@ impl Single for Unlink {
         tx.note(self.evidence.clone());
         Ok(Ok(()))
     }
+}
+
+pub(super) fn elsewhere_too() -> Error {
+    let message = "the account belongs to other tenants too, which this provider has no say in";
+    Error::new(Code::Forbidden, "federation.elsewhere_too", message)
 }
 
 pub(super) fn link_missing() -> Error {
