@@ -46,7 +46,7 @@ impl Service {
 
     /// The user that the credential speaks for: they signed in with it, or made the key for themselves. A key may
     /// name a person as its subject who never saw it, and shows nothing of them.
-    async fn me(&self, cx: &Cx) -> Result<User> {
+    pub(super) async fn me(&self, cx: &Cx) -> Result<User> {
         let user = self.account(cx).await?;
         let principal = &cx.principal;
         let is_own = match principal.kind {

@@ -104,7 +104,7 @@ async fn a_person_gets_one_document_of_all_that_is_held_and_nobody_else_does() {
         others(&ground);
         let ada = owner(&ground, "ada@example.com").await;
         let bob = joins(&ground, &ada, "bob@example.com", &["admin"]).await;
-        ground.all.identity.create_key(&bob, new_key("bob's", &["storage:read"])).await.unwrap();
+        let own_key = ground.all.identity.create_key(&bob, new_key("bob's", &["identity:read"])).await.unwrap();
         let wallet = "INSERT INTO wallets (tenant_id, id, user_id, chain, address, created_at) VALUES ('platform', 'wal_1', $1, 'neo-n3', 'NAddress', $2)";
         ground.db.write_platform(Statement { sql: wallet, args: args![id(&bob), ground.clock.now()] }).await.unwrap();
         let privacy = &ground.all.privacy;
@@ -136,9 +136,17 @@ async fn a_person_gets_one_document_of_all_that_is_held_and_nobody_else_does() {
         for cx in [&ada, &eve] {
             assert_eq!(slug(document(&ground, cx, &asked.id).await), "people.data_request_missing");
         }
-        let mut key = bob.clone();
-        (key.principal.kind, key.principal.session) = (nsl_core::PrincipalKind::ApiKey, None);
-        assert_eq!(slug(document(&ground, &key, &asked.id).await), "auth.person_needed");
+        let mut of_ada = new_key("ada's", &["identity:read"]);
+        of_ada.subject = Some(bob.principal.subject.clone());
+        let of_ada = ground.all.identity.create_key(&ada, of_ada).await.unwrap();
+        for (key, document_is, seen) in
+            [(&own_key, "auth.person_needed", 1), (&of_ada, "people.data_request_missing", 0)]
+        {
+            let key = ground.as_key(key).await;
+            assert_eq!(slug(document(&ground, &key, &asked.id).await), document_is);
+            let listed = privacy.list_data_requests(&key, ListDataRequests { limit: 10, after: None }).await.unwrap();
+            assert_eq!(listed.items.len(), seen, "a key that names a person shows nothing of them");
+        }
         let kept = blobs(ground.dir.path());
         let paths = kept.list(&format!("privacy/{}", asked.id)).await.unwrap();
         for path in &paths {

@@ -101,9 +101,20 @@ impl Service {
         self.open_request(cx, cx.tenant.clone(), kind, subject, Some(vec![cx.tenant.clone()])).await
     }
 
+    /// In whose requests the credential may look: a key that merely names a person as its subject, in none.
+    async fn speaks_for(&self, cx: &Cx) -> Result<Option<Subject>> {
+        let subject = &cx.principal.subject;
+        let is_person = people::user(&self.ground.db, subject.as_str()).await?.is_some();
+        match self.me(cx).await {
+            Err(error) if is_person && error.code == Code::Forbidden => Ok(None),
+            Err(error) if is_person => Err(error),
+            _ => Ok(Some(subject.clone())),
+        }
+    }
+
     async fn found(&self, cx: &Cx, id: &str) -> Result<Found> {
         let found = store::find(&self.ground.db, &cx.tenant, id).await?.ok_or_else(missing)?;
-        let own = found.seen.subject.as_ref() == Some(&cx.principal.subject);
+        let own = found.seen.subject.is_some() && found.seen.subject == self.speaks_for(cx).await?;
         let rules = found.seen.tenant == cx.tenant && cx.permit(ADMIN).is_ok();
         if own || rules || cx.principal.kind == PrincipalKind::System {
             return Ok(found);
@@ -172,7 +183,7 @@ impl Privacy for Service {
         cx.permit("identity:read")?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
         let below = request.after.as_deref().unwrap_or(ABOVE_ALL);
-        let (all, subject) = (cx.permit(ADMIN).is_ok(), &cx.principal.subject);
+        let (all, subject) = (cx.permit(ADMIN).is_ok(), self.speaks_for(cx).await?);
         let found = store::list(&self.ground.db, &cx.tenant, subject, all, below, limit + 1).await?;
         let seen = found.into_iter().map(|found| found.seen).collect();
         Ok(page(seen, limit, |request: &DataRequest| &request.id))

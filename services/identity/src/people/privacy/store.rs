@@ -108,11 +108,12 @@ pub(super) async fn find(db: &Db, tenant: &TenantId, id: &str) -> Result<Option<
 pub(super) async fn list(
     db: &Db,
     tenant: &TenantId,
-    subject: &Subject,
+    subject: Option<Subject>,
     all: bool,
     below: &str,
     limit: u32,
 ) -> Result<Vec<Found>> {
+    let subject = subject.as_ref().map_or("", Subject::as_str);
     let args = args![tenant, subject, below, i64::from(all), limit];
     db.query(Scope::Platform, LIST, args).await?.into_iter().map(request).collect()
 }
