@@ -62,13 +62,15 @@ impl<B: Bench> Writer<B> {
     async fn commit(&mut self, jobs: Vec<Job>) {
         metrics::histogram!("sql_group_size").record(jobs.len() as f64);
         let alone = jobs.len() == 1;
-        let Err((batches, error)) = self.persist(Job::sort(jobs)).await else { return };
+        // Groups may each wait for what the other holds, and tried again together they may once more.
+        let tries = if alone { TRIES } else { 1 };
+        let Err((batches, error)) = self.persist(Job::sort(jobs), tries).await else { return };
         if alone || ends_all(&error) {
             return refuse(batches, &error);
         }
         let mut singles = batches.into_iter().flat_map(Batch::split);
         for single in singles.by_ref() {
-            let Err((batches, error)) = self.persist(vec![single]).await else { continue };
+            let Err((batches, error)) = self.persist(vec![single], TRIES).await else { continue };
             let over = ends_all(&error);
             refuse(batches, &error);
             if over {
@@ -82,6 +84,7 @@ impl<B: Bench> Writer<B> {
     async fn persist(
         &mut self,
         mut batches: Vec<Box<dyn Batch>>,
+        tries: u32,
     ) -> std::result::Result<(), (Vec<Box<dyn Batch>>, Error)> {
         let tenants = tenants(&batches);
         for attempt in 1.. {
@@ -90,8 +93,11 @@ impl<B: Bench> Writer<B> {
                     batches.into_iter().for_each(Batch::settle);
                     return Ok(());
                 }
-                Err(error) if error.slug == fault::COLLISION && attempt < TRIES => {
+                Err(error) if error.slug == fault::COLLISION => {
                     metrics::counter!("sql_collisions_total").increment(1);
+                    if attempt == tries {
+                        return Err((batches, error));
+                    }
                 }
                 Err(error) => return Err((batches, error)),
             }
