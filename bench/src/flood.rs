@@ -39,7 +39,7 @@ pub(crate) fn measure(machine: &str) -> Result<Part> {
     );
     part.say(format!(
         "Measured by `nsl-bench flood` on {} on {machine}. Four clients read at a fixed rate; {CLIENTS} others sign in \
-         at once with right passwords (Argon2id, 19 MiB, two passes), and each again as soon as it was answered, for \
+         at once, each to an account of its own, with right passwords (Argon2id, 19 MiB, two passes), and each again as soon as it was answered, for \
          {} s. Hashing has threads of its own, half the cores at a lower priority, and 64 places to wait: who finds them \
          taken is answered 503 with `Retry-After`.",
         date()?,
@@ -48,7 +48,7 @@ pub(crate) fn measure(machine: &str) -> Result<Part> {
     let database = Database::fresh()?;
     for (name, server) in [("SQLite", Server::embedded(1)?), ("PostgreSQL", Server::postgres(&database, 1)?)] {
         server.put_sample()?;
-        for number in 0..8 {
+        for number in 0..CLIENTS {
             let body = json!({ "email": address(number), "password": PASSWORD });
             let reply =
                 Connection::open(&server.url(""))?.request("POST", "/v1/auth/register", &typed(), &body.to_string())?;
@@ -123,7 +123,7 @@ fn sign_in(
     sent_away: &AtomicUsize,
     over: &AtomicBool,
 ) -> Result<()> {
-    let body = json!({ "email": address(number % 8), "password": PASSWORD }).to_string();
+    let body = json!({ "email": address(number), "password": PASSWORD }).to_string();
     let mut connection = Connection::open(&server.url(""))?;
     while !over.load(Ordering::Relaxed) {
         let reply = connection.request("POST", "/v1/auth/login", &typed(), &body)?;
