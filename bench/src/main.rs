@@ -1,10 +1,12 @@
 //! Measures the platform beside what its engines do by themselves, in one run on one machine, client and
-//! server sharing it, and writes docs/BENCHMARKS.md; `nsl-bench relayer` and `nsl-bench flood` measure their part alone.
+//! server sharing it, and writes docs/BENCHMARKS.md; `nsl-bench relayer`, `flood` and `inside` measure their part
+//! alone.
 //! Numbers are for reading, never for a test to fail on.
 
 mod bare;
 mod engines;
 mod flood;
+mod inside;
 mod process;
 mod relayer;
 mod report;
@@ -13,7 +15,7 @@ mod wrk;
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use nsl_sandbox::Database;
 
 use crate::{
@@ -23,12 +25,15 @@ use crate::{
 
 fn main() -> Result<()> {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/BENCHMARKS.md");
-    if std::env::args().nth(1).as_deref() == Some("relayer") {
-        let count = std::env::args().nth(2).map_or(Ok(relayer::COUNT), |word| word.parse())?;
-        return relayer::measure(&machine()?, count)?.write(&page);
-    }
-    if std::env::args().nth(1).as_deref() == Some("flood") {
-        return flood::measure(&machine()?)?.write(&page);
+    let mut words = std::env::args().skip(1);
+    if let Some(word) = words.next() {
+        let part = match word.as_str() {
+            "relayer" => relayer::measure(&machine()?, words.next().map_or(Ok(relayer::COUNT), |word| word.parse())?)?,
+            "flood" => flood::measure(&machine()?)?,
+            "inside" => inside::measure(&machine()?)?,
+            other => bail!("there is no part {other}: relayer, flood or inside"),
+        };
+        return part.write(&page);
     }
     let mut report = Report::new(machine()?);
     let bare = bare::measure().context("the bare handler")?;
@@ -40,6 +45,7 @@ fn main() -> Result<()> {
     let text = report.markdown();
     println!("{text}");
     std::fs::write(&page, text + &others(&page)).with_context(|| format!("writing {}", page.display()))?;
+    inside::measure(&machine()?)?.write(&page)?;
     flood::measure(&machine()?)?.write(&page)?;
     relayer::measure(&machine()?, relayer::COUNT)?.write(&page)
 }

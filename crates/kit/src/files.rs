@@ -50,15 +50,28 @@ impl Changes {
     pub(crate) async fn next(&mut self) {
         loop {
             tokio::select! {
-                Some(()) = self.events.recv() => sleep(SETTLE).await,
+                Some(()) = self.events.recv() => {}
                 () = sleep(LOOK_ANYWAY) => {}
             }
-            while self.events.try_recv().is_ok() {}
-            let now = prints(&self.files).await;
+            let now = self.settled().await;
             if now != self.seen {
                 self.seen = now;
                 return;
             }
+        }
+    }
+
+    /// What the files hold when it has stayed the same for a while: one that is being written is half of itself.
+    async fn settled(&mut self) -> Vec<u64> {
+        let mut before = None;
+        loop {
+            while self.events.try_recv().is_ok() {}
+            let now = prints(&self.files).await;
+            if before.as_ref() == Some(&now) || (before.is_none() && now == self.seen) {
+                return now;
+            }
+            before = Some(now);
+            sleep(SETTLE).await;
         }
     }
 }

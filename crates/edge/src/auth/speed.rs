@@ -1,9 +1,11 @@
-//! What it costs to see a token again.
+//! What it costs to see a token for the first time, and again: `make bench` writes it down.
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents};
 use axum::http::{HeaderMap, HeaderValue, header};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use nsl_api::{
     identity::IdentityClient,
     sessions::{
@@ -71,34 +73,58 @@ fn quickest(turns: usize, each: usize, mut work: impl FnMut()) -> Duration {
     (0..turns).map(turn).min().expect("there is a turn")
 }
 
+/// The same signature, checked by nothing but the cryptography.
+fn bare(key: &serde_json::Value, token: &str) -> Duration {
+    let part = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let member = |name: &str| part(key[name].as_str().unwrap());
+    let key = RsaPublicKeyComponents { n: member("n"), e: member("e") };
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let signature = part(signature);
+    quickest(50, 20, || key.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &signature).unwrap())
+}
+
 #[tokio::test]
-async fn a_token_seen_before_costs_less_than_five_microseconds() {
+#[ignore = "a measurement"]
+async fn speed() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let settings = Loader::default().flags(["profile=development"]).load::<crate::Settings>().unwrap().value;
     let dialer = nsl_rpc::Dialer::new(Settings::default(), None, None, Arc::clone(&clock)).unwrap();
     let nowhere = dialer.channel("identity", &["http://127.0.0.1:1".to_owned()]).unwrap();
     let identity = IdentityClient::new(Via::Remote(nowhere));
     let key = SigningKey::generate().unwrap();
-    let (subject, tenant) = (Subject::parse("usr_1").unwrap(), TenantId::parse("ten_1").unwrap());
-    let mut access = Access::new("https://nsl.example", "nsl", subject, tenant, clock.now(), Duration::from_secs(900));
-    (access.sid, access.scope) = (Some("ses_mine".into()), "storage:read storage:write relay:send".into());
-    let token = key.sign(ACCESS, &access).unwrap();
+    let tokens: Vec<String> = (0..400)
+        .map(|number| {
+            let (subject, tenant) = (Subject::parse("usr_1").unwrap(), TenantId::parse("ten_1").unwrap());
+            let life = Duration::from_secs(900);
+            let mut access = Access::new("https://nsl.example", "nsl", subject, tenant, clock.now(), life);
+            access.sid = Some(format!("ses_of_{number}"));
+            access.scope = "storage:read storage:write relay:send".into();
+            key.sign(ACCESS, &access).unwrap()
+        })
+        .collect();
+    let crypto = bare(&key.jwk(), &tokens[0]);
     let sessions = SessionsClient::new(Via::Local(Arc::new(Issuer(key))));
     let auth = Authenticator::new(&settings.auth, identity, Some(sessions), clock, Box::new(|_: &str| {})).unwrap();
-    let mut headers = HeaderMap::new();
-    headers.insert(header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {token}")).unwrap());
-
+    let headers: Vec<HeaderMap> = tokens
+        .iter()
+        .map(|token| {
+            let value = HeaderValue::try_from(format!("Bearer {token}")).unwrap();
+            HeaderMap::from_iter([(header::AUTHORIZATION, value)])
+        })
+        .collect();
     let trace = Trace { request_id: RequestId::fresh(), traceparent: None, correlation_id: None };
-    let began = Instant::now();
-    let Ok(Glance::Unknown { ask, .. }) = auth.glance(&headers, &[]) else { panic!("nobody knows it yet") };
-    auth.look_up(ask, &trace, Deadline::within(Duration::from_secs(5))).await.unwrap();
-    let first = began.elapsed();
+    let mut first = Duration::MAX;
+    for headers in &headers {
+        let began = Instant::now();
+        let Ok(Glance::Unknown { ask, .. }) = auth.glance(headers, &[]) else { panic!("nobody knows it yet") };
+        auth.look_up(ask, &trace, Deadline::within(Duration::from_secs(5))).await.unwrap();
+        first = first.min(began.elapsed());
+    }
     let again = quickest(200, 100, || {
-        let glance = auth.glance(&headers, &[]);
+        let glance = auth.glance(&headers[0], &[]);
         assert!(matches!(glance, Ok(Glance::Known(_))));
     });
-    println!("a token of {} bytes: {first:?} with keys and revocations, then {again:?}", token.len());
-    // Without optimisation there is no promise, only a bound.
-    let most = if cfg!(debug_assertions) { 25 } else { 5 };
-    assert!(again < Duration::from_micros(most), "{again:?}");
+    println!("measured: an RS256 signature of a 2048-bit key, by the cryptography alone | {crypto:.1?}");
+    println!("measured: an access token never seen before ({} bytes) | {first:.1?}", tokens[0].len());
+    println!("measured: an access token seen before, beside 100,000 revocations | {again:.1?}");
 }

@@ -89,11 +89,7 @@ impl<T: DeserializeOwned + Check + Send + Sync + 'static> Watch<T> {
         let mut hangup = signal(SignalKind::hangup())?;
         let mut changes = Changes::of(self.0.loader.file_path().map(Into::into).into_iter().collect()).await;
         loop {
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                _ = hangup.recv() => info!("reading the configuration again, as SIGHUP asks for"),
-                () = changes.next() => {}
-            }
+            // Also at first: it may have changed between the start and now, which nobody watched.
             match self.reload() {
                 Ok(done) => {
                     if !done.taken.is_empty() {
@@ -107,6 +103,11 @@ impl<T: DeserializeOwned + Check + Send + Sync + 'static> Watch<T> {
                     }
                 }
                 Err(mistakes) => error!(%mistakes, "the configuration stays as it was"),
+            }
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                _ = hangup.recv() => info!("reading the configuration again, as SIGHUP asks for"),
+                () = changes.next() => {}
             }
         }
     }
