@@ -42,7 +42,8 @@ pub struct CreateKey {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     pub subject: Option<Subject>,
-    /// RFC 3339; never expires when absent.
+    /// RFC 3339; never expires when absent, unless the credential that makes it ends and may make nothing that outlasts
+    /// it: then with that one.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,

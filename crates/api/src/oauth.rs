@@ -203,7 +203,8 @@ pub struct CreateClient {
     /// From where it may ask for tokens, as addresses or ranges (`10.0.0.0/8`); from anywhere when absent.
     #[serde(default)]
     pub networks: Option<Vec<String>>,
-    /// RFC 3339; never expires when absent.
+    /// RFC 3339; never expires when absent, unless the credential that makes it ends and may make nothing that outlasts
+    /// it: then with that one.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,

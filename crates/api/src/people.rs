@@ -10,7 +10,6 @@ use crate::{Page, Revealed};
 #[serde(rename_all = "snake_case")]
 pub enum UserStatus {
     Active,
-    Invited,
     /// Kept out by an operator of the platform.
     Suspended,
     /// Nothing is left but the id.

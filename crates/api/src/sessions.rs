@@ -72,7 +72,8 @@ pub struct RevokedSince {
 pub struct Revocation {
     /// Grows without gaps in what is seen: a reader that saw `seq` never finds a lower one later.
     pub seq: i64,
-    /// `sid:ses_...`, `jti:...`, `sub:...` (in whatever tenant) or `sub:...@ten_...`. It refuses each token of ours
+    /// `sid:ses_...`, `jti:...`, `sub:...` (in whatever tenant) or `sub:...@ten_...`; `key:...` and `policy:...` have what was
+    /// remembered of them looked up anew. It refuses each token of ours
     /// of that `sid`, `jti`, `sub`, or `sub` and `tenant`, whose claim `rev` is lower than `seq`: a token names
     /// as `rev` the newest revocation that was known before its rights were looked up. No clock is asked.
     pub what: String,

@@ -127,9 +127,14 @@ impl Principal {
         }
     }
 
+    /// Whether a scope allows it: `*`, the permission itself, or all of its service. What is asked for may itself be
+    /// all of a service, or `*`, which is more than all of each: then single verbs, or services, are not enough.
     pub fn holds(&self, permission: &str) -> bool {
-        let service = permission.split(':').next().unwrap_or_default();
-        self.scopes.iter().any(|scope| scope == "*" || scope == permission || scope.strip_suffix(":*") == Some(service))
+        let service = permission.split_once(':').map(|(service, _)| service);
+        let allows = |scope: &str| {
+            scope == "*" || scope == permission || (service.is_some() && scope.strip_suffix(":*") == service)
+        };
+        self.scopes.iter().any(|scope| allows(scope))
     }
 }
 
@@ -340,6 +345,20 @@ mod tests {
         };
         assert!(allowed(&["*"]) && allowed(&["storage:*"]) && allowed(&["storage:write"]));
         assert!(!allowed(&[]) && !allowed(&["storage:read"]) && !allowed(&["storage"]) && !allowed(&["store:*"]));
+    }
+
+    #[test]
+    fn all_of_a_service_is_more_than_its_verbs_and_everything_more_than_all_services() {
+        let holds = |scopes: &[&str], asked: &str| {
+            let scopes = scopes.iter().map(|scope| (*scope).to_owned()).collect();
+            Principal { scopes, ..Principal::anonymous() }.holds(asked)
+        };
+        assert!(holds(&["*"], "*") && holds(&["*"], "storage:*") && holds(&["storage:*"], "storage:*"));
+        assert!(!holds(&["storage:read", "storage:write", "storage:admin"], "storage:*"));
+        for scopes in [&["storage:*", "identity:*"][..], &["storage:read", "identity:read"], &["*:*"], &[":*"], &[]] {
+            assert!(!holds(scopes, "*"), "{scopes:?}");
+        }
+        assert!(!holds(&["storage:*"], "storage") && !holds(&["*:*"], "storage:read"));
     }
 
     #[test]

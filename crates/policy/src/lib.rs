@@ -9,7 +9,7 @@
 //!   denies all.
 //! - No text takes more than bounded time, memory or stack: its size, its statements and its nesting have limits.
 //! - One who could not do something does not learn how by a policy either: only policies with `@explain("...")` are
-//!   named to the caller. The audit trail names all.
+//!   named to the caller. The audit trail names up to eight.
 
 mod amount;
 mod bundle;

@@ -144,7 +144,7 @@ impl Weighed {
     pub fn widens(question: &Question<'_>) -> bool {
         let principal = &question.cx.principal;
         let is_person = principal.kind == PrincipalKind::Token && principal.session.is_some();
-        let is_person = is_person && principal.actor.is_none() && principal.whole;
+        let is_person = is_person && principal.actor.is_none() && principal.whole && !principal.scopes.is_empty();
         is_person && grantable(question.permission)
     }
 }

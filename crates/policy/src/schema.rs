@@ -42,7 +42,7 @@ impl Schema {
 
 const ATTRIBUTES: &str = r#"// Who calls.
 entity Subject = {
-  // "person", "client", "api_key", "token" or "certificate".
+  // "person", "client" (who acts for another), "api_key", "token" (also a client's own) or "certificate".
   "kind": String,
   // Which credential was shown: "key_...", or the id of a token.
   "credential": String,
@@ -54,7 +54,8 @@ entity Subject = {
 
 // What the permission is asked for, where that is known when it is asked.
 entity Resource = {
-  // "item", "transaction", "account", "contract", "key", "policy", or "" where nothing is known.
+  // "item", "transaction", "account", "contract", "budget", "sponsor", "key", "policy", "audit", or "" where nothing is
+  // known.
   "kind": String,
   "id": String,
   "owner"?: Subject,

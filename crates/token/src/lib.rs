@@ -13,7 +13,6 @@ pub mod dpop;
 mod jwk;
 mod jwks;
 mod jws;
-pub mod pkce;
 mod sign;
 
 pub use access::{Access, Actor, Confirmation};

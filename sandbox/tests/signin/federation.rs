@@ -144,6 +144,12 @@ fn accounts_are_linked_by_their_owners_and_never_found_by_email() {
         let others = ground.ask(As::Token(access(&stranger)), "DELETE", &path, &Value::Null);
         assert_eq!(refusal(&others).1, "federation.link_missing");
         good(&ground.ask(As::Token(token), "DELETE", &path, &Value::Null));
+        let refresh = |tokens: &Value| {
+            let body = json!({ "refresh_token": tokens["refresh_token"] });
+            ground.post(As::Nobody, "/v1/auth/refresh", &body)
+        };
+        assert_eq!(refusal(&refresh(&tokens)), (401, "tokens.refresh_unknown".to_owned()), "who came by it is out");
+        good(&refresh(&victim));
         let said = provider.sign_in(ground, "corp", None);
         let stranger = good(&callback(ground, As::Nobody, &said));
         assert_ne!(ground.subject(&stranger), ground.subject(&victim), "unlinked, the identity is a stranger's");

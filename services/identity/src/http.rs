@@ -5,9 +5,11 @@ use nsl_api::{
     passkey::PasskeyClient, people::PeopleClient, privacy::PrivacyClient, sessions::SessionsClient,
     signin::SigninClient, wallet::WalletClient,
 };
-use nsl_edge::Face;
+use nsl_edge::{Face, Limit};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
-use crate::{access, keys, oauth, people, signin, tokens};
+use crate::{access, keys, oauth, page::LONGEST_PAGE, people, signin, tokens};
 
 /// The clients of the parts, wherever they run.
 #[derive(Clone)]
@@ -22,6 +24,23 @@ pub struct Clients {
     pub access: AccessClient,
     pub people: PeopleClient,
     pub privacy: PrivacyClient,
+}
+
+/// Which part of a list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Paging {
+    /// 1 to 100; 50 when absent.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
+    limit: Option<Limit<LONGEST_PAGE>>,
+    /// `next` of the page before.
+    pub(crate) after: Option<String>,
+}
+
+impl Paging {
+    pub(crate) fn limit(&self) -> u32 {
+        Limit::or(self.limit, 50)
+    }
 }
 
 /// The public routes of the service, wherever it runs.

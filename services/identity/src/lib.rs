@@ -17,8 +17,11 @@ mod ground;
 mod http;
 mod keys;
 mod migrations;
+mod names;
 mod oauth;
+mod page;
 mod people;
+mod secrets;
 mod signin;
 mod tokens;
 
@@ -62,7 +65,7 @@ pub struct Parts {
     pub blobs: Blobs,
     /// Those that the services of the platform ask for: nothing else can be granted.
     pub scopes: Vec<&'static str>,
-    /// Hears the digest of each key that is revoked here, before the caller learns that it is.
+    /// Hears the digest of each key that is revoked or changed here, before the caller learns that it is.
     pub revoked: Revoked,
 }
 

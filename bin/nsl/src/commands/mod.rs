@@ -38,7 +38,7 @@ use crate::{
 
 pub(crate) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A command of the chains: the server that it asks, or the data directory that it works on, and what it does there.
+/// A command: the server that it asks, or the data directory that it works on, and what it does there.
 #[derive(Args)]
 pub(crate) struct Asking<C: Subcommand> {
     #[command(flatten)]

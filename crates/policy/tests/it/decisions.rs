@@ -147,6 +147,7 @@ fn a_permit_widens_people_and_no_key_and_nobody_who_acts_for_another() {
     let may = |cx: &Cx| is_allowed(&decide(&[text("give")], cx, "storage:write", &item, morning()));
     assert!(may(&person(&["storage:read"])));
     assert!(!is_allowed(&decide(&[text("give")], &person(&[]), "storage:write", &Facts::default(), morning())));
+    assert!(!may(&person(&[])), "whose roles allow nothing, as in a tenant that is being deleted");
     let mut acted = person(&["storage:read"]);
     acted.principal.actor = Some(Subject::parse("carol").unwrap());
     assert!(!may(&acted));

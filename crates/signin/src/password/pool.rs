@@ -210,12 +210,13 @@ mod tests {
         let params = Params { memory_kib: 4_096, passes: 3, lanes: 1 };
         let pool = Pool::start(Settings { params, threads: 1, waiting: 0 }).unwrap();
         let kept = pool.place().unwrap().make(typed("correct horse")).await.unwrap();
-        let mut took = [Duration::ZERO; 2];
+        // The quickest of each: what a busy machine takes away is no part of the work.
+        let mut took = [Duration::MAX; 2];
         for round in 0..30 {
             let kept = (round % 2 == 0).then(|| kept.clone());
             let began = Instant::now();
             pool.place().unwrap().check(typed("wrong horse"), kept).await.unwrap();
-            took[round % 2] += began.elapsed();
+            took[round % 2] = took[round % 2].min(began.elapsed());
         }
         let ratio = took[0].as_secs_f64() / took[1].as_secs_f64();
         assert!((0.5..2.0).contains(&ratio), "{took:?}");

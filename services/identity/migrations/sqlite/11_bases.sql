@@ -2,4 +2,5 @@
 -- who let it in has ended theirs since.
 ALTER TABLE passwords ADD COLUMN times_set INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE device_codes ADD COLUMN session TEXT;
+ALTER TABLE reset_tokens ADD COLUMN belongs_to TEXT NOT NULL DEFAULT '';
 CREATE INDEX idx_device_codes_user_id ON device_codes (user_id) WHERE session IS NOT NULL;

@@ -10,7 +10,7 @@ use nsl_core::{
 use nsl_policy::{Policies, Weighed};
 
 use super::{rules, service::Service, store};
-use crate::people::roles;
+use crate::people::{roles, store::custom_roles};
 
 /// Whom a question is about.
 pub(super) struct Who {
@@ -34,7 +34,7 @@ impl Service {
         let held = found.ok_or_else(|| {
             Error::new(Code::NotFound, "access.subject_unknown", "no member of the tenant has this id")
         })?;
-        let custom = store::custom_roles(db, &cx.tenant).await?;
+        let custom = custom_roles(db, &cx.tenant).await?;
         Ok(self.member(subject.clone(), held, &custom))
     }
 

@@ -14,7 +14,7 @@ use nsl_edge::{Caller, Entry, Face, Limit, Path, Problem, Query, Rule, Strict};
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
-use super::service::LONGEST_PAGE;
+use crate::{http::Paging, page::LONGEST_PAGE};
 
 const PROBLEMS: &[Entry] = &[
     Entry::new(
@@ -104,16 +104,6 @@ struct Docs;
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Paging {
-    /// 1 to 100; 50 when absent.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
-    limit: Option<Limit<LONGEST_PAGE>>,
-    /// `next` of the page before.
-    after: Option<String>,
-}
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
 struct Asking {
     /// `storage:write`
     permission: String,
@@ -161,7 +151,7 @@ async fn list_policies(
     Caller(cx): Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Policy>>, Problem> {
-    let request = ListPolicies { limit: Limit::or(paging.limit, 50), after: paging.after };
+    let request = ListPolicies { limit: paging.limit(), after: paging.after };
     Ok(Json(access.list_policies(&cx, request).await?))
 }
 
@@ -221,7 +211,7 @@ async fn list_policy_versions(
     Path(name): Path<String>,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<Policy>>, Problem> {
-    let request = ListPolicyVersions { name, limit: Limit::or(paging.limit, 50), after: paging.after };
+    let request = ListPolicyVersions { name, limit: paging.limit(), after: paging.after };
     Ok(Json(access.list_policy_versions(&cx, request).await?))
 }
 

@@ -1,6 +1,5 @@
 //! What is asked of policies and of questions. Nothing here waits, reads or writes.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use nsl_api::access::{Case, Explain};
 use nsl_core::{Code, Error, Principal, Result};
 use nsl_policy::{Fault, LONGEST_TEXT, MOST_POLICIES, Schema, Statement};
@@ -11,10 +10,6 @@ use super::store::Held;
 pub(super) const MOST_CASES: usize = 100;
 const LONGEST_FACT: usize = 1_024;
 const MOST_TAGS: usize = 64;
-
-pub(super) fn digest_of(text: &str) -> String {
-    hex::encode(digest(&SHA256, text.as_bytes()))
-}
 
 pub(super) fn check_name(name: &str) -> Result<()> {
     match nsl_policy::is_name(name) {

@@ -20,10 +20,14 @@ use super::{
     rules,
     store::{self, Held, Save, Set},
 };
-use crate::ground::Ground;
+use crate::{
+    ground::Ground,
+    page::{LONGEST_PAGE, page},
+    people::store::custom_roles,
+    secrets::digest_of,
+};
 
 const ADMIN: &str = "identity:admin";
-pub(super) const LONGEST_PAGE: u32 = 100;
 /// How often a change is tried again that met another one.
 const TRIES: usize = 5;
 
@@ -72,7 +76,7 @@ impl Service {
             name: name.to_owned(),
             text: text.to_owned(),
             version: store::newest(db, &cx.tenant, name).await? + 1,
-            digest: rules::digest_of(text),
+            digest: digest_of(text),
             updated_by: cx.principal.subject.clone(),
             updated_at: now,
             removed: wanted.text.is_none(),
@@ -104,7 +108,7 @@ impl Service {
             let message = format!("at most {} cases are decided at once", rules::MOST_CASES);
             return Err(Error::invalid("access.question", message));
         }
-        let custom = store::custom_roles(&self.ground.db, &cx.tenant).await?;
+        let custom = custom_roles(&self.ground.db, &cx.tenant).await?;
         let mut decisions = Vec::with_capacity(wanted.cases.len());
         for (at, case) in wanted.cases.iter().enumerate() {
             let who = self.who(cx, case.subject.as_ref()).await.map_err(|error| error.detail("case", at))?;
@@ -159,14 +163,6 @@ fn otherwise(reply: &PolicyReply) -> Error {
         reply.failed.iter().map(|at| serde_json::json!({ "case": at, "decision": reply.decisions[*at] })).collect();
     let message = format!("{} of the cases would be decided otherwise than expected", reply.failed.len());
     Error::new(Code::Conflict, "access.case_failed", message).detail("cases", cases)
-}
-
-/// What a page shows of what was found, one more than fits being there if there is more, and where the next begins.
-fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> String) -> Page<T> {
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = items.last().filter(|_| more).map(id);
-    Page { items, next }
 }
 
 #[async_trait]
@@ -235,7 +231,7 @@ impl Access for Service {
             return Err(Error::new(Code::Unauthenticated, "auth.missing", "this needs a credential"));
         }
         let who = self.who(cx, asked.subject.as_ref()).await?;
-        let custom = store::custom_roles(&self.ground.db, &cx.tenant).await?;
+        let custom = custom_roles(&self.ground.db, &cx.tenant).await?;
         let policies = self.read(&store::set(&self.ground.db, &cx.tenant).await?)?;
         let decision = self.decide(cx, &who, &custom, &policies, &asked)?;
         Ok(if cx.permit(ADMIN).is_ok() { decision } else { veil(decision) })
@@ -246,7 +242,7 @@ impl Access for Service {
         rules::check_permission(&asked.permission, &self.schema)?;
         let db = &self.ground.db;
         let limit = asked.limit.clamp(1, LONGEST_PAGE);
-        let custom = store::custom_roles(db, &cx.tenant).await?;
+        let custom = custom_roles(db, &cx.tenant).await?;
         let policies = self.read(&store::set(db, &cx.tenant).await?)?;
         let after = asked.after.unwrap_or_default();
         let found = store::members(db, &cx.tenant, &after, limit + 1).await?;

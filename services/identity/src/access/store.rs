@@ -8,7 +8,7 @@ use nsl_sql::{Db, Row, Scope, Single, Tx, args};
 
 use crate::{
     people::store::list,
-    tokens::{Tokens, What},
+    tokens::{What, revoke},
 };
 
 /// A policy as those read it who judge by it.
@@ -59,7 +59,6 @@ static MEMBERS: &str = "SELECT m.user_id, m.roles FROM members m
 static MEMBER: &str = "SELECT m.roles FROM members m
     JOIN tenants t ON t.tenant_id = m.tenant_id JOIN users u ON u.id = m.user_id
     WHERE m.tenant_id = $1 AND m.user_id = $2 AND m.status = 'active' AND t.status = 'active' AND u.status = 'active'";
-static ROLES: &str = "SELECT name, permissions FROM roles WHERE tenant_id = $1";
 
 pub(super) async fn set(db: &Db, tenant: &TenantId) -> Result<Set> {
     let mut set = Set::default();
@@ -125,12 +124,6 @@ pub(super) async fn member(db: &Db, tenant: &TenantId, user: &str) -> Result<Opt
     rows.first_mut().map(|row| list(row.take(0)?)).transpose()
 }
 
-/// The roles that the tenant made, with what they allow.
-pub(super) async fn custom_roles(db: &Db, tenant: &TenantId) -> Result<Vec<(String, Vec<String>)>> {
-    let rows = db.query(Scope::Tenant(tenant), ROLES, args![tenant]).await?;
-    rows.into_iter().map(|mut row| Ok((row.take(0)?, list(row.take(1)?)?))).collect()
-}
-
 /// Saves a policy, or removes it when its reply says so.
 pub(super) struct Save {
     pub(super) tenant: TenantId,
@@ -161,7 +154,7 @@ impl Single for Save {
         };
         let text = text.map(str::to_owned);
         tx.execute(KEEP, args![&self.tenant, name, it.version, text, digest, by, it.updated_at]).await?;
-        Tokens::revoke(tx, &[What::Policies(self.tenant.clone())], it.updated_at).await?;
+        revoke(tx, &[What::Policies(self.tenant.clone())], it.updated_at).await?;
         tx.note(self.evidence.clone());
         Ok(Ok(self.reply.clone()))
     }

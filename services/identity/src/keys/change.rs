@@ -15,6 +15,10 @@ static REVOKE: &str = concat!(
     "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $3) WHERE tenant_id = $1 AND id = $2 RETURNING ",
     columns!()
 );
+static END_MADE: &str = concat!(
+    "UPDATE api_keys SET revoked_at = $3 WHERE tenant_id = $1 AND created_by = $2 AND revoked_at IS NULL RETURNING ",
+    columns!()
+);
 static UPDATE: &str = concat!(
     "UPDATE api_keys SET name = $3, description = $4, networks = $5, expires_at = $6 \
      WHERE tenant_id = $1 AND id = $2 RETURNING ",
@@ -34,6 +38,8 @@ pub(crate) type Stale = Arc<Mutex<Vec<String>>>;
 pub(crate) struct Revoke {
     pub(crate) tenant: TenantId,
     pub(crate) id: String,
+    /// Together with the keys that it made, and those that they made.
+    pub(crate) with_made: bool,
     pub(crate) at: Timestamp,
     pub(crate) evidence: Entry,
     pub(crate) stale: Stale,
@@ -51,8 +57,26 @@ impl Single for Revoke {
         let args = args![&self.tenant, self.id.as_str(), self.at];
         look_again(tx, &self.tenant, &self.id, self.at).await?;
         let after = tx.query(REVOKE, args).await?.into_iter().next().map(held).transpose()?;
+        if self.with_made {
+            self.end_made(tx).await?;
+        }
         tx.note(self.evidence.clone());
         Ok(after.map(|held| held.key).ok_or_else(key_missing))
+    }
+}
+
+impl Revoke {
+    async fn end_made(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let mut waiting = vec![self.id.clone()];
+        while let Some(maker) = waiting.pop() {
+            for made in tx.query(END_MADE, args![&self.tenant, maker, self.at]).await? {
+                let made = held(made)?;
+                look_again(tx, &self.tenant, &made.key.id, self.at).await?;
+                self.stale.lock().extend(made.digests);
+                waiting.push(made.key.id);
+            }
+        }
+        Ok(())
     }
 }
 

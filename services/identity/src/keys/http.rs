@@ -9,11 +9,11 @@ use nsl_api::{
     identity::{ChangeKey, CreateKey, CreatedKey, IdentityClient, KeyInfo, ListKeys, RevokeKey, RotateKey, UpdateKey},
 };
 use nsl_core::{PrincipalKind, Timestamp};
-use nsl_edge::{Caller, Class, Entry, Face, Limit, Path, Problem, Query, Rule, Strict};
+use nsl_edge::{Caller, Class, Entry, Face, Path, Problem, Query, Rule, Strict};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, OpenApi, ToSchema};
+use utoipa::{OpenApi, ToSchema};
 
-use super::service::LONGEST_PAGE;
+use crate::http::Paging;
 
 const PROBLEMS: &[Entry] = &[
     Entry::new("identity.name", 400, "the name has a wrong form", "use 1 to 100 visible characters"),
@@ -66,6 +66,18 @@ const PROBLEMS: &[Entry] = &[
         403,
         "the credential itself may not be used from there",
         "stay within its own networks, which the details name, or use a credential that has none",
+    ),
+    Entry::new(
+        "identity.scope_lent",
+        403,
+        "who was let in for less, or acts for another, gives nobody the administration of the tenant",
+        "leave that scope out, or sign in yourself",
+    ),
+    Entry::new(
+        "identity.key_of_another",
+        403,
+        "the key belongs to another person, who alone may learn its secret",
+        "let its owner rotate it, or revoke it",
     ),
     Entry::new("identity.description", 400, "the description has a wrong form", "use at most 500 visible characters"),
     Entry::new(
@@ -123,16 +135,6 @@ pub(crate) fn face(identity: IdentityClient) -> Face {
 )]
 struct Docs;
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Paging {
-    /// 1 to 100; 50 when absent.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
-    limit: Option<Limit<LONGEST_PAGE>>,
-    /// `next` of the page before.
-    after: Option<String>,
-}
-
 /// What the credential of this request stands for.
 #[derive(Serialize, ToSchema)]
 struct Whoami {
@@ -184,7 +186,7 @@ async fn list_keys(
     Caller(cx): Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<KeyInfo>>, Problem> {
-    let request = ListKeys { limit: Limit::or(paging.limit, 50), after: paging.after };
+    let request = ListKeys { limit: paging.limit(), after: paging.after };
     Ok(Json(identity.list_keys(&cx, request).await?))
 }
 

@@ -18,14 +18,22 @@ use super::{
     rules::{self, Fresh},
     store::{self, AddKey, Touch},
 };
-use crate::{config::Config, ground::Ground, oauth, people, signin::prove_second, tokens};
+use crate::{
+    config::Config,
+    ground::Ground,
+    names::check_name,
+    oauth,
+    page::{LONGEST_PAGE, page},
+    people,
+    signin::prove_second,
+    tokens,
+};
 
-/// Hears the digest of each key that is revoked in this process.
+/// Hears the digest of each key that is revoked or changed in this process.
 pub type Revoked = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// Most keys whose use is remembered between two writes; of further ones a use is noted next time.
 const MOST_REMEMBERED: usize = 50_000;
-pub(crate) const LONGEST_PAGE: u32 = 100;
 
 pub(crate) struct Service {
     ground: Ground,
@@ -242,14 +250,6 @@ fn platform_only(cx: &Cx) -> Result<()> {
     }
 }
 
-/// What a page shows of what was found, one more than fits being there if there is more, and where the next begins.
-fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> &str) -> Page<T> {
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = items.last().filter(|_| more).map(|item| id(item).to_owned());
-    Page { items, next }
-}
-
 #[async_trait]
 impl Identity for Service {
     async fn authenticate(&self, _: &Cx, request: Authenticate) -> Result<Authenticated> {
@@ -286,7 +286,7 @@ impl Identity for Service {
     async fn create_key(&self, cx: &Cx, request: CreateKey) -> Result<CreatedKey> {
         cx.permit_on("identity:write", &Facts::of("key", ""))?;
         prove_second(&self.ground, cx).await?;
-        rules::check_name(&request.name)?;
+        check_name("identity.name", &request.name)?;
         request.description.as_deref().map_or(Ok(()), rules::check_description)?;
         rules::check_scopes(&request.scopes, &self.ground.scopes, &cx.principal)?;
         let expires_at = rules::expiry(request.expires_at, &cx.principal, self.ground.clock.now())?;
@@ -320,7 +320,7 @@ impl Identity for Service {
             return Err(key_ended());
         }
         let (change, maker, now) = (request.change, self.maker(cx).await?, self.ground.clock.now());
-        change.name.as_deref().map_or(Ok(()), rules::check_name)?;
+        change.name.as_deref().map_or(Ok(()), |name| check_name("identity.name", name))?;
         change.description.iter().flatten().try_for_each(|text| rules::check_description(text))?;
         let networks = change.networks.map(|asked| rules::networks(&asked, &maker.networks)).transpose()?;
         let expires_at = change.expires_at.map(|asked| rules::expiry(asked, &cx.principal, now)).transpose()?;
@@ -361,7 +361,14 @@ impl Identity for Service {
         if self.has_ended(&seen) {
             return Err(key_ended());
         }
-        self.check_reach(cx, &seen, &self.maker(cx).await?).await?;
+        let maker = self.maker(cx).await?;
+        // Whoever learns it is that person to others.
+        if seen.owner.as_deref().is_some_and(|owner| owner.starts_with("usr_") && maker.owner.as_deref() != Some(owner))
+        {
+            let message = "the key belongs to another person, who alone may learn its secret";
+            return Err(Error::new(Code::Forbidden, "identity.key_of_another", message));
+        }
+        self.check_reach(cx, &seen, &maker).await?;
         let now = self.ground.clock.now();
         let overlap = rules::overlap(request.overlap_s, &self.ground.config.keys)?;
         let until = overlap.map(|overlap| now.plus(overlap));
@@ -394,7 +401,7 @@ impl Identity for Service {
         let limit = request.limit.clamp(1, LONGEST_PAGE);
         let only = cx.permit("identity:admin").is_err().then_some(&cx.principal.subject);
         let items = store::list(&self.ground.db, &cx.tenant, only, request.after, limit + 1).await?;
-        Ok(page(items, limit, |key| &key.id))
+        Ok(page(items, limit, |key| key.id.clone()))
     }
 
     async fn revoke_key(&self, cx: &Cx, request: RevokeKey) -> Result<KeyInfo> {
@@ -405,7 +412,10 @@ impl Identity for Service {
             Entry::new(cx, "identity.key_revoked", "identity", "revoke_key", now).request("key", key.id.as_str());
         let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
         let stale = Stale::default();
-        let change = Revoke { tenant: cx.tenant.clone(), id: key.id, at: now, evidence, stale: Arc::clone(&stale) };
+        // What a key made outlasts it only where it administers the tenant.
+        let administers = !tokens::rules::narrow(&key.scopes, &["identity:admin".to_owned()]).is_empty();
+        let (tenant, stale_too) = (cx.tenant.clone(), Arc::clone(&stale));
+        let change = Revoke { tenant, id: key.id, with_made: !administers, at: now, evidence, stale: stale_too };
         let ended = self.ground.db.write(cx, change).await?;
         self.forget(&stale);
         Ok(ended)
@@ -413,7 +423,7 @@ impl Identity for Service {
 
     async fn create_tenant(&self, cx: &Cx, request: CreateTenant) -> Result<CreatedTenant> {
         platform_only(cx)?;
-        rules::check_name(&request.name)?;
+        check_name("identity.name", &request.name)?;
         rules::check_subject(&request.subject)?;
         let tenant = TenantId::fresh();
         let cx = Cx { tenant: tenant.clone(), ..cx.clone() };
@@ -435,6 +445,6 @@ impl Identity for Service {
         platform_only(cx)?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
         let items = store::list_tenants(&self.ground.db, request.after, limit + 1).await?;
-        Ok(page(items, limit, |found| found.tenant.as_str()))
+        Ok(page(items, limit, |found| found.tenant.to_string()))
     }
 }

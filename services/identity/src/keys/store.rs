@@ -6,6 +6,8 @@ use nsl_api::identity::{KeyInfo, TenantInfo};
 use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_sql::{Change, Db, EngineKind, Kind, Many, Row, Scope, Single, Tx, Value, args};
 
+use crate::{page::ABOVE_ALL, people::store as people};
+
 /// What `held` reads, in its order.
 macro_rules! columns {
     () => {
@@ -50,9 +52,6 @@ static TOUCH: Many = Many {
     kinds: &[Kind::Text, Kind::Text, Kind::Time],
 };
 
-/// Greater than every id: where a list starts that nothing precedes.
-const ABOVE_ALL: &str = "~";
-
 /// A key as authentication needs it.
 pub(crate) struct Found {
     pub(crate) tenant: TenantId,
@@ -77,8 +76,8 @@ pub(crate) async fn by_digest(db: &Db, digest: &str) -> Result<Option<Found>> {
         tenant: row.take(0)?,
         id: row.take(1)?,
         subject: row.take(2)?,
-        scopes: list_of(row.take(3)?)?,
-        networks: list_of(row.take(6)?)?,
+        scopes: people::list(row.take(3)?)?,
+        networks: people::list(row.take(6)?)?,
         owner: row.take(7)?,
         expires_at: if is_newest { expires_at } else { expires_at.into_iter().chain(spare_until).min() },
         revoked_at: row.take(5)?,
@@ -124,13 +123,13 @@ pub(super) fn held(mut row: Row) -> Result<Held> {
         name: row.take(1)?,
         prefix: row.take(2)?,
         subject: row.take(3)?,
-        scopes: list_of(row.take(4)?)?,
+        scopes: people::list(row.take(4)?)?,
         created_at: row.take(5)?,
         expires_at: row.take(6)?,
         revoked_at: row.take(7)?,
         last_used_at: row.take(8)?,
         description: row.take(9)?,
-        networks: list_of(row.take(10)?)?,
+        networks: people::list(row.take(10)?)?,
         owner: row.take(11)?,
         rotated_at: row.take(12)?,
         overlap_until: row.take(13)?,
@@ -138,10 +137,6 @@ pub(super) fn held(mut row: Row) -> Result<Held> {
     let newest = row.take::<String>(14)?;
     let digests = std::iter::once(newest).chain(row.take::<Option<String>>(15)?).collect();
     Ok(Held { key, digests })
-}
-
-fn list_of(value: serde_json::Value) -> Result<Vec<String>> {
-    serde_json::from_value(value).map_err(Error::internal)
 }
 
 /// Writes a key, and with it its tenant when that is new too.

@@ -15,11 +15,12 @@ use super::{
 };
 use crate::{
     keys::{find_key, rules as keys},
+    names::check_name,
+    page::{LONGEST_PAGE, page},
+    secrets,
     signin::prove_second,
-    tokens::rules,
 };
 
-pub(super) const LONGEST_PAGE: u32 = 100;
 const MOST_CLIENTS: u32 = 1_000;
 const LONGEST_OVERLAP: Duration = Duration::from_secs(7 * 86_400);
 const SECRET: &str = "nss_";
@@ -76,7 +77,7 @@ impl Oauth {
         cx.permit(MAKES)?;
         let ground = &self.tokens.ground;
         prove_second(ground, cx).await?;
-        keys::check_name(&request.name)?;
+        check_name("identity.name", &request.name)?;
         keys::check_scopes(&request.scopes, &ground.scopes, &cx.principal)?;
         let grants = check_grants(request.grants, request.public)?;
         let networks = keys::networks(&request.networks.unwrap_or_default(), &self.held_networks(cx).await?)?;
@@ -95,7 +96,7 @@ impl Oauth {
             last_used_at: None,
             old_secret_until: None,
         };
-        let secret = (!request.public).then(|| rules::secret(SECRET)).transpose()?;
+        let secret = (!request.public).then(|| secrets::secret(SECRET)).transpose()?;
         let entry = Entry::new(cx, "oauth.client_created", "identity", "create_client", now)
             .request("client", client.id.as_str())
             .request("scopes", client.scopes.join(" "))
@@ -103,7 +104,7 @@ impl Oauth {
         let change = Add {
             tenant: cx.tenant.clone(),
             client: client.clone(),
-            digest: secret.as_deref().map(rules::digest_of),
+            digest: secret.as_deref().map(secrets::digest_of),
             created_by: cx.principal.credential.to_string(),
             most: MOST_CLIENTS,
             evidence: self.evidence(cx, entry).await?,
@@ -118,11 +119,8 @@ impl Oauth {
     pub(super) async fn list(&self, cx: &Cx, request: ListClients) -> Result<Page<ClientInfo>> {
         cx.permit("identity:read")?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
-        let mut items = store::list_clients(&self.tokens.ground.db, &cx.tenant, request.after, limit + 1).await?;
-        let more = items.len() > limit as usize;
-        items.truncate(limit as usize);
-        let next = items.last().filter(|_| more).map(|client| client.id.clone());
-        Ok(Page { items, next })
+        let items = store::list_clients(&self.tokens.ground.db, &cx.tenant, request.after, limit + 1).await?;
+        Ok(page(items, limit, |client| client.id.clone()))
     }
 
     pub(super) async fn get(&self, cx: &Cx, id: &str) -> Result<ClientInfo> {
@@ -135,7 +133,7 @@ impl Oauth {
         let ground = &self.tokens.ground;
         let before = store::find(&ground.db, &cx.tenant, &request.id).await?.ok_or_else(client_missing)?;
         if let Some(name) = &request.name {
-            keys::check_name(name)?;
+            check_name("identity.name", name)?;
         }
         let now = self.now();
         let held = self.held_networks(cx).await?;
@@ -173,7 +171,7 @@ impl Oauth {
         }
         let now = self.now();
         let old_until = (!overlap.is_zero()).then(|| now.plus(overlap));
-        let secret = rules::secret(SECRET)?;
+        let secret = secrets::secret(SECRET)?;
         let entry = Entry::new(cx, "oauth.client_secret_rotated", "identity", "rotate_client_secret", now)
             .request("client", before.id.as_str())
             .request("old_until", old_until.map(Timestamp::rfc3339));
@@ -182,7 +180,7 @@ impl Oauth {
             cx: cx.clone(),
             tenant: cx.tenant.clone(),
             id: before.id,
-            digest: rules::digest_of(&secret),
+            digest: secrets::digest_of(&secret),
             mark: mark.clone(),
             old_until,
             at: now,

@@ -9,9 +9,9 @@ use nsl_api::{
     Revealed,
     oauth::{AnswerDevice, AuthorizeDevice, ClientGrant, DeviceAuthorization, DeviceRequest},
 };
-use nsl_core::{Code, Cx, Entry, Error, PrincipalKind, Result, Secret, Subject};
+use nsl_core::{Code, Cx, Entry, Error, Result, Subject};
 use nsl_keyring::bind;
-use serde_json::{Map, json};
+use serde_json::Map;
 
 use super::{
     Oauth,
@@ -20,9 +20,13 @@ use super::{
     rules::{typed, user_code},
 };
 use crate::{
-    people::store::PLATFORM,
-    signin::prove_second,
-    tokens::{platform, rules},
+    people::store::{PLATFORM, platform},
+    secrets::{digest_of, secret},
+    signin::{person::signed_in, prove_second},
+    tokens::{
+        origin::{self, Origin},
+        rules,
+    },
 };
 
 /// How many codes that are none a person may type within this time.
@@ -50,9 +54,9 @@ impl Oauth {
         let ground = &self.tokens.ground;
         for _ in 0..TRIES {
             let now = ground.clock.now();
-            let (code, user_code) = (rules::secret("nsd_")?, user_code()?);
-            let digest = rules::digest_of(&code);
-            let (origin, seal_key) = self.seal_asker(cx, &digest).await?;
+            let (code, user_code) = (secret("nsd_")?, user_code()?);
+            let digest = digest_of(&code);
+            let (origin, seal_key) = origin::seal(&ground.keyring, cx, &asker(), &place(&digest)).await?;
             let waiting = Waiting {
                 digest,
                 client: known.id().to_owned(),
@@ -92,13 +96,13 @@ impl Oauth {
     }
 
     pub(super) async fn look(&self, cx: &Cx, user_code: &str) -> Result<DeviceRequest> {
-        self.person(cx)?;
+        signed_in(cx)?;
         let (_, waiting) = self.waiting(cx, user_code).await?;
         self.request(waiting).await
     }
 
     pub(super) async fn answer(&self, cx: &Cx, request: AnswerDevice) -> Result<DeviceRequest> {
-        self.person(cx)?;
+        signed_in(cx)?;
         // A credential that was narrowed lets nothing in that is not.
         if request.approve && !cx.principal.whole {
             let message = "this needs a sign-in of the person's own, not one that was let in for less";
@@ -133,16 +137,6 @@ impl Oauth {
         Ok(answered)
     }
 
-    /// Only a person lets a device in, and nobody in their name.
-    fn person(&self, cx: &Cx) -> Result<()> {
-        let principal = &cx.principal;
-        if principal.kind != PrincipalKind::Token || principal.session.is_none() || principal.actor.is_some() {
-            let message = "this needs a person who signed in, not a key, a certificate or a client";
-            return Err(Error::new(Code::Forbidden, "auth.person_needed", message));
-        }
-        Ok(())
-    }
-
     /// What waits under a code, for one who has not typed too many that are none.
     async fn waiting(&self, cx: &Cx, user_code: &str) -> Result<(String, Waiting)> {
         let misses = self.misses.get_with(cx.principal.subject.to_string(), Arc::default);
@@ -166,11 +160,12 @@ impl Oauth {
     }
 
     async fn request(&self, waiting: Waiting) -> Result<DeviceRequest> {
-        let origin = self.open_asker(&waiting).await?;
-        let said = |name: &str| origin.as_ref().and_then(|origin| origin[name].as_str()).map(str::to_owned);
+        let (sealed, key) = (waiting.origin.as_deref(), waiting.seal_key.as_deref());
+        let keyring = &self.tokens.ground.keyring;
+        let Origin { address, agent } = origin::open(keyring, &place(&waiting.digest), sealed, key).await?;
         Ok(DeviceRequest {
-            address: said("address"),
-            agent: said("agent"),
+            address,
+            agent,
             client: waiting.client,
             client_name: waiting.client_name,
             scope: waiting.scope,
@@ -178,21 +173,6 @@ impl Oauth {
             asked_at: waiting.created_at,
             expires_at: waiting.expires_at,
         })
-    }
-
-    async fn seal_asker(&self, cx: &Cx, digest: &str) -> Result<(Option<Vec<u8>>, Option<String>)> {
-        let Some(address) = cx.source.ip else { return Ok((None, None)) };
-        let origin = json!({ "address": address.to_string(), "agent": cx.source.user_agent.as_deref() });
-        let key = self.tokens.ground.keyring.current(&platform(), &asker()).await?;
-        Ok((Some(key.seal(&place(digest), origin.to_string().as_bytes())?), Some(key.id().to_string())))
-    }
-
-    async fn open_asker(&self, waiting: &Waiting) -> Result<Option<serde_json::Value>> {
-        let (Some(sealed), Some(key)) = (&waiting.origin, &waiting.seal_key) else { return Ok(None) };
-        let key = self.tokens.ground.keyring.find(&platform(), &key.as_str().into()).await?;
-        let Some(key) = key else { return Ok(None) };
-        let plain = Secret::new(key.open(&place(&waiting.digest), sealed)?);
-        serde_json::from_slice(plain.expose()).map(Some).map_err(Error::internal)
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     people::store as people,
+    secrets::digest_of,
     tokens::{Basis, Grant as Granted, Proven, Rights, newest, reply, rules},
 };
 
@@ -74,7 +75,7 @@ impl Oauth {
         let is_right = match (&kept.digest, &shown.secret) {
             (None, None) => true,
             (Some(digest), Some(secret)) => {
-                let digest_of_shown = Secret::new(rules::digest_of(&secret.0));
+                let digest_of_shown = Secret::new(digest_of(&secret.0));
                 let old = kept.old_digest.as_ref().filter(|_| kept.info.old_secret_until.is_some_and(|at| now < at));
                 let is = |digest: &String| digest_of_shown == Secret::new(digest.as_str());
                 // Both are compared: how long it takes tells nothing.
@@ -171,7 +172,7 @@ impl Oauth {
         let ground = &self.tokens.ground;
         // Before the code is asked for: it is good once.
         let jkt = proof.map(|proof| self.tokens.prove(&proof)).transpose()?;
-        let digest = rules::digest_of(code);
+        let digest = digest_of(code);
         let poll = Poll { digest: digest.clone(), client: known.id().to_owned(), now: ground.clock.now() };
         let (user, works_in, scope) = match self.tokens.write(cx, poll).await? {
             Polled::Approved { user, works_in, scope } => (user, works_in, scope),

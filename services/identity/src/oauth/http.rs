@@ -18,17 +18,16 @@ use nsl_api::{
     sessions::TokenReply,
 };
 use nsl_core::{Code, Error, TenantId};
-use nsl_edge::{Anyone, Caller, Class, Face, Limit, Path, Problem, Query, Rule, Strict};
+use nsl_edge::{Anyone, Caller, Class, Face, Path, Problem, Query, Rule, Strict};
 use serde::Deserialize;
-use utoipa::{IntoParams, OpenApi, ToSchema};
+use utoipa::{OpenApi, ToSchema};
 
 use self::problems::PROBLEMS;
 use super::{
-    clients::LONGEST_PAGE,
     form::Form,
     rules::{invalid_client, spoken},
 };
-use crate::tokens::proof;
+use crate::{http::Paging, tokens::proof};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const DEVICE: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -84,10 +83,13 @@ struct TokenForm {
     scope: Option<String>,
     refresh_token: Option<String>,
     device_code: Option<String>,
+    /// Ours: the tenant that the tokens of a refresh are to work in.
+    tenant: Option<String>,
     subject_token: Option<String>,
     subject_token_type: Option<String>,
     actor_token: Option<String>,
     actor_token_type: Option<String>,
+    requested_token_type: Option<String>,
 }
 
 #[derive(ToSchema)]
@@ -103,13 +105,15 @@ struct OneTokenForm {
 #[allow(dead_code, reason = "describes a form that is read field by field")]
 struct DeviceForm {
     client_id: String,
+    client_secret: Option<String>,
     scope: Option<String>,
 }
 
 /// Get tokens
 ///
 /// The token endpoint of RFC 6749: client credentials, refresh tokens, token exchange (RFC 8693) and device codes (RFC
-/// 8628). Clients show themselves by HTTP Basic or in the form; with a `DPoP` header the tokens are bound to its key.
+/// 8628). Clients show themselves by HTTP Basic or in the form; with a `DPoP` header the tokens are bound to its key, but
+/// for those of a session that was opened without one.
 #[utoipa::path(post, path = "/oauth2/token", tag = "oauth", operation_id = "grant_tokens", security(()),
     request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     responses((status = 200, description = "Tokens", body = TokenReply)))]
@@ -282,16 +286,6 @@ async fn deny_device(
     Ok(Json(oauth.answer_device(&cx, request).await?))
 }
 
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Paging {
-    /// 1 to 100; 50 when absent.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
-    limit: Option<Limit<LONGEST_PAGE>>,
-    /// `next` of the page before.
-    after: Option<String>,
-}
-
 /// What is absent stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -341,7 +335,7 @@ async fn list_clients(
     Caller(cx): Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<ClientInfo>>, Problem> {
-    let request = ListClients { limit: Limit::or(paging.limit, 50), after: paging.after };
+    let request = ListClients { limit: paging.limit(), after: paging.after };
     Ok(Json(oauth.list_clients(&cx, request).await?))
 }
 

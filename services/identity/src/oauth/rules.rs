@@ -3,7 +3,7 @@
 use nsl_core::{Code, Error, Result};
 use nsl_token::Actor;
 
-use crate::tokens::rules::{digest_of, random};
+use crate::secrets::{digest_of, random};
 
 /// No vowels, so that no code is a word, and nothing that is read as something else (RFC 8628 6.1).
 const LETTERS: &[u8; 20] = b"BCDFGHJKLMNPQRSTVWXZ";

@@ -5,8 +5,9 @@ use nsl_core::{Code, Cx, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Change, Db, EngineKind, Row, Scope, Single, Tx, args};
 
 use crate::{
+    page::ABOVE_ALL,
     people::store::list,
-    tokens::{Tokens, What, store as tokens},
+    tokens::{What, revoke, store as tokens},
 };
 
 macro_rules! columns {
@@ -41,9 +42,6 @@ static ROTATE: &str = "UPDATE oauth_clients SET digest = $3, old_digest = $4, ol
 static DELETE: &str = "DELETE FROM oauth_clients WHERE tenant_id = $1 AND id = $2";
 static USED: &str = "UPDATE oauth_clients SET last_used_at = $3 WHERE tenant_id = $1 AND id = $2
     AND (last_used_at IS NULL OR last_used_at < $3)";
-
-/// Greater than every id: where a list starts that nothing precedes.
-const ABOVE_ALL: &str = "~";
 
 /// A client as it lies in its row.
 #[derive(Clone)]
@@ -156,7 +154,7 @@ async fn now(tx: &mut Tx<'_>, tenant: &TenantId, id: &str) -> Result<Option<Kept
 /// Takes back what the client got up to now, for itself and for people.
 async fn end(tx: &mut Tx<'_>, cx: &Cx, tenant: &TenantId, client: &str, at: Timestamp) -> Result<()> {
     tokens::end_through(tx, cx, client, at).await?;
-    Tokens::revoke(tx, &[What::Within(tenant.clone(), client.to_owned())], at).await
+    revoke(tx, &[What::Within(tenant.clone(), client.to_owned())], at).await
 }
 
 /// A platform write: sessions that were opened through the client end with it.

@@ -14,7 +14,10 @@ use super::{
     grants::{Known, unauthorized},
     rules::invalid_client,
 };
-use crate::tokens::{Marks, OWN_CLIENT, Tokens, What, is_refresh_token, is_revoked, rules::digest_of, store};
+use crate::{
+    secrets::digest_of,
+    tokens::{Marks, OWN_CLIENT, What, is_refresh_token, is_revoked, revoke, store},
+};
 
 impl Oauth {
     /// What one of our access tokens says, if it is good now.
@@ -139,7 +142,7 @@ impl Single for TakeBack {
     type Done = ();
 
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
-        Tokens::revoke(tx, &[What::Token(self.token.clone())], self.now).await?;
+        revoke(tx, &[What::Token(self.token.clone())], self.now).await?;
         tx.note(self.evidence.clone());
         Ok(Ok(()))
     }

@@ -10,7 +10,7 @@ use super::{
     store::{email_taken, list},
     tenants::close,
 };
-use crate::tokens::{Tokens, What};
+use crate::tokens::{What, revoke};
 
 static EMAIL_OF: &str = "SELECT id FROM users WHERE email = $1";
 static SET_EMAIL: &str = "UPDATE users SET email = $2 WHERE id = $1 AND status = 'active'";
@@ -63,7 +63,7 @@ impl Single for Bar {
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
         let (to, from) = if self.out { ("suspended", "active") } else { ("active", "suspended") };
         if tx.execute(SET_STATUS, args![self.user.clone(), to, from]).await? > 0 {
-            Tokens::revoke(tx, &[What::Subject(self.user.clone())], self.at).await?;
+            revoke(tx, &[What::Subject(self.user.clone())], self.at).await?;
             tx.note(self.entry.clone());
         }
         Ok(Ok(()))
@@ -93,7 +93,7 @@ pub(super) async fn leave_all(tx: &mut Tx<'_>, user: &str, erase_at: Timestamp, 
     for tenant in &left {
         end_left(tx, tenant, user, now).await?;
     }
-    Tokens::revoke(tx, &[What::Subject(user.to_owned())], now).await?;
+    revoke(tx, &[What::Subject(user.to_owned())], now).await?;
     Ok(Ok(()))
 }
 

@@ -9,7 +9,7 @@ use super::{
     roles, rules,
     store::end_resets,
 };
-use crate::tokens::{Tokens, What};
+use crate::tokens::{What, revoke};
 
 static INSERT: &str =
     "INSERT INTO roles (tenant_id, name, permissions, created_at, updated_at) VALUES ($1, $2, $3, $4, $4)";
@@ -73,7 +73,7 @@ impl Single for Define {
             }
         }
         let whats: Vec<What> = holders.into_iter().map(|user| What::Within(tenant.clone(), user)).collect();
-        Tokens::revoke(tx, &whats, self.at).await?;
+        revoke(tx, &whats, self.at).await?;
         tx.note(self.entry.clone());
         Ok(Ok(()))
     }

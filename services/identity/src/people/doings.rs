@@ -8,23 +8,27 @@ use nsl_core::{Code, Cx, Error, Result, TenantId, fresh};
 
 use super::{
     custom::{Define, Verb, role_missing},
-    invites::{Accept, AddInvite, Withdraw, invite_invalid},
+    giving::invited_to,
+    invites::{Accept, AddInvite, Withdraw},
     members::check_given,
-    reads, roles,
-    rules::{self, Fresh},
+    reads, roles, rules,
     service::{ADMIN, Service},
-    store::{NewTenant, User},
+    store::{NewTenant, User, custom_roles},
     tenants::{Decide, Fate, Open, tenant_missing},
 };
-use crate::signin;
+use crate::{
+    names::check_name,
+    secrets::{digest_of, secret},
+    signin,
+};
 
 impl Service {
     pub(super) async fn invite(&self, cx: &Cx, request: InviteUser) -> Result<CreatedInvite> {
         let email = request.email.as_deref().map(signin::rules::email).transpose()?;
-        let custom = reads::roles(&self.ground.db, &cx.tenant).await?;
-        let custom: Vec<_> = custom.into_iter().map(|role| (role.name, role.permissions)).collect();
+        let custom = custom_roles(&self.ground.db, &cx.tenant).await?;
         check_given(&request.roles, &custom, &self.ground.scopes, &cx.principal)?;
-        let Fresh { token, digest } = rules::fresh()?;
+        let token = secret("nsi_")?;
+        let digest = digest_of(&token);
         let (id, at) = (fresh("inv"), self.ground.clock.now());
         let about = [("invite", id.as_str()), ("roles", &request.roles.join(" "))];
         let entry = self.entry(cx, "identity.user_invited", "invite_user", &about).await?;
@@ -59,9 +63,8 @@ impl Service {
     }
 
     pub(super) async fn accept(&self, cx: &Cx, user: User, token: Revealed) -> Result<OwnTenant> {
-        let tenant = reads::invite_tenant(&self.ground.db, &rules::digest_of(&token.0)).await?;
         // Evidence of it belongs to the tenant that the person comes into.
-        let there = Cx { tenant: tenant.ok_or_else(invite_invalid)?, ..cx.clone() };
+        let there = Cx { tenant: invited_to(&self.ground, &token.0).await?, ..cx.clone() };
         let entry = self.entry(&there, "identity.invite_accepted", "accept_invite", &[("user", &user.id)]).await?;
         let at = self.ground.clock.now();
         let change = Accept { token, user: user.id.clone(), email: user.email, at, entry };
@@ -78,6 +81,7 @@ impl Service {
         };
         let mut entry = self.entry(cx, event, method, &[("role", &name)]).await?;
         if let Verb::Create(permissions) | Verb::Set(permissions) = &verb {
+            signin::prove_second(&self.ground, cx).await?;
             rules::check_permissions(permissions, &self.ground.scopes, &cx.principal)?;
             entry = entry.request("permissions", permissions.join(" "));
         }
@@ -111,7 +115,7 @@ impl Service {
     }
 
     pub(super) async fn open(&self, cx: &Cx, name: &str) -> Result<OwnTenant> {
-        rules::check_name(name)?;
+        check_name("people.name", name)?;
         let user = self.in_person(cx).await?;
         let new = NewTenant { tenant: TenantId::fresh(), name: name.to_owned(), at: self.ground.clock.now() };
         let there = Cx { tenant: new.tenant.clone(), ..cx.clone() };
@@ -124,7 +128,7 @@ impl Service {
     pub(super) async fn rename(&self, cx: &Cx, request: RenameTenant) -> Result<OwnTenant> {
         within(cx, &request.tenant)?;
         cx.permit(ADMIN)?;
-        rules::check_name(&request.name)?;
+        check_name("people.name", &request.name)?;
         let entry = self.entry(cx, "identity.tenant_renamed", "rename_tenant", &[]).await?;
         self.decide(cx, request.tenant, Fate::Rename(request.name), entry).await
     }

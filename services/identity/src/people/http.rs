@@ -21,7 +21,7 @@ use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use self::problems::PROBLEMS;
-use super::service::LONGEST_PAGE;
+use crate::{http::Paging, page::LONGEST_PAGE};
 
 /// The public routes of users, tenants, members, roles and invites.
 pub(crate) fn face(people: PeopleClient) -> Face {
@@ -64,16 +64,6 @@ pub(crate) fn face(people: PeopleClient) -> Face {
     tags((name = "people", description = "Users, the tenants that they are members of, roles and invites."))
 )]
 struct Docs;
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Paging {
-    /// 1 to 100; 50 when absent.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
-    limit: Option<Limit<LONGEST_PAGE>>,
-    /// `next` of the page before.
-    after: Option<String>,
-}
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -205,7 +195,7 @@ async fn list_invites(
     Caller(cx): Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<InviteInfo>>, Problem> {
-    let request = ListInvites { limit: Limit::or(paging.limit, 50), after: paging.after };
+    let request = ListInvites { limit: paging.limit(), after: paging.after };
     Ok(Json(people.list_invites(&cx, request).await?))
 }
 
@@ -256,7 +246,7 @@ async fn list_members(
     Caller(cx): Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<UserInfo>>, Problem> {
-    let request = ListMembers { limit: Limit::or(paging.limit, 50), after: paging.after };
+    let request = ListMembers { limit: paging.limit(), after: paging.after };
     Ok(Json(people.list_members(&cx, request).await?))
 }
 

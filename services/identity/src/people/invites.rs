@@ -3,8 +3,8 @@
 use nsl_core::{Code, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{EngineKind, Single, Tx, args};
 
-use super::{rules, store};
-use crate::signin::federation::is_managed_elsewhere;
+use super::store;
+use crate::{secrets::digest_of, signin::federation::is_managed_elsewhere};
 
 static INSERT: &str = "INSERT INTO invites (tenant_id, id, digest, email, roles, invited_by, created_at, expires_at)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
@@ -92,7 +92,7 @@ pub(crate) async fn accept(
     email: Option<&str>,
     at: Timestamp,
 ) -> Result<Result<TenantId>> {
-    let mut found = tx.query(TAKE, args![rules::digest_of(token), at]).await?;
+    let mut found = tx.query(TAKE, args![digest_of(token), at]).await?;
     let Some(row) = found.first_mut() else { return Ok(Err(invite_invalid())) };
     let (tenant, id): (TenantId, String) = (row.take(0)?, row.take(1)?);
     let (meant_for, roles): (Option<String>, Vec<String>) = (row.take(2)?, store::list(row.take(3)?)?);

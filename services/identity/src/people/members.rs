@@ -8,7 +8,7 @@ use super::{
     roles, rules,
     store::{Status, end_resets, list},
 };
-use crate::tokens::{Tokens, What};
+use crate::tokens::{What, revoke};
 
 static MEMBER: &str = "SELECT m.roles, m.status, u.status FROM members m JOIN users u ON u.id = m.user_id
     WHERE m.tenant_id = $1 AND m.user_id = $2";
@@ -93,7 +93,7 @@ impl Single for Rule {
             }
         }
         end_resets(tx, &self.user).await?;
-        Tokens::revoke(tx, &[What::Within(self.tenant.clone(), self.user.clone())], self.at).await?;
+        revoke(tx, &[What::Within(self.tenant.clone(), self.user.clone())], self.at).await?;
         tx.note(self.entry.clone());
         Ok(Ok(()))
     }

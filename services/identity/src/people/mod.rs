@@ -4,6 +4,7 @@ mod accounts;
 mod config;
 mod custom;
 mod doings;
+pub(crate) mod giving;
 mod http;
 pub(crate) mod invites;
 mod members;

@@ -1,19 +1,16 @@
 //! What persons do to their own account, and operators to that of others.
 
-use nsl_api::{
-    Revealed,
-    people::{DeletedUser, Profile, UpdateMe, UserInfo, UserStatus},
-};
+use nsl_api::people::{DeletedUser, Profile, UpdateMe, UserInfo, UserStatus};
 use nsl_core::{Code, Cx, Error, Result};
 
 use super::{
     accounts::{Bar, Update},
     members::user_missing,
-    reads, rules,
+    reads,
     service::Service,
     store::{self, Status, User},
 };
-use crate::signin;
+use crate::{names::check_name, signin};
 
 impl Service {
     pub(super) async fn profile(&self, user: User) -> Result<Profile> {
@@ -25,14 +22,14 @@ impl Service {
     pub(super) async fn update_account(&self, cx: &Cx, request: UpdateMe) -> Result<Profile> {
         let user = self.in_person(cx).await?;
         if let Some(name) = &request.name {
-            rules::check_name(name)?;
+            check_name("people.name", name)?;
         }
         let email = request.email.as_deref().map(signin::rules::email).transpose()?;
         let email = email.filter(|email| user.email.as_ref() != Some(email));
         let mut changed = Vec::new();
         if email.is_some() {
             // Whoever has the address has the account in the end.
-            self.prove(cx, &user, request.password.as_ref()).await?;
+            self.door.prove_presence(cx, &user, request.password.as_ref()).await?;
             changed.push("email");
         }
         if request.name.is_some() {
@@ -47,11 +44,6 @@ impl Service {
         }
         let user = store::user(&self.ground.db, &user.id).await?.ok_or_else(user_missing)?;
         self.profile(user).await
-    }
-
-    /// Refuses unless the person is there now: by a fresh second factor, or by the password where there is none.
-    pub(super) async fn prove(&self, cx: &Cx, user: &User, password: Option<&Revealed>) -> Result<()> {
-        self.door.prove_presence(cx, user, password).await
     }
 
     /// For operators: keeps a person out of all tenants, or lets them in again.

@@ -8,6 +8,7 @@ use super::{
     rules,
     store::{Status, list},
 };
+use crate::page::ABOVE_ALL;
 
 /// What `user_info` reads, in its order.
 macro_rules! seen {
@@ -31,12 +32,9 @@ static INVITES: &str = "SELECT id, email, roles, invited_by, created_at, expires
     WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
 static INVITE: &str = "SELECT id, email, roles, invited_by, created_at, expires_at, ended_at, accepted_by FROM invites
     WHERE tenant_id = $1 AND id = $2";
-static INVITE_BY_DIGEST: &str = "SELECT tenant_id FROM invites WHERE digest = $1";
+static INVITE_BY_DIGEST: &str = "SELECT tenant_id, invited_by, roles FROM invites WHERE digest = $1";
 static REVOKED_KEYS: &str = "SELECT digest, spare_digest FROM api_keys
     WHERE revoked_at = $1 AND (subject = $2 OR owner = $2)";
-
-/// Greater than every id: where a list starts that nothing precedes.
-const ABOVE_ALL: &str = "~";
 
 pub(super) async fn users(db: &Db, tenant: &TenantId, ask: &ListUsers, limit: u32) -> Result<Vec<UserInfo>> {
     let lower = |text: &Option<String>| text.as_deref().unwrap_or_default().to_lowercase();
@@ -126,9 +124,16 @@ pub(super) async fn invite(db: &Db, tenant: &TenantId, id: &str) -> Result<Optio
 }
 
 /// The tenant that an invite is of, whether it still works or not.
-pub(super) async fn invite_tenant(db: &Db, digest: &str) -> Result<Option<TenantId>> {
-    let mut rows = db.query(Scope::Platform, INVITE_BY_DIGEST, args![digest]).await?;
-    rows.first_mut().map(|row| row.take(0)).transpose()
+/// What an invite gives, of whose, by whom.
+pub(super) struct Given {
+    pub(super) tenant: TenantId,
+    pub(super) by: String,
+    pub(super) roles: Vec<String>,
+}
+
+pub(super) async fn given_invite(db: &Db, digest: &str) -> Result<Option<Given>> {
+    let read = |mut row: Row| Ok(Given { tenant: row.take(0)?, by: row.take(1)?, roles: list(row.take(2)?)? });
+    db.query(Scope::Platform, INVITE_BY_DIGEST, args![digest]).await?.into_iter().next().map(read).transpose()
 }
 
 /// The digests of the person's keys that were revoked at this very time.
@@ -157,7 +162,6 @@ fn invite_info(mut row: Row) -> Result<InviteInfo> {
 pub(super) fn shown(status: Status) -> UserStatus {
     match status {
         Status::Active => UserStatus::Active,
-        Status::Invited => UserStatus::Invited,
         Status::Suspended => UserStatus::Suspended,
         Status::Erased => UserStatus::Erased,
     }

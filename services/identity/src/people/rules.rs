@@ -1,43 +1,12 @@
-//! What is asked of names, roles and grants. Nothing here waits, reads or writes.
+//! What is asked of roles and grants. Nothing here waits, reads or writes.
 
-use aws_lc_rs::{digest, rand};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use nsl_core::{Code, Error, Principal, Result};
 
 use super::roles;
 
-const LONGEST_NAME: usize = 100;
 const LONGEST_ROLE: usize = 40;
 const MOST_ROLES: usize = 20;
 const MOST_PERMISSIONS: usize = 100;
-
-/// A new invite as its maker gets it, and what is kept of it.
-pub(super) struct Fresh {
-    pub(super) token: String,
-    pub(super) digest: String,
-}
-
-/// `nsi_` and 32 random bytes in base64url.
-pub(super) fn fresh() -> Result<Fresh> {
-    let mut bytes = [0u8; 32];
-    rand::fill(&mut bytes).map_err(|_| Error::internal(anyhow::anyhow!("the system gave no random bytes")))?;
-    let token = format!("nsi_{}", URL_SAFE_NO_PAD.encode(bytes));
-    Ok(Fresh { digest: digest_of(&token), token })
-}
-
-pub(super) fn digest_of(token: &str) -> String {
-    hex::encode(digest::digest(&digest::SHA256, token.as_bytes()))
-}
-
-/// A name that people see in lists: no control characters, which could hide the rest of a line.
-pub(super) fn check_name(name: &str) -> Result<()> {
-    let length = name.chars().count();
-    if length == 0 || length > LONGEST_NAME || name.chars().any(char::is_control) || name.trim() != name {
-        let message = format!("a name has 1 to {LONGEST_NAME} visible characters and no space at its ends");
-        return Err(Error::invalid("people.name", message));
-    }
-    Ok(())
-}
 
 /// The end of all texts that begin so.
 pub(super) fn above(prefix: &str) -> String {
@@ -85,11 +54,7 @@ pub(super) fn check_permissions(permissions: &[String], known: &[&str], granted_
 
 /// Nobody gives, takes or rules over what they lack.
 pub(super) fn check_grant(permissions: &[String], granted_by: &Principal) -> Result<()> {
-    let holds = |permission: &str| match permission {
-        "*" => granted_by.scopes.iter().any(|scope| scope == "*"),
-        permission => granted_by.holds(permission),
-    };
-    let Some(lacks) = permissions.iter().find(|permission| !holds(permission)) else { return Ok(()) };
+    let Some(lacks) = permissions.iter().find(|permission| !granted_by.holds(permission)) else { return Ok(()) };
     let message = format!("this credential lacks {lacks}, so it cannot give it nor rule over who has it");
     Err(Error::new(Code::Forbidden, "people.grant_not_held", message).detail("permission", lacks.as_str()))
 }
@@ -109,13 +74,6 @@ mod tests {
 
     fn all(names: &[&str]) -> Vec<String> {
         names.iter().map(|name| (*name).to_owned()).collect()
-    }
-
-    #[test]
-    fn an_invite_has_43_characters_after_its_prefix() {
-        let (one, two) = (fresh().unwrap(), fresh().unwrap());
-        assert!(one.token.starts_with("nsi_") && one.token.len() == 47 && one.token != two.token);
-        assert_eq!((one.digest.len(), digest_of(&one.token)), (64, one.digest));
     }
 
     #[test]

@@ -21,12 +21,12 @@ use super::{
 use crate::{
     ground::Ground,
     keys::{self, Revoked},
-    signin::Door,
+    page::{LONGEST_PAGE, page},
+    signin::{Door, person::person, prove_second},
 };
 
 pub(super) const ADMIN: &str = "identity:admin";
 const READ: &str = "identity:read";
-pub(super) const LONGEST_PAGE: u32 = 100;
 
 /// Users, tenants and who is what in which.
 pub(crate) struct Service {
@@ -49,6 +49,9 @@ impl Service {
     pub(super) async fn me(&self, cx: &Cx) -> Result<User> {
         let user = self.account(cx).await?;
         let principal = &cx.principal;
+        if !principal.whole {
+            cx.permit(READ)?;
+        }
         let is_own = match principal.kind {
             PrincipalKind::ApiKey => {
                 let key = keys::find_key(&self.ground.db, &cx.tenant, &principal.credential).await?;
@@ -72,14 +75,8 @@ impl Service {
 
     /// The user of a session, who is there in person: no key, and nobody who acts for them.
     pub(super) async fn in_person(&self, cx: &Cx) -> Result<User> {
-        let principal = &cx.principal;
         let user = self.account(cx).await?;
-        let is_lent = principal.actor.is_some() || !principal.whole;
-        if principal.kind != PrincipalKind::Token || principal.session.is_none() || is_lent {
-            let message = "this needs a person who signed in, not a key or a client";
-            return Err(Error::new(Code::Forbidden, "auth.person_needed", message));
-        }
-        Ok(user)
+        person(cx).map(|_| user)
     }
 
     pub(super) async fn entry(
@@ -123,7 +120,7 @@ impl Service {
         self.tell_of_keys(user, at).await
     }
 
-    /// Lets this process forget keys that were just revoked; others do by themselves in a few seconds.
+    /// Lets this process forget keys that were just revoked; others do by themselves within a second.
     pub(super) async fn tell_of_keys(&self, user: &str, at: nsl_core::Timestamp) -> Result<()> {
         for digest in reads::revoked_keys(&self.ground.db, user, at).await? {
             (self.revoked)(&digest);
@@ -132,19 +129,17 @@ impl Service {
     }
 }
 
-/// What a page shows of what was found, one more than fits being there if there is more, and where the next begins.
-pub(super) fn page<T>(mut items: Vec<T>, limit: u32, id: impl Fn(&T) -> &str) -> Page<T> {
-    let more = items.len() > limit as usize;
-    items.truncate(limit as usize);
-    let next = items.last().filter(|_| more).map(|item| id(item).to_owned());
-    Page { items, next }
+/// A key, or a program that was let in for less, is told of the tenant that it works in alone.
+fn within_reach(cx: &Cx, tenants: Vec<OwnTenant>) -> Vec<OwnTenant> {
+    tenants.into_iter().filter(|own| cx.principal.whole || own.tenant == cx.tenant).collect()
 }
 
 #[async_trait]
 impl People for Service {
     async fn find_me(&self, cx: &Cx, _: FindMe) -> Result<Profile> {
         let user = self.me(cx).await?;
-        self.profile(user).await
+        let profile = self.profile(user).await?;
+        Ok(Profile { tenants: within_reach(cx, profile.tenants), ..profile })
     }
 
     async fn update_me(&self, cx: &Cx, request: UpdateMe) -> Result<Profile> {
@@ -153,7 +148,7 @@ impl People for Service {
 
     async fn delete_me(&self, cx: &Cx, request: DeleteMe) -> Result<DeletedUser> {
         let user = self.in_person(cx).await?;
-        self.prove(cx, &user, request.password.as_ref()).await?;
+        self.door.prove_presence(cx, &user, request.password.as_ref()).await?;
         self.delete_account(cx, &user.id).await
     }
 
@@ -161,7 +156,7 @@ impl People for Service {
         cx.permit(ADMIN)?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
         let items = reads::users(&self.ground.db, &cx.tenant, &request, limit + 1).await?;
-        Ok(page(items, limit, |user| &user.id))
+        Ok(page(items, limit, |user| user.id.clone()))
     }
 
     async fn find_user(&self, cx: &Cx, request: NameUser) -> Result<UserInfo> {
@@ -199,6 +194,7 @@ impl People for Service {
 
     async fn invite_user(&self, cx: &Cx, request: InviteUser) -> Result<CreatedInvite> {
         cx.permit(ADMIN)?;
+        prove_second(&self.ground, cx).await?;
         self.invite(cx, request).await
     }
 
@@ -206,7 +202,7 @@ impl People for Service {
         cx.permit(ADMIN)?;
         let limit = request.limit.clamp(1, LONGEST_PAGE);
         let items = reads::invites(&self.ground.db, &cx.tenant, request.after, limit + 1).await?;
-        Ok(page(items, limit, |invite| &invite.id))
+        Ok(page(items, limit, |invite| invite.id.clone()))
     }
 
     async fn withdraw_invite(&self, cx: &Cx, request: NameInvite) -> Result<InviteInfo> {
@@ -225,11 +221,12 @@ impl People for Service {
         let ask = ListUsers { after: request.after, ..ListUsers::default() };
         let mut items = reads::users(&self.ground.db, &cx.tenant, &ask, limit + 1).await?;
         items.iter_mut().for_each(|user| user.email = None);
-        Ok(page(items, limit, |user| &user.id))
+        Ok(page(items, limit, |user| user.id.clone()))
     }
 
     async fn set_member(&self, cx: &Cx, request: SetMember) -> Result<UserInfo> {
         cx.permit(ADMIN)?;
+        prove_second(&self.ground, cx).await?;
         let deed = Deed::SetRoles(request.roles);
         self.rule(cx, &request.user, deed, "identity.member_changed", "set_member").await?;
         self.seen(cx, &request.user).await
@@ -277,7 +274,7 @@ impl People for Service {
 
     async fn list_own_tenants(&self, cx: &Cx, _: ListOwnTenants) -> Result<OwnTenants> {
         let user = self.me(cx).await?;
-        Ok(OwnTenants { items: reads::tenants(&self.ground.db, &user.id).await? })
+        Ok(OwnTenants { items: within_reach(cx, reads::tenants(&self.ground.db, &user.id).await?) })
     }
 
     async fn open_tenant(&self, cx: &Cx, request: OpenTenant) -> Result<OwnTenant> {

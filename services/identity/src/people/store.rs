@@ -10,10 +10,14 @@ use super::roles;
 /// Where users are kept: they belong to no tenant.
 pub(crate) const PLATFORM: &str = "platform";
 
+/// [`PLATFORM`] as the owner of rows, keys and evidence.
+pub(crate) fn platform() -> TenantId {
+    TenantId::parse(PLATFORM).expect("a fixed valid id")
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
     Active,
-    Invited,
     Suspended,
     Erased,
 }
@@ -22,7 +26,6 @@ impl Status {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Active => "active",
-            Self::Invited => "invited",
             Self::Suspended => "suspended",
             Self::Erased => "erased",
         }
@@ -33,7 +36,7 @@ impl FromStr for Status {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        [Self::Active, Self::Invited, Self::Suspended, Self::Erased]
+        [Self::Active, Self::Suspended, Self::Erased]
             .into_iter()
             .find(|status| status.name() == text)
             .ok_or_else(|| Error::internal(anyhow::anyhow!("a user has the status {text}")))
@@ -59,9 +62,9 @@ static INSERT_TENANT: &str = "INSERT INTO tenants (tenant_id, name, created_at) 
 static INSERT_MEMBER: &str = "INSERT INTO members (tenant_id, user_id, roles, status, since)
     VALUES ($1, $2, $3, 'active', $4) ON CONFLICT (tenant_id, user_id) DO NOTHING";
 // A tenant that is to be deleted lets nobody in but its owners, who may take that back.
-static MEMBERSHIPS: &str = "SELECT m.tenant_id FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id WHERE m.user_id = $1 AND m.status = 'active'
+static OLDEST_MEMBERSHIP: &str = "SELECT m.tenant_id FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id WHERE m.user_id = $1 AND m.status = 'active'
       AND (t.status = 'active' OR (t.status = 'deleting' AND CAST(m.roles AS text) LIKE '%\"owner\"%'))
-    ORDER BY t.status, m.since, m.tenant_id";
+    ORDER BY t.status, m.since, m.tenant_id LIMIT 1";
 static ROLES_OF: &str = "SELECT m.roles, t.status FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id
     JOIN users u ON u.id = m.user_id
     WHERE m.tenant_id = $1 AND m.user_id = $2 AND m.status = 'active' AND u.status = 'active'";
@@ -150,15 +153,11 @@ pub(super) fn member_already() -> Error {
     Error::new(Code::Conflict, "people.member_already", "the person is a member already")
 }
 
-pub(crate) struct Membership {
-    pub(crate) tenant: TenantId,
-}
-
-/// Where the person may come in now, oldest first, those that are to be deleted behind: not where they are suspended.
-pub(crate) async fn memberships(db: &Db, user: &str) -> Result<Vec<Membership>> {
-    let rows = db.query(Scope::Platform, MEMBERSHIPS, args![user]).await?;
-    let read = |mut row: Row| Ok(Membership { tenant: row.take(0)? });
-    rows.into_iter().map(read).collect()
+/// Where the person has been a member longest and may come in now, so not where they are suspended; one that is to be
+/// deleted only where there is no other.
+pub(crate) async fn oldest_membership(db: &Db, user: &str) -> Result<Option<TenantId>> {
+    let mut rows = db.query(Scope::Platform, OLDEST_MEMBERSHIP, args![user]).await?;
+    rows.first_mut().map(|row| row.take(0)).transpose()
 }
 
 /// All that the roles of a member allow: nothing in a tenant that is to be deleted, whose owners can but restore it.
@@ -171,13 +170,15 @@ pub(crate) async fn permissions(db: &Db, known: &[&str], tenant: &TenantId, user
         let waits = status == "deleting" && held.iter().any(|role| role == roles::OWNER);
         return Ok(waits.then(Vec::new));
     }
-    let mut custom = Vec::new();
-    if held.iter().any(|role| !roles::BUILT_IN.contains(&role.as_str())) {
-        for mut row in db.query(Scope::Tenant(tenant), CUSTOM_ROLES, args![tenant]).await? {
-            custom.push((row.take::<String>(0)?, list(row.take(1)?)?));
-        }
-    }
+    let needs_custom = held.iter().any(|role| !roles::BUILT_IN.contains(&role.as_str()));
+    let custom = if needs_custom { custom_roles(db, tenant).await? } else { Vec::new() };
     Ok(Some(roles::permissions(&held, &custom, known)))
+}
+
+/// The roles that a tenant made for itself, with what they allow.
+pub(crate) async fn custom_roles(db: &Db, tenant: &TenantId) -> Result<Vec<(String, Vec<String>)>> {
+    let rows = db.query(Scope::Tenant(tenant), CUSTOM_ROLES, args![tenant]).await?;
+    rows.into_iter().map(|mut row| Ok((row.take(0)?, list(row.take(1)?)?))).collect()
 }
 
 pub(crate) fn list(value: serde_json::Value) -> Result<Vec<String>> {

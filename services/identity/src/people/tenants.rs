@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     signin::federation::is_managed_elsewhere,
-    tokens::{Tokens, What},
+    tokens::{What, revoke},
 };
 
 static COUNT_OWN: &str = "SELECT count(*) FROM members m JOIN tenants t ON t.tenant_id = m.tenant_id
@@ -124,7 +124,7 @@ pub(super) async fn end_tokens(tx: &mut Tx<'_>, tenant: &TenantId, now: Timestam
     for mut row in tx.query(KEYS, args![tenant, now]).await? {
         whats.push(What::Key(tenant.clone(), row.take(0)?));
     }
-    Tokens::revoke(tx, &whats, now).await
+    revoke(tx, &whats, now).await
 }
 
 async fn status(tx: &mut Tx<'_>, tenant: &TenantId) -> Result<Option<String>> {

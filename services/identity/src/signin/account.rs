@@ -9,20 +9,27 @@ use nsl_sql::{Single, Tx};
 use serde_json::Map;
 
 use super::{Door, SignUp, finish::acting, rules, store};
-use crate::people::{
-    invites,
-    store::{self as people, NewTenant, Status, User},
+use crate::{
+    names::check_name,
+    people::{
+        giving::invited_to,
+        invites,
+        store::{self as people, NewTenant, Status, User},
+    },
 };
 
 impl Door {
     pub(super) async fn make_account(&self, cx: &Cx, request: Register) -> Result<SignedIn> {
         let email = rules::email(&request.email)?;
         for name in [&request.name, &request.tenant_name].into_iter().flatten() {
-            rules::name(name)?;
+            check_name("signin.name", name)?;
         }
         if self.ground.config.signin.sign_up != Some(SignUp::Open) && request.invite.is_none() {
             let message = "accounts are made by invitation here";
             return Err(Error::new(Code::Forbidden, "signin.invite_needed", message));
+        }
+        if let Some(invite) = &request.invite {
+            invited_to(&self.ground, &invite.0).await?;
         }
         let password = self.new_password(&request.password, Some(&email)).await?;
         let phc = self.place()?.make(password).await?;

@@ -1,10 +1,5 @@
 //! What every way to sign in ends in.
 
-use aws_lc_rs::{
-    digest::{SHA256, digest},
-    rand,
-};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use nsl_api::{
     Revealed,
     sessions::TokenReply,
@@ -17,11 +12,11 @@ use serde_json::Map;
 use super::{
     Door,
     passkey::has_passkey,
-    pepper,
     store::{self, Await, Awaiting, Enter, Right, Show, Spent},
 };
 use crate::{
     people::store::{self as people, Status, User},
+    secrets::{digest_of, secret},
     tokens::{Basis, Proven},
 };
 
@@ -156,7 +151,7 @@ impl Door {
 
 fn refuse_suspended(user: &User) -> Result<()> {
     match user.status {
-        Status::Active | Status::Invited => Ok(()),
+        Status::Active => Ok(()),
         Status::Suspended => Err(Error::new(Code::Forbidden, "signin.suspended", "the account is suspended")),
         Status::Erased => Err(super::service::wrong()),
     }
@@ -166,18 +161,12 @@ fn refuse_suspended(user: &User) -> Result<()> {
 pub(super) fn acting(cx: &Cx, user: &User) -> Result<Cx> {
     let subject = Subject::parse(&user.id)?;
     let principal = Principal { kind: PrincipalKind::Token, subject, ..Principal::anonymous() };
-    Ok(Cx { tenant: pepper::tenant(), principal, once: None, rules: None, ..cx.clone() })
+    Ok(Cx { tenant: people::platform(), principal, once: None, rules: None, ..cx.clone() })
 }
 
 /// A token that is shown once, and what is kept of it.
 pub(super) fn token(prefix: &str) -> Result<(Revealed, String)> {
-    let mut bytes = [0; 32];
-    rand::fill(&mut bytes).map_err(|_| Error::internal(anyhow::anyhow!("the system gave no random bytes")))?;
-    let token = format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes));
+    let token = secret(prefix)?;
     let digest = digest_of(&token);
     Ok((Revealed(token), digest))
-}
-
-pub(super) fn digest_of(token: &str) -> String {
-    hex::encode(digest(&SHA256, token.as_bytes()))
 }

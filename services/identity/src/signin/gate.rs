@@ -135,13 +135,13 @@ impl Gate {
         })
     }
 
-    /// Opens an account to all networks again.
+    /// What the tries at an address are counted under.
     pub(crate) async fn account_of(&self, ground: &Ground, email: &str) -> Result<String> {
         self.account(ground, At::Password(email)).await
     }
 }
 
-/// Counts a wrong try, with its evidence. Says for how long further ones are blocked now.
+/// Counts a wrong try, with its evidence.
 pub(crate) struct Failed {
     pub(crate) who: Who,
     pub(crate) now: Timestamp,

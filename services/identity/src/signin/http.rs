@@ -28,7 +28,7 @@ const PROBLEMS: &[Entry] = &[
         "wait as long as Retry-After says, sign in from a network that you signed in from before, or in another way",
     ),
     Entry::new("signin.busy", 503, "too many passwords are being checked", "try again after the given wait"),
-    Entry::new("signin.suspended", 403, "the account is suspended", "ask an administrator of your tenant"),
+    Entry::new("signin.suspended", 403, "the account is suspended", "ask who administers the platform"),
     Entry::new(
         "signin.email",
         400,
@@ -165,7 +165,8 @@ async fn register(
 /// Sign in with a password
 ///
 /// The answer to an unknown address is that to a wrong password. Five wrong tries of a network at an account make that
-/// network wait, half a minute at first; no other network has to.
+/// network wait, half a minute at first. After a hundred from networks that the account never signed in from, those
+/// wait together, a minute at most; where it signed in from before stays out of that.
 #[utoipa::path(post, path = "/v1/auth/login", tag = "auth", operation_id = "login", request_body = Login,
     responses((status = 200, description = "Tokens, or what the second factor is to be shown with", body = SignedIn)))]
 async fn login(

@@ -15,6 +15,7 @@ pub(crate) mod page;
 pub(crate) mod passkey;
 mod password;
 mod pepper;
+pub(crate) mod person;
 pub(crate) mod rules;
 mod second;
 mod service;

@@ -3,30 +3,36 @@
 use std::time::Duration;
 
 use nsl_api::signin::{ChangePassword, IssueReset, PasswordChanged, ResetIssued, ResetPassword};
-use nsl_core::{Code, Cx, Entry, Error, Principal, Result, TenantId, Timestamp};
-use nsl_sql::{Scope, Single, Tx, args};
+use nsl_core::{Code, Cx, Entry, Error, Result, TenantId, Timestamp};
+use nsl_sql::{Row, Scope, Single, Tx, args};
 use serde_json::Map;
 
 use super::{
     Door,
-    finish::{acting, digest_of, factors, token},
+    finish::{acting, factors, token},
     gate,
     service::{Person, wrong},
     store,
 };
 use crate::{
-    people::store::{self as people, PLATFORM, Status},
+    people::{
+        giving::still_gives,
+        store::{self as people, PLATFORM, Status},
+    },
+    secrets::digest_of,
     tokens::store::End,
 };
 
 /// How long a reset token works.
 const RESET: Duration = Duration::from_secs(3_600);
 
-static ADD: &str = "INSERT INTO reset_tokens (tenant_id, digest, user_id, issued_by, expires_at)
-    VALUES ($1, $2, $3, $4, $5)";
-static FIND: &str = "SELECT user_id FROM reset_tokens WHERE tenant_id = $1 AND digest = $2 AND expires_at > $3";
+static ADD: &str = "INSERT INTO reset_tokens (tenant_id, digest, user_id, issued_by, expires_at, belongs_to)
+    VALUES ($1, $2, $3, $4, $5, $6)";
+static FIND: &str =
+    "SELECT user_id, issued_by, belongs_to FROM reset_tokens WHERE tenant_id = $1 AND digest = $2 AND expires_at > $3";
 static HAS: &str =
     "SELECT count(*) FROM reset_tokens WHERE tenant_id = $1 AND digest = $2 AND user_id = $3 AND expires_at > $4";
+static MEMBERSHIPS: &str = "SELECT tenant_id, roles, status FROM members WHERE user_id = $1 ORDER BY tenant_id";
 static END_RESETS: &str = "DELETE FROM reset_tokens WHERE tenant_id = $1 AND user_id = $2";
 static END_MFA: &str = "DELETE FROM mfa_tokens WHERE tenant_id = $1 AND user_id = $2";
 
@@ -53,60 +59,67 @@ impl Door {
     pub(super) async fn make_reset(&self, cx: &Cx, request: IssueReset) -> Result<ResetIssued> {
         let now = self.ground.clock.now();
         cx.permit_sensitive("identity:admin", now)?;
-        let user = self.resettable(cx, &request.user).await?;
+        let (user, belongs_to) = self.resettable(cx, &request.user).await?;
         let (reset_token, digest) = token("nsp_")?;
         let entry =
             Entry::new(cx, "signin.reset_issued", "identity", "issue_reset", now).request("user", user.as_str());
         let evidence = self.ground.ledger.seal(cx, entry, Map::new()).await?;
         let issued_by = cx.principal.subject.as_str().to_owned();
-        let change = AddReset { user, digest, issued_by, expires_at: now.plus(RESET), evidence };
+        let change = AddReset { user, digest, issued_by, expires_at: now.plus(RESET), belongs_to, evidence };
         // Not under a key of idempotency: the token is shown once, and a lost one is issued again.
         self.ground.db.write_across(&Cx { once: None, ..cx.clone() }, change).await?;
         Ok(ResetIssued { reset_token, expires_in: RESET.as_secs() })
     }
 
     /// A password opens all tenants of its user. So an administrator gives new ones only to those who belong to this
-    /// tenant alone, and who may do nothing that the administrator may not.
-    async fn resettable(&self, cx: &Cx, id: &str) -> Result<String> {
+    /// tenant alone, and who may do nothing that the administrator may not. Gives, too, where the user belongs: the
+    /// token ends when that changes.
+    async fn resettable(&self, cx: &Cx, id: &str) -> Result<(String, String)> {
         let missing = || Error::new(Code::NotFound, "people.user_missing", "there is no such user");
         let user = people::user(&self.ground.db, id).await?.filter(|user| user.status != Status::Erased);
         let Some(user) = user else { return Err(missing()) };
         if cx.principal.kind == nsl_core::PrincipalKind::System {
-            return self.with_email(user);
+            return Ok((with_email(user)?, String::new()));
         }
-        let tenants = self.all_memberships(&user.id).await?;
-        if !tenants.contains(&cx.tenant) {
+        // Those where the membership rests, too.
+        let found = self.ground.db.query(Scope::Platform, MEMBERSHIPS, args![user.id.as_str()]).await?;
+        let memberships = memberships(found)?;
+        if memberships.iter().all(|(tenant, ..)| *tenant != cx.tenant) {
             return Err(missing().detail("refused", true));
         }
         let held = people::permissions(&self.ground.db, &self.ground.scopes, &cx.tenant, &user.id).await?;
         // What a suspended one may do again tomorrow is not known today.
-        let is_below = held.is_some_and(|held| held.iter().all(|permission| covers(&cx.principal, permission)));
-        if tenants.len() != 1 || !is_below {
+        let is_below = held.is_some_and(|held| held.iter().all(|permission| cx.principal.holds(permission)));
+        if memberships.len() != 1 || !is_below {
             let message = "the user belongs to other tenants too, or may do what you may not";
             return Err(Error::new(Code::Forbidden, "signin.reset_not_yours", message));
         }
-        self.with_email(user)
+        Ok((with_email(user)?, serde_json::to_string(&memberships).map_err(Error::internal)?))
     }
 
-    fn with_email(&self, user: people::User) -> Result<String> {
-        match user.email {
-            Some(_) => Ok(user.id),
-            None => Err(Error::new(Code::Conflict, "signin.no_email", "the user has no email address to sign in with")),
+    /// Whether who gave the token out may still.
+    async fn still_given(&self, issued_by: &str, belongs_to: &str) -> Result<bool> {
+        let memberships: Vec<Membership> = match belongs_to {
+            "" => return Ok(true),
+            text => serde_json::from_str(text).map_err(Error::internal)?,
+        };
+        for (tenant, roles, _) in &memberships {
+            if !still_gives(&self.ground, tenant, issued_by, roles).await? {
+                return Ok(false);
+            }
         }
-    }
-
-    // Those where the membership rests, too.
-    async fn all_memberships(&self, user: &str) -> Result<Vec<TenantId>> {
-        static ALL: &str = "SELECT tenant_id FROM members WHERE user_id = $1";
-        let found = self.ground.db.query(Scope::Platform, ALL, args![user]).await?;
-        found.into_iter().map(|mut row| row.take(0)).collect()
+        Ok(true)
     }
 
     pub(super) async fn use_reset(&self, cx: &Cx, request: ResetPassword) -> Result<PasswordChanged> {
         let now = self.ground.clock.now();
         let digest = digest_of(&request.reset_token.0);
         let mut found = self.ground.db.query(Scope::Platform, FIND, args![PLATFORM, digest.clone(), now]).await?;
-        let id: String = found.first_mut().map(|row| row.take(0)).transpose()?.ok_or_else(reset_unknown)?;
+        let row = found.first_mut().ok_or_else(reset_unknown)?;
+        let (id, issued_by, belongs_to): (String, String, String) = (row.take(0)?, row.take(1)?, row.take(2)?);
+        if !self.still_given(&issued_by, &belongs_to).await? {
+            return Err(reset_unknown());
+        }
         let user = self.user(&id).await?;
         let email = user.email.clone().ok_or_else(wrong)?;
         let password = self.new_password(&request.new_password, Some(&email)).await?;
@@ -116,19 +129,24 @@ impl Door {
         let evidence = self.ground.ledger.seal(&acting, entry, Map::new()).await?;
         let account = self.gate.account_of(&self.ground, &email).await?;
         let end = self.tokens.end_of_all(&acting, &id, None);
-        let change = SetPassword { user: id, phc, reset: Some(digest), account, right: None, end, now, evidence };
+        let reset = Some(Reset { digest, belongs_to });
+        let change = SetPassword { user: id, phc, reset, account, right: None, end, now, evidence };
         Ok(PasswordChanged { sessions_ended: self.ground.db.write_across(&acting, change).await? })
     }
 }
 
-// All of a service, or all there is, is more than any one of its verbs.
-fn covers(principal: &Principal, permission: &str) -> bool {
-    let held = |wanted: &str| principal.scopes.iter().any(|held| held == wanted);
-    match permission {
-        "*" => held("*"),
-        permission if permission.ends_with(":*") => held("*") || held(permission),
-        permission => principal.holds(permission),
+fn with_email(user: people::User) -> Result<String> {
+    match user.email {
+        Some(_) => Ok(user.id),
+        None => Err(Error::new(Code::Conflict, "signin.no_email", "the user has no email address to sign in with")),
     }
+}
+
+/// A tenant, the roles there, and whether the membership rests.
+type Membership = (TenantId, Vec<String>, String);
+
+fn memberships(rows: Vec<Row>) -> Result<Vec<Membership>> {
+    rows.into_iter().map(|mut row| Ok((row.take(0)?, people::list(row.take(1)?)?, row.take(2)?))).collect()
 }
 
 fn reset_unknown() -> Error {
@@ -140,6 +158,7 @@ struct AddReset {
     digest: String,
     issued_by: String,
     expires_at: Timestamp,
+    belongs_to: String,
     evidence: Entry,
 }
 
@@ -148,11 +167,17 @@ impl Single for AddReset {
 
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<()>> {
         tx.execute(END_RESETS, args![PLATFORM, self.user.clone()]).await?;
-        let user = self.user.clone();
-        tx.execute(ADD, args![PLATFORM, self.digest.clone(), user, self.issued_by.clone(), self.expires_at]).await?;
+        let (user, by, at) = (self.user.clone(), self.issued_by.clone(), self.expires_at);
+        tx.execute(ADD, args![PLATFORM, self.digest.clone(), user, by, at, self.belongs_to.clone()]).await?;
         tx.note(self.evidence.clone());
         Ok(Ok(()))
     }
+}
+
+struct Reset {
+    digest: String,
+    /// Empty: wherever the user belongs, by the word of the platform.
+    belongs_to: String,
 }
 
 /// A new password ends whatever the old one began.
@@ -160,7 +185,7 @@ struct SetPassword {
     user: String,
     phc: String,
     /// The token that it is set by.
-    reset: Option<String>,
+    reset: Option<Reset>,
     account: String,
     right: Option<store::Right>,
     end: End,
@@ -174,9 +199,11 @@ impl Single for SetPassword {
 
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<u32>> {
         store::take_turn(tx, &self.user).await?;
-        if let Some(digest) = &self.reset {
+        if let Some(Reset { digest, belongs_to }) = &self.reset {
             let args = args![PLATFORM, digest.clone(), self.user.clone(), self.now];
-            if store::count(tx, HAS, args).await? == 0 {
+            let now = memberships(tx.query(MEMBERSHIPS, args![self.user.as_str()]).await?)?;
+            let elsewhere = *belongs_to != serde_json::to_string(&now).map_err(Error::internal)?;
+            if store::count(tx, HAS, args).await? == 0 || (elsewhere && !belongs_to.is_empty()) {
                 return Ok(Err(reset_unknown()));
             }
         }
@@ -188,9 +215,7 @@ impl Single for SetPassword {
         store::set_password(tx, &self.user, &self.phc, self.now).await?;
         tx.execute(END_RESETS, args![PLATFORM, self.user.clone()]).await?;
         tx.execute(END_MFA, args![PLATFORM, self.user.clone()]).await?;
-        if self.right.is_some() || self.reset.is_some() {
-            gate::forget_account(tx, &self.account).await?;
-        }
+        gate::forget_account(tx, &self.account).await?;
         tx.note(self.evidence.clone());
         Ok(self.end.one(tx).await?.map(|ended| ended.len() as u32))
     }

@@ -3,13 +3,17 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::{hmac, rand};
-use nsl_core::{Error, Result, Subject, TenantId};
+use aws_lc_rs::hmac;
+use nsl_core::{Error, Result, Subject};
 use nsl_keyring::bind;
 use nsl_sql::{Scope, Statement, args};
 use tokio::sync::OnceCell;
 
-use crate::{ground::Ground, people::store::PLATFORM};
+use crate::{
+    ground::Ground,
+    people::store::{PLATFORM, platform},
+    secrets::random,
+};
 
 const ID: &str = "networks";
 const BYTES: usize = 32;
@@ -35,9 +39,8 @@ async fn open(ground: &Ground) -> Result<hmac::Key> {
     if let Some(key) = find(ground).await? {
         return Ok(key);
     }
-    let mut fresh = [0; BYTES];
-    rand::fill(&mut fresh).map_err(|_| lost("no randomness"))?;
-    let key = ground.keyring.current(&tenant(), &holder()).await?;
+    let fresh = random::<BYTES>()?;
+    let key = ground.keyring.current(&platform(), &holder()).await?;
     let sealed = key.seal(&place(), &fresh)?;
     let args = args![PLATFORM, ID, sealed, Arc::clone(key.id())];
     ground.db.write_platform(Statement { sql: ADD, args }).await?;
@@ -49,16 +52,12 @@ async fn find(ground: &Ground) -> Result<Option<hmac::Key>> {
     let mut found = ground.db.query(Scope::Platform, FIND, args![PLATFORM, ID]).await?;
     let Some(row) = found.first_mut() else { return Ok(None) };
     let (sealed, seal_key): (Vec<u8>, String) = (row.take(0)?, row.take(1)?);
-    let key = ground.keyring.find(&tenant(), &seal_key.into()).await?.ok_or_else(|| lost("its key is gone"))?;
+    let key = ground.keyring.find(&platform(), &seal_key.into()).await?.ok_or_else(|| lost("its key is gone"))?;
     Ok(Some(hmac::Key::new(hmac::HMAC_SHA256, &key.open(&place(), &sealed)?)))
 }
 
 fn lost(why: &'static str) -> Error {
     Error::internal(anyhow::anyhow!("the pepper of sign-ins: {why}"))
-}
-
-pub(crate) fn tenant() -> TenantId {
-    TenantId::parse(PLATFORM).expect("a fixed valid id")
 }
 
 // What the platform calls itself: no person has this name, and no erasure its key.

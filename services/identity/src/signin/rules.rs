@@ -1,4 +1,4 @@
-//! What is asked of addresses and names, and what wrong tries lead to. Nothing here waits, reads or writes.
+//! What is asked of addresses, and what wrong tries lead to. Nothing here waits, reads or writes.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -6,7 +6,6 @@ use nsl_core::{Error, Result};
 
 const LONGEST_EMAIL: usize = 254;
 const LONGEST_LOCAL: usize = 64;
-const LONGEST_NAME: usize = 100;
 
 /// An address as accounts are found by it: in lower case. Stricter than RFC 5321: no quotes, no comments, no literal
 /// addresses, a domain of at least two labels.
@@ -34,18 +33,6 @@ fn is_domain(text: &str) -> bool {
     let mut labels = text.split('.');
     let top_is_name = text.rsplit('.').next().is_some_and(|top| !top.bytes().all(|c| c.is_ascii_digit()));
     labels.clone().count() >= 2 && labels.all(label) && top_is_name
-}
-
-/// What others see of a person or a tenant.
-pub(crate) fn name(text: &str) -> Result<()> {
-    let length = text.chars().count();
-    if !(1..=LONGEST_NAME).contains(&length) || text.chars().any(char::is_control) || text.trim() != text {
-        return Err(Error::invalid(
-            "signin.name",
-            format!("a name has 1 to {LONGEST_NAME} visible characters and no space at its ends"),
-        ));
-    }
-    Ok(())
 }
 
 /// What one household or office has of the internet, as far as an address tells: 256 addresses, or one /64.
@@ -145,14 +132,6 @@ mod tests {
             &long,
         ] {
             assert_eq!(email(bad).unwrap_err().slug, "signin.email", "{bad}");
-        }
-    }
-
-    #[test]
-    fn names_are_visible() {
-        assert!(name("Alice").is_ok() && name("Ä 漢").is_ok() && name(&"x".repeat(100)).is_ok());
-        for bad in ["", " ", "a ", "a\u{7}b", &"x".repeat(101)] {
-            assert!(name(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -15,16 +15,16 @@ use serde_json::Map;
 
 use super::{
     Door,
-    finish::{acting, digest_of, factors},
+    finish::{acting, factors},
     gate::At,
     passkey::has_passkey,
-    pepper,
     service::{Person, wrong},
     store::{self, Show, Spent, Try, code_wrong},
 };
 use crate::{
     ground::Ground,
-    people::store::{PLATFORM, User},
+    people::store::{PLATFORM, User, platform},
+    secrets::digest_of,
     tokens,
 };
 
@@ -167,7 +167,7 @@ impl Door {
         let seed = Seed::fresh()?;
         let account = user.email.as_deref().or(user.name.as_deref()).unwrap_or(&user.id);
         let reply = TotpSeed { secret: Revealed(seed.base32()), uri: Revealed(seed.uri(ISSUER, account)) };
-        let key = self.ground.keyring.current(&pepper::tenant(), &Subject::parse(&user.id)?).await?;
+        let key = self.ground.keyring.current(&platform(), &Subject::parse(&user.id)?).await?;
         let sealed = key.seal(&place(&user.id), seed.bytes())?;
         let acting = acting(cx, &user)?;
         let entry = Entry::new(&acting, "signin.totp_begun", "identity", "enrol_totp", now);
@@ -231,7 +231,7 @@ impl Door {
     }
 
     async fn open_seed(&self, user: &User, kept: store::Totp) -> Result<Seed> {
-        let key = self.ground.keyring.find(&pepper::tenant(), &kept.seal_key.into()).await?;
+        let key = self.ground.keyring.find(&platform(), &kept.seal_key.into()).await?;
         let key = key.ok_or_else(wrong)?;
         Seed::read(key.open(&place(&user.id), &kept.sealed)?)
     }

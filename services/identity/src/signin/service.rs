@@ -7,14 +7,14 @@ use nsl_api::{
         Register, ResetIssued, ResetPassword, ShowMfa, SignedIn, Signin, StepUp, TotpSeed,
     },
 };
-use nsl_core::{Code, Cx, Entry, Error, Principal, PrincipalKind, Result};
+use nsl_core::{Code, Cx, Entry, Error, Principal, Result};
 use nsl_signin::password::{Busy, Password, Place, Verdict, Weak};
 use serde_json::Map;
 
 use super::{
     Door,
     gate::{At, Failed, Turn},
-    pepper,
+    person::person,
     store::{self, Right},
 };
 use crate::people::store::{self as people, User};
@@ -43,14 +43,8 @@ impl Door {
     }
 
     pub(super) async fn person(&self, cx: &Cx) -> Result<Person> {
-        let principal = &cx.principal;
-        let is_there = principal.kind == PrincipalKind::Token && principal.actor.is_none() && principal.whole;
-        let Some(session) = principal.session.as_ref().filter(|_| is_there) else {
-            let message = "this needs a person who signed in, not a key, a certificate or a client";
-            return Err(Error::new(Code::Forbidden, "auth.person_needed", message));
-        };
-        let user = self.user(principal.subject.as_str()).await?;
-        Ok(Person { user, session: session.to_string() })
+        let (user, session) = person(cx)?;
+        Ok(Person { user: self.user(user).await?, session: session.to_owned() })
     }
 
     /// Whether this is the password of the account at this address; `user` is the one who has it, if there is one.
@@ -74,7 +68,7 @@ impl Door {
         match place.check(password, kept.clone()).await? {
             Verdict::Right { rehashed } => {
                 let rehash = kept.zip(rehashed).map(|(before, after)| (id.to_owned(), before, after));
-                Ok(Right { who: Some(turn.who.clone()), rehash, times_set })
+                Ok(Right { who: Some(turn.who.clone()), rehash, times_set, link: None })
             }
             Verdict::Wrong => {
                 self.count(cx, turn, user, "password").await?;
@@ -88,7 +82,7 @@ impl Door {
     pub(super) async fn count(&self, cx: &Cx, turn: Turn, user: Option<&User>, factor: &'static str) -> Result<()> {
         let now = self.ground.clock.now();
         let cx =
-            Cx { tenant: pepper::tenant(), principal: Principal::anonymous(), once: None, rules: None, ..cx.clone() };
+            Cx { tenant: people::platform(), principal: Principal::anonymous(), once: None, rules: None, ..cx.clone() };
         let subject = user.map(|user| nsl_core::Subject::parse(&user.id)).transpose()?;
         let entry = |event| {
             let entry = Entry::new(&cx, event, "identity", "sign_in", now).request("factor", factor);

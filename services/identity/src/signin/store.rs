@@ -118,11 +118,16 @@ pub(crate) struct Right {
     pub(super) rehash: Option<(String, String, String)>,
     /// How often it was set.
     pub(super) times_set: Option<i64>,
+    /// The identity elsewhere that was shown instead.
+    pub(super) link: Option<String>,
 }
 
 impl Right {
     pub(super) fn basis(&self) -> Basis {
-        self.times_set.map_or(Basis::Firm, |times| Basis::Password(Some(times)))
+        match &self.link {
+            Some(link) => Basis::Link(link.clone()),
+            None => self.times_set.map_or(Basis::Firm, |times| Basis::Password(Some(times))),
+        }
     }
 
     /// Refuses where another password was set since this one was looked at.

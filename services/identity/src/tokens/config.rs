@@ -3,11 +3,14 @@ use std::time::Duration;
 use nsl_kit::{Check, Mistakes, Profile};
 use serde::Deserialize;
 
+use super::revoked::LONGEST_ACCESS;
+
 /// Section `[identity.tokens]`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct Config {
-    /// What tokens name as `iss`, and where clients find the rest: the public URL. Empty: what listens.
+    /// What tokens name as `iss`, and where clients find the rest: the public URL. Empty: identity.public_url,
+    /// or http://127.0.0.1:8080 where that is empty too.
     pub issuer: String,
     /// What tokens name as `aud`.
     pub audience: String,
@@ -59,7 +62,7 @@ impl Check for Config {
         if self.audience.is_empty() {
             mistakes.add("audience", "is not empty");
         }
-        if !(Duration::from_secs(30)..=Duration::from_secs(3_600)).contains(&self.access_ttl) {
+        if !(Duration::from_secs(30)..=LONGEST_ACCESS).contains(&self.access_ttl) {
             mistakes.add("access_ttl_s", "lies between 30 and 3600");
         }
         if self.refresh_ttl <= self.access_ttl || self.session_ttl < self.refresh_ttl {

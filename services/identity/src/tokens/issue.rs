@@ -103,8 +103,8 @@ impl Tokens {
         let tenant = match tenant {
             Some(tenant) => tenant.clone(),
             None => {
-                let oldest = people::memberships(db, user).await?.into_iter().next();
-                oldest.ok_or_else(|| not_a_member("the person is a member of no tenant"))?.tenant
+                let oldest = people::oldest_membership(db, user).await?;
+                oldest.ok_or_else(|| not_a_member("the person is a member of no tenant"))?
             }
         };
         let held = people::permissions(db, &self.ground.scopes, &tenant, user).await?;

@@ -3,6 +3,7 @@
 mod config;
 mod http;
 mod issue;
+pub(crate) mod origin;
 mod revoked;
 pub(crate) mod rules;
 mod service;
@@ -11,11 +12,10 @@ pub(crate) mod store;
 mod worker;
 
 use nsl_api::sessions::TokenReply;
-use nsl_core::{Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Secret, Subject, TenantId, Timestamp, fresh};
+use nsl_core::{Code, Cx, Entry, Error, Principal, PrincipalKind, Result, Subject, TenantId, Timestamp, fresh};
 use nsl_keyring::bind;
-use nsl_sql::Tx;
 use nsl_token::dpop;
-use serde_json::{Map, json};
+use serde_json::Map;
 
 pub(crate) use self::config::Config;
 pub(crate) use self::{
@@ -27,12 +27,14 @@ pub(crate) use self::{
     worker::start,
 };
 use self::{
+    origin::Origin,
     signer::Signer,
     store::{End, Open, Raise, Session, Which},
 };
 use crate::{
     ground::Ground,
     people::store::{PLATFORM, Status, User},
+    secrets::digest_of,
 };
 
 /// Who has proven to be whom, and how.
@@ -40,7 +42,7 @@ pub(crate) struct Proven<'a> {
     pub(crate) user: &'a User,
     /// None: where they have been a member longest.
     pub(crate) tenant: Option<TenantId>,
-    /// RFC 8176: pwd, otp, hwk, mfa, swk, fed.
+    /// In words of RFC 8176 (pwd, otp, hwk, swk, user, mfa), and fed.
     pub(crate) amr: Vec<&'static str>,
     pub(crate) second_factor_at: Option<Timestamp>,
     /// The client through which they came.
@@ -84,7 +86,7 @@ impl Tokens {
         let (config, now) = (&self.ground.config.tokens, self.ground.clock.now());
         let id = fresh("ses");
         let cx = as_user(cx, &rights.tenant, &user.id)?;
-        let (origin, seal_key) = self.seal_origin(&cx, &id).await?;
+        let (origin, seal_key) = origin::seal(&self.ground.keyring, &cx, &cx.principal.subject, &place(&id)).await?;
         let session = Session {
             user: user.id.clone(),
             tenant: rights.tenant.clone(),
@@ -108,7 +110,7 @@ impl Tokens {
             .request("client", session.client.clone());
         let evidence = self.ground.ledger.seal(&cx, entry, Map::new()).await?;
         let token = rules::refresh_token()?;
-        let digest = rules::digest_of(&token);
+        let digest = digest_of(&token);
         // Signed before anything is written: who gets no reply has no session.
         let reply = self.reply(&session, rights, Some(token)).await?;
         let most = config.sessions_per_user;
@@ -149,11 +151,6 @@ impl Tokens {
         End { cx: cx.clone(), which, why: "ended_all", now: self.ground.clock.now() }
     }
 
-    /// Refuses tokens from now on, as part of a change; see [`What`].
-    pub(crate) async fn revoke(tx: &mut Tx<'_>, whats: &[What], now: Timestamp) -> Result<()> {
-        revoked::revoke(tx, whats, now).await
-    }
-
     /// The public halves of the keys whose tokens may be about.
     pub(crate) async fn published(&self) -> Result<Vec<serde_json::Value>> {
         self.signer.published(&self.ground).await
@@ -175,29 +172,15 @@ impl Tokens {
         tokio::time::timeout_at(deadline, self.ground.db.write_platform(change)).await.map_err(late)?
     }
 
-    async fn seal_origin(&self, cx: &Cx, id: &str) -> Result<(Option<Vec<u8>>, Option<String>)> {
-        let Some(address) = cx.source.ip else { return Ok((None, None)) };
-        let origin = json!({ "address": address.to_string(), "agent": cx.source.user_agent.as_deref() });
-        let key = self.ground.keyring.current(&platform(), &cx.principal.subject).await?;
-        let sealed = key.seal(&place(id), origin.to_string().as_bytes())?;
-        Ok((Some(sealed), Some(key.id().to_string())))
-    }
-
-    /// Where a session was opened from; nothing when its person's key is gone.
-    async fn open_origin(&self, session: &Session) -> Result<Option<serde_json::Value>> {
-        let (Some(sealed), Some(key)) = (&session.origin, &session.seal_key) else { return Ok(None) };
-        let Some(key) = self.ground.keyring.find(&platform(), &key.as_str().into()).await? else { return Ok(None) };
-        let plain = Secret::new(key.open(&place(&session.id), sealed)?);
-        serde_json::from_slice(plain.expose()).map(Some).map_err(Error::internal)
+    /// Where a session was opened from.
+    async fn origin(&self, session: &Session) -> Result<Origin> {
+        let (sealed, key) = (session.origin.as_deref(), session.seal_key.as_deref());
+        origin::open(&self.ground.keyring, &place(&session.id), sealed, key).await
     }
 }
 
 fn place(session: &str) -> Vec<u8> {
     bind(&[PLATFORM.as_bytes(), b"sessions", session.as_bytes()])
-}
-
-pub(crate) fn platform() -> TenantId {
-    TenantId::parse(PLATFORM).expect("a fixed valid id")
 }
 
 /// What a person does in a tenant with what they have just shown.

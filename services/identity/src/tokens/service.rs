@@ -9,12 +9,15 @@ use serde_json::{Map, json};
 use super::{
     Tokens, as_user, check_status,
     issue::OWN_CLIENT,
+    origin::Origin,
     revoked, rules, session_missing,
     store::{self, End, Session, Turn, Turned, Which},
 };
 use crate::{
     oauth::{DEVICE_CLIENT, find_any_client},
     people::store as people,
+    secrets::{digest_of, random},
+    signin::person::person,
 };
 
 #[async_trait]
@@ -47,7 +50,7 @@ impl Sessions for Tokens {
             return Err(unknown());
         }
         let db = &self.ground.db;
-        let (session, spent) = store::by_token(db, &rules::digest_of(&text)).await?.ok_or_else(unknown)?;
+        let (session, spent) = store::by_token(db, &digest_of(&text)).await?.ok_or_else(unknown)?;
         let now = self.ground.clock.now();
         if !session.is_live(now) {
             return Err(unknown());
@@ -84,7 +87,7 @@ impl Sessions for Tokens {
         }
         let config = &self.ground.config.tokens;
         let once = match &cx.once {
-            Some(once) => Some((once.key.to_string(), rules::random::<32>()?)),
+            Some(once) => Some((once.key.to_string(), random::<32>()?)),
             None => None,
         };
         let next = match &once {
@@ -136,7 +139,7 @@ impl Sessions for Tokens {
         if !rules::is_refresh_token(&text) {
             return Ok(EndedSessions::default());
         }
-        let found = store::by_token(&self.ground.db, &rules::digest_of(&text)).await?;
+        let found = store::by_token(&self.ground.db, &digest_of(&text)).await?;
         let Some((session, _)) = found else { return Ok(EndedSessions::default()) };
         let cx = as_user(cx, &session.tenant, &session.user)?;
         self.end_one(&cx, &session, "signed_out").await
@@ -173,11 +176,8 @@ impl Sessions for Tokens {
     }
 
     async fn end_other_sessions(&self, cx: &Cx, _: EndOtherSessions) -> Result<EndedSessions> {
-        let Some(session) = cx.principal.session.as_deref().filter(|_| is_own(cx, cx.principal.subject.as_str()))
-        else {
-            return Err(person_needed());
-        };
-        let end = self.end_of_all(cx, cx.principal.subject.as_str(), Some(session));
+        let (user, session) = person(cx)?;
+        let end = self.end_of_all(cx, user, Some(session));
         Ok(EndedSessions { ended: self.write(cx, end).await?.len() as u32 })
     }
 }
@@ -189,8 +189,11 @@ impl Tokens {
         Ok(EndedSessions { ended: self.write(cx, change).await?.len() as u32 })
     }
 
-    /// The one tenant that a session works in which was opened through a client of that tenant.
+    /// The one tenant that a session works in which was opened through a client of that tenant, or for less than all.
     async fn home(&self, session: &Session) -> Result<Option<TenantId>> {
+        if session.scope.is_some() {
+            return Ok(Some(session.tenant.clone()));
+        }
         let registered = session.client.as_deref().filter(|client| ![OWN_CLIENT, DEVICE_CLIENT].contains(client));
         let Some(client) = registered else { return Ok(None) };
         Ok(Some(find_any_client(&self.ground.db, client).await?.ok_or_else(unknown)?.tenant))
@@ -211,11 +214,10 @@ impl Tokens {
 
     async fn info(&self, cx: &Cx, session: Session, is_own: bool) -> Result<SessionInfo> {
         // Where somebody signs in from is theirs to see.
-        let origin = if is_own { self.open_origin(&session).await? } else { None };
-        let said = |name: &str| origin.as_ref().and_then(|origin| origin[name].as_str()).map(str::to_owned);
+        let Origin { address, agent } = if is_own { self.origin(&session).await? } else { Origin::default() };
         Ok(SessionInfo {
-            address: said("address"),
-            agent: said("agent"),
+            address,
+            agent,
             current: cx.principal.session.as_deref() == Some(session.id.as_str()),
             id: session.id,
             user: session.user,
@@ -233,8 +235,7 @@ impl Tokens {
 /// Sessions are their person's own business: not that of a key of theirs, of one who acts for them, or of a program
 /// that they let in for less.
 fn is_own(cx: &Cx, user: &str) -> bool {
-    let principal = &cx.principal;
-    principal.whole && principal.session.is_some() && principal.actor.is_none() && principal.subject.as_str() == user
+    person(cx).is_ok_and(|(own, _)| own == user)
 }
 
 fn check_client(session: &Session, client: Option<&str>) -> Result<()> {
@@ -254,8 +255,4 @@ fn elsewhere() -> Error {
 
 fn scope_form() -> Error {
     Error::invalid("tokens.scope", "the scope is not words with one space between")
-}
-
-fn person_needed() -> Error {
-    Error::new(Code::Forbidden, "auth.person_needed", "this needs a person who signed in")
 }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use nsl_core::{Cx, Entry, Error, Result, Secret, Subject, TenantId, Timestamp};
+use nsl_core::{Cx, Entry, Error, Result, Secret, Subject, Timestamp};
 use nsl_keyring::bind;
 use nsl_sql::{Db, EngineKind, Row, Scope, Single, Tx, args};
 use nsl_token::SigningKey;
@@ -10,7 +10,10 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::revoked::LONGEST_ACCESS;
-use crate::{ground::Ground, people::store::PLATFORM};
+use crate::{
+    ground::Ground,
+    people::store::{PLATFORM, platform},
+};
 
 /// How long the keys at hand are good for signing: the next one is shown much earlier than it signs.
 const HELD: Duration = Duration::from_secs(30);
@@ -71,7 +74,7 @@ impl Signer {
         let held = self.read(ground, Duration::ZERO).await?;
         let gone = &held.keys[live(&held.keys, ground.clock.now()).len()..];
         for key in gone {
-            let cx = platform();
+            let cx = system();
             let entry = Entry::new(&cx, "tokens.key_removed", "identity", "tend", ground.clock.now());
             let entry = entry.request("key", key.id.as_str());
             ground.db.write_platform(Remove { id: key.id.clone(), entry }).await?;
@@ -150,9 +153,9 @@ async fn list(db: &Db) -> Result<Vec<Stored>> {
 
 async fn make(ground: &Ground, signs_from: Timestamp, now: Timestamp) -> Result<()> {
     let key = tokio::task::spawn_blocking(SigningKey::generate).await.map_err(Error::internal)??;
-    let data_key = ground.keyring.current(&platform().tenant, &owner()).await?;
+    let data_key = ground.keyring.current(&platform(), &owner()).await?;
     let sealed = data_key.seal(&place(key.id()), key.to_pkcs8()?.expose())?;
-    let cx = platform();
+    let cx = system();
     let entry = Entry::new(&cx, "tokens.key_made", "identity", "tend", now)
         .request("key", key.id())
         .request("signs_from", signs_from.rfc3339());
@@ -164,7 +167,7 @@ async fn make(ground: &Ground, signs_from: Timestamp, now: Timestamp) -> Result<
 
 async fn open(ground: &Ground, key: &Stored) -> Result<SigningKey> {
     let id = key.seal_key.as_str().into();
-    let data_key = ground.keyring.find(&platform().tenant, &id).await?;
+    let data_key = ground.keyring.find(&platform(), &id).await?;
     let data_key = data_key.ok_or_else(|| fault("what seals the signing keys is gone"))?;
     let opened = SigningKey::from_pkcs8(&Secret::new(data_key.open(&place(&key.id), &key.sealed)?))?;
     if opened.id() != key.id || json!(opened.jwk()) != key.jwk {
@@ -218,8 +221,8 @@ impl Single for Remove {
     }
 }
 
-fn platform() -> Cx {
-    Cx::system(TenantId::parse(PLATFORM).expect("a fixed valid id"), BUDGET)
+fn system() -> Cx {
+    Cx::system(platform(), BUDGET)
 }
 
 fn owner() -> Subject {

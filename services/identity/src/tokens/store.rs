@@ -10,7 +10,7 @@ use super::{
     revoked::{What, revoke},
     rules,
 };
-use crate::people::store::PLATFORM;
+use crate::{people::store::PLATFORM, secrets::digest_of};
 
 /// For so long a lost reply can be asked for again.
 const AGAIN: Duration = Duration::from_secs(10);
@@ -47,6 +47,7 @@ static RAISE: &str = "UPDATE sessions SET second_factor_at = $2, amr = $3
 static PASSWORD_SET: &str = "SELECT times_set FROM passwords WHERE tenant_id = $1 AND user_id = $2";
 static LET_IN: &str = "SELECT s.id FROM device_codes d JOIN sessions s ON s.id = d.session
     WHERE d.tenant_id = $1 AND d.digest = $2 AND s.ended_at IS NULL AND s.expires_at > $3";
+static LINKED: &str = "SELECT 1 FROM federated WHERE id = $1 AND user_id = $2";
 static UNLET: &str = "UPDATE device_codes SET session = NULL WHERE user_id = $1 AND session IS NOT NULL";
 static INSERT_TOKEN: &str = "INSERT INTO refresh_tokens (tenant_id, digest, session, made_at) VALUES ($1, $2, $3, $4)";
 static TOKEN: &str = "SELECT session, spent_at, next, salt FROM refresh_tokens WHERE digest = $1";
@@ -157,6 +158,8 @@ pub(crate) enum Basis {
     Password(Option<i64>),
     /// The word of a session that let a device in: the digest of the device's code.
     Device(String),
+    /// An identity elsewhere, by the id of its link.
+    Link(String),
 }
 
 impl Basis {
@@ -167,6 +170,8 @@ impl Basis {
             Self::Password(_) => Err(crate::signin::wrong()),
             Self::Device(digest) if is_let_in(tx, digest, now).await? => Ok(()),
             Self::Device(_) => Err(crate::oauth::device_unknown()),
+            Self::Link(id) if !tx.query(LINKED, args![id.as_str(), user]).await?.is_empty() => Ok(()),
+            Self::Link(_) => Err(crate::signin::wrong()),
         })
     }
 }
@@ -270,7 +275,7 @@ impl Turn {
         let (Some((once, _)), Some(spent_at), Some(next), Some(salt)) = (&self.once, spent_at, next, salt) else {
             return Ok(None);
         };
-        let is_theirs = rules::digest_of(&rules::successor(&self.spent(), &salt, once)) == next;
+        let is_theirs = digest_of(&rules::successor(&self.spent(), &salt, once)) == next;
         if !is_theirs || self.now.since(spent_at) > AGAIN {
             return Ok(None);
         }
@@ -285,8 +290,8 @@ impl Single for Turn {
 
     async fn one(&self, tx: &mut Tx<'_>) -> Result<Result<Turned>> {
         let (id, now) = (self.session.id.as_str(), self.now);
-        let digest = rules::digest_of(&self.spent());
-        let next = rules::digest_of(&self.next);
+        let digest = digest_of(&self.spent());
+        let next = digest_of(&self.next);
         let salt = self.once.as_ref().map(|(_, salt)| salt.to_vec());
         // Who spends it first holds its row until the end of the transaction: all others find it spent.
         if tx.execute(SPEND, args![digest.as_str(), now, next.as_str(), salt]).await? == 1 {

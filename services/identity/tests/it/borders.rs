@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use nsl_api::{
     Revealed,
-    identity::CreateKey,
+    identity::{CreateKey, RevokeKey, RotateKey},
     oauth::{ClientGrant, CreateClient},
     people::{AcceptInvite, CreateRole, FindMe, ListInvites, ListOwnTenants, NameTenant, SetRole},
-    signin::{IssueReset, ResetPassword},
+    signin::{IssueReset, Register, ResetPassword},
 };
 use nsl_core::{Clock, Cx, Subject, TenantId};
 use nsl_sql::{Scope, Statement, args};
@@ -15,7 +15,7 @@ use nsl_sql::{Scope, Statement, args};
 use crate::{
     ground::{Ground, each, new_key},
     people::{id, invite, joins, owner, roles, set, stepped_up},
-    signin::{from, slug},
+    signin::{from, register_of, slug},
 };
 
 fn key_for(subject: &str, scopes: &[&str]) -> CreateKey {
@@ -174,6 +174,99 @@ async fn a_tenant_ends_for_its_clients_and_keys_when_it_is_closed_and_when_it_is
         for mark in &marks {
             assert!(refuses(&ground, mark).await, "{mark}");
         }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_given_while_the_right_was_going_is_not_taken() {
+    each(async |ground: Ground| {
+        let ada = stepped_up(&ground, &owner(&ground, "ada@example.com").await);
+        let eve = owner(&ground, "eve@example.com").await;
+        // With a token that an edge elsewhere took a moment longer.
+        let adm = stepped_up(&ground, &joins(&ground, &ada, "adm@example.com", &["admin"]).await);
+        let bob = joins(&ground, &ada, "bob@example.com", &["viewer"]).await;
+        assert_eq!(set(&ground, &ada, &adm, &["viewer"]).await, "fine");
+        let token = invite(&ground, &adm, None, &["admin"]).await.unwrap();
+        let accepted = ground.all.people.accept_invite(&eve, AcceptInvite { token: token.clone() }).await;
+        assert_eq!(slug(accepted), "people.invite_invalid");
+        let comes = Register { invite: Some(token), ..register_of("zoe@example.com") };
+        let comes = ground.all.signin.register(&from("192.0.2.9"), comes).await;
+        assert_eq!(slug(comes), "people.invite_invalid");
+        let reset = async |reset_token: Revealed| {
+            let new_password = Revealed("another horse battery".to_owned());
+            slug(
+                ground.all.signin.reset_password(&from("192.0.2.9"), ResetPassword { reset_token, new_password }).await,
+            )
+        };
+        let issue = async |by: &Cx| ground.all.signin.issue_reset(by, IssueReset { user: id(&bob) }).await.unwrap();
+        let late = issue(&adm).await;
+        assert_eq!(reset(late.reset_token).await, "signin.reset_token");
+        // As if it was issued just before the person came into another tenant, and kept just after.
+        let token = issue(&ada).await;
+        let sql = "INSERT INTO members (tenant_id, user_id, roles, status, since) VALUES ($1, $2, $3, 'active', $4)";
+        let args = args![&eve.tenant, id(&bob), &serde_json::json!(["viewer"]), ground.clock.now()];
+        ground.db.write_platform(Statement { sql, args }).await.unwrap();
+        assert_eq!(reset(token.reset_token).await, "signin.reset_token");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_or_a_narrow_program_tells_of_its_own_tenant_alone() {
+    each(async |ground: Ground| {
+        let (ada, eve) = (owner(&ground, "ada@example.com").await, owner(&ground, "eve@example.com").await);
+        let bob = joins(&ground, &ada, "bob@example.com", &["developer"]).await;
+        let token = invite(&ground, &eve, None, &["viewer"]).await.unwrap();
+        ground.all.people.accept_invite(&bob, AcceptInvite { token }).await.unwrap();
+        let (people, identity) = (&ground.all.people, &ground.all.identity);
+        let everywhere = people.list_own_tenants(&bob, ListOwnTenants {}).await.unwrap().items.len();
+        assert_eq!(everywhere, 2);
+        let key = identity.create_key(&bob, new_key("own", &["identity:read", "storage:read"])).await.unwrap();
+        let mut narrow = bob.clone();
+        narrow.principal.whole = false;
+        for cx in [&ground.as_key(&key).await, &narrow] {
+            let seen = people.list_own_tenants(cx, ListOwnTenants {}).await.unwrap().items;
+            assert_eq!(seen.iter().map(|own| &own.tenant).collect::<Vec<_>>(), [&ada.tenant]);
+            assert_eq!(people.find_me(cx, FindMe {}).await.unwrap().tenants.len(), 1);
+        }
+        narrow.principal.scopes = ["storage:read".to_owned()].into();
+        assert_eq!(slug(people.find_me(&narrow, FindMe {}).await), "auth.scope_missing");
+        // Nor does somebody else get at the key.
+        let rotate = || RotateKey { id: key.key.id.clone(), overlap_s: None };
+        assert_eq!(slug(identity.rotate_key(&ada, rotate()).await), "identity.key_of_another");
+        assert_eq!(slug(identity.rotate_key(&bob, rotate()).await), "fine");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_key_made_ends_with_it_unless_it_administers() {
+    each(async |ground: Ground| {
+        let ada = owner(&ground, "ada@example.com").await;
+        let identity = &ground.all.identity;
+        for (scopes, ends) in
+            [(["identity:write", "storage:read"], true), (["identity:write", "identity:admin"], false)]
+        {
+            let first = identity.create_key(&ada, new_key("first", &scopes)).await.unwrap();
+            let second = identity.create_key(&ground.as_key(&first).await, new_key("second", &scopes)).await.unwrap();
+            let third = identity
+                .create_key(&ground.as_key(&second).await, new_key("third", &["identity:write"]))
+                .await
+                .unwrap();
+            identity.revoke_key(&ada, RevokeKey { id: first.key.id.clone() }).await.unwrap();
+            for made in [&second, &third] {
+                let lives = slug(ground.authenticate(&made.secret.0).await);
+                assert_eq!(lives, if ends { "auth.key_unknown" } else { "fine" });
+                assert_eq!(refuses(&ground, &format!("key:{}", made.key.id)).await, ends, "and edges hear of it");
+            }
+        }
+        let mut lent = ada.clone();
+        lent.principal.whole = false;
+        for scope in ["identity:admin", "identity:*", "*"] {
+            assert_eq!(slug(identity.create_key(&lent, new_key("lent", &[scope])).await), "identity.scope_lent");
+        }
+        assert_eq!(slug(identity.create_key(&lent, new_key("lent", &["identity:write"])).await), "fine");
     })
     .await;
 }

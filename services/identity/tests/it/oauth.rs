@@ -463,12 +463,10 @@ async fn a_device_is_turned_away_forgotten_or_guessed_in_vain() {
         assert_eq!(slug(oauth.answer_device(&owner, answer(&late.user_code, true)).await), "oauth.user_code");
 
         let waiting = begin().await;
-        for cx in [from(HERE), {
-            let mut key = owner.clone();
-            key.principal.session = None;
-            key
-        }] {
-            assert_eq!(slug(oauth.answer_device(&cx, answer(&waiting.user_code, true)).await), "auth.person_needed");
+        let mut client = owner.clone();
+        client.principal.session = None;
+        for (cx, expected) in [(from(HERE), "auth.missing"), (client, "auth.person_needed")] {
+            assert_eq!(slug(oauth.answer_device(&cx, answer(&waiting.user_code, true)).await), expected);
         }
         let elsewhere = AnswerDevice { tenant: Some(nsl_core::TenantId::fresh()), ..answer(&waiting.user_code, true) };
         assert_eq!(slug(oauth.answer_device(&owner, elsewhere).await), "tokens.not_a_member");
@@ -620,32 +618,38 @@ async fn clients_of_a_tenant_that_is_being_deleted_get_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_person_got_through_a_client_stays_in_its_tenant() {
+async fn what_a_person_let_in_for_less_stays_in_its_tenant() {
     each(async |ground: Ground| {
         let owner = person(&register(&ground, "ann@example.com", HERE).await, HERE);
-        let bob = crate::people::joins(&ground, &owner, "bob@example.com", &["developer"]).await;
-        let request = nsl_api::people::OpenTenant { name: "bob's".to_owned() };
-        let elsewhere = ground.all.people.open_tenant(&bob, request).await.unwrap().tenant;
         let public = CreateClient { public: true, ..client_of("storage:read", &[ClientGrant::DeviceCode]) };
-        let app = ground.all.oauth.create_client(&owner, public).await.unwrap();
-        let begin = AuthorizeDevice { client: shown(&app), scope: None };
-        let codes = ground.all.oauth.authorize_device(&from(HERE), begin).await.unwrap();
-        let answer = AnswerDevice { user_code: codes.user_code, approve: true, tenant: None };
-        ground.all.oauth.answer_device(&bob, answer).await.unwrap();
-        let tokens = poll(&ground, &codes.device_code.0, shown(&app)).await.unwrap();
-        let refresh_in = async |tokens: &TokenReply, tenant: Option<&nsl_core::TenantId>| {
-            let refresh_token = tokens.refresh_token.clone().unwrap();
-            ask(&ground, Grant::RefreshToken { refresh_token, tenant: tenant.cloned() }, Some(shown(&app)), None).await
-        };
-        assert_eq!(error_of(refresh_in(&tokens, Some(&elsewhere)).await), "invalid_grant");
-        let tokens = refresh_in(&tokens, Some(&owner.tenant)).await.unwrap();
-        let tokens = refresh_in(&tokens, None).await.unwrap();
-        assert_eq!(tokens.tenant, owner.tenant);
-        let sql = "DELETE FROM members WHERE tenant_id = $1 AND user_id = $2";
-        let user = bob.principal.subject.as_str().to_owned();
-        crate::tokens::run(&ground, sql, nsl_sql::args![&owner.tenant, user]).await;
-        for tenant in [None, Some(&owner.tenant), Some(&elsewhere)] {
-            assert_eq!(error_of(refresh_in(&tokens, tenant).await), "invalid_grant");
+        let app = shown(&ground.all.oauth.create_client(&owner, public).await.unwrap());
+        let terminal = ClientProof { id: "nsl-cli".to_owned(), secret: None };
+        for (email, client, scope) in
+            [("bob@example.com", app, None), ("cem@example.com", terminal, Some("storage:read".to_owned()))]
+        {
+            let bob = crate::people::joins(&ground, &owner, email, &["developer"]).await;
+            let request = nsl_api::people::OpenTenant { name: "bob's".to_owned() };
+            let elsewhere = ground.all.people.open_tenant(&bob, request).await.unwrap().tenant;
+            let begin = AuthorizeDevice { client: client.clone(), scope };
+            let codes = ground.all.oauth.authorize_device(&from(HERE), begin).await.unwrap();
+            let answer = AnswerDevice { user_code: codes.user_code, approve: true, tenant: None };
+            ground.all.oauth.answer_device(&bob, answer).await.unwrap();
+            let tokens = poll(&ground, &codes.device_code.0, client.clone()).await.unwrap();
+            let refresh_in = async |tokens: &TokenReply, tenant: Option<&nsl_core::TenantId>| {
+                let refresh_token = tokens.refresh_token.clone().unwrap();
+                let grant = Grant::RefreshToken { refresh_token, tenant: tenant.cloned() };
+                ask(&ground, grant, Some(client.clone()), None).await
+            };
+            assert_eq!(error_of(refresh_in(&tokens, Some(&elsewhere)).await), "invalid_grant");
+            let tokens = refresh_in(&tokens, Some(&owner.tenant)).await.unwrap();
+            let tokens = refresh_in(&tokens, None).await.unwrap();
+            assert_eq!(tokens.tenant, owner.tenant);
+            let sql = "DELETE FROM members WHERE tenant_id = $1 AND user_id = $2";
+            let user = bob.principal.subject.as_str().to_owned();
+            crate::tokens::run(&ground, sql, nsl_sql::args![&owner.tenant, user]).await;
+            for tenant in [None, Some(&owner.tenant), Some(&elsewhere)] {
+                assert_eq!(error_of(refresh_in(&tokens, tenant).await), "invalid_grant");
+            }
         }
     })
     .await;

@@ -4,8 +4,11 @@ use std::time::Duration;
 
 use nsl_api::{
     Revealed,
+    federation::PutProviderAt,
     identity::RotateKey,
     oauth::{AnswerDevice, AuthorizeDevice, ClientGrant, ClientProof, RotateSecret},
+    people::{CreateRole, InviteUser, SetMember},
+    privacy::{DataKind, OpenDataRequest},
     sessions::TokenReply,
     signin::{ConfirmTotp, EnrolTotp, Factor, Nothing, RecoveryCodes, SecondFactor, ShowMfa, SignedIn, StepUp},
 };
@@ -15,6 +18,7 @@ use nsl_signin::totp::Seed;
 use crate::{
     ground::{Ground, each, new_key},
     oauth::client_of,
+    people::joins,
     signin::{PASSWORD, claims, events, from, login, person, register, slug},
 };
 
@@ -315,6 +319,25 @@ async fn what_goes_on_after_a_session_asks_for_the_factor() {
             ]
         };
         assert_eq!(all(&alice.cx).await, ["auth.step_up"; 5]);
+        // Nor do others get rights by it.
+        let people = &ground.all.people;
+        let roles = || vec!["owner".to_owned()];
+        let bob = joins(&ground, &fresh, "bob@example.com", &["viewer"]).await.principal.subject;
+        let invite = InviteUser { email: None, roles: roles() };
+        let member = SetMember { user: bob.to_string(), roles: roles() };
+        let role = CreateRole { name: "ops".to_owned(), permissions: vec!["storage:read".to_owned()] };
+        let put = serde_json::json!({ "issuer": "https://id.example", "client_id": "nsl" });
+        let put = PutProviderAt { provider: "own".to_owned(), put: serde_json::from_value(put).unwrap() };
+        let erase = OpenDataRequest { kind: DataKind::Erasure, subject: Some(bob), password: None };
+        for outcome in [
+            slug(people.invite_user(&alice.cx, invite).await),
+            slug(people.set_member(&alice.cx, member).await),
+            slug(people.create_role(&alice.cx, role).await),
+            slug(ground.all.federation.put_provider(&alice.cx, put).await),
+            slug(ground.all.privacy.open_data_request(&alice.cx, erase).await),
+        ] {
+            assert_eq!(outcome, "auth.step_up");
+        }
         assert_eq!(all(&fresh).await, ["fine"; 5]);
         ground.clock.advance(Duration::from_secs(301));
         assert_eq!(slug(keys.create_key(&fresh, new()).await), "auth.step_up");

@@ -357,7 +357,7 @@ async fn what_an_account_can_show_is_told_to_its_owner() {
         let made = register(&ground, "alice@example.com", "192.0.2.1").await;
         let factors = ground.all.signin.list_factors(&person(&made, "192.0.2.1"), Nothing {}).await.unwrap();
         assert!(factors.password && factors.factors.is_empty() && factors.recovery_codes_left == 0);
-        assert_eq!(slug(ground.all.signin.list_factors(&from("192.0.2.1"), Nothing {}).await), "auth.person_needed");
+        assert_eq!(slug(ground.all.signin.list_factors(&from("192.0.2.1"), Nothing {}).await), "auth.missing");
     })
     .await;
 }

@@ -376,11 +376,12 @@ async fn only_a_person_ties_wallets() {
         client.principal.session = None;
         let nobody = from(HOME);
         assert_eq!(nobody.principal.kind, PrincipalKind::Anonymous);
-        for cx in [key_of_api, lent, client, nobody] {
-            assert_eq!(slug(link(&ground.all.wallet, &cx, &key(2)).await), "auth.person_needed");
-            assert_eq!(slug(ground.all.wallet.list_wallets(&cx, ()).await), "auth.person_needed");
+        let needed = "auth.person_needed";
+        for (cx, why) in [(key_of_api, needed), (lent, needed), (client, needed), (nobody, "auth.missing")] {
+            assert_eq!(slug(link(&ground.all.wallet, &cx, &key(2)).await), why);
+            assert_eq!(slug(ground.all.wallet.list_wallets(&cx, ()).await), why);
             let request = UnlinkWallet { id: "wal_1".to_owned() };
-            assert_eq!(slug(ground.all.wallet.unlink_wallet(&cx, request).await), "auth.person_needed");
+            assert_eq!(slug(ground.all.wallet.unlink_wallet(&cx, request).await), why);
         }
     })
     .await;

@@ -6,23 +6,25 @@ use nsl_keyring as keyring;
 use nsl_sql::{Single, Tx, args};
 
 use super::{
-    super::{accounts::leave_all, members::user_missing, store::PLATFORM, tenants::end_tokens},
+    super::{
+        accounts::leave_all,
+        members::user_missing,
+        store::{PLATFORM, platform},
+        tenants::end_tokens,
+    },
     store::{New, insert, is_welcome, places},
 };
 use crate::{
     signin,
-    tokens::{Tokens, What},
+    tokens::{What, revoke},
 };
 
 static STATUS: &str = "SELECT status FROM users WHERE id = $1";
 static ERASE_USER: &str = "UPDATE users SET email = NULL, name = NULL, folded = NULL, status = 'erased' WHERE id = $1";
-/// What is known of a person beside their factors, everywhere.
+/// What is known of a person beside their ways to sign in, everywhere.
 static EVERYWHERE: &[&str] = &[
     "DELETE FROM refresh_tokens WHERE session IN (SELECT id FROM sessions WHERE user_id = $1)",
     "DELETE FROM sessions WHERE user_id = $1",
-    "DELETE FROM passkeys WHERE user_id = $1",
-    "DELETE FROM passkey_ceremonies WHERE user_id = $1",
-    "DELETE FROM federated WHERE user_id = $1",
     "DELETE FROM members WHERE user_id = $1",
     "DELETE FROM privacy_traces WHERE user_id = $1",
     "DELETE FROM idempotency WHERE subject = $1",
@@ -96,8 +98,8 @@ pub(super) async fn wipe(tx: &mut Tx<'_>, user: &str, now: Timestamp) -> Result<
     for sql in EVERYWHERE {
         tx.execute(sql, args![user]).await?;
     }
-    Tokens::revoke(tx, &[What::Subject(user.to_owned())], now).await?;
-    keyring::destroy(tx, &TenantId::parse(PLATFORM)?, &Subject::parse(user)?).await
+    revoke(tx, &[What::Subject(user.to_owned())], now).await?;
+    keyring::destroy(tx, &platform(), &Subject::parse(user)?).await
 }
 
 /// What the identity service has of a person in one tenant, or of an account.
@@ -127,7 +129,7 @@ impl Single for EraseHere {
         tx.execute(FORGET_OUTCOMES, args![&self.tenant, subject]).await?;
         let within = What::Within(self.tenant.clone(), subject.as_str().to_owned());
         // Their data keys are the storage service's to destroy: it knows of locks that stand against it.
-        Tokens::revoke(tx, &[within], self.now).await.map(|()| Ok(Vec::new()))
+        revoke(tx, &[within], self.now).await.map(|()| Ok(Vec::new()))
     }
 }
 

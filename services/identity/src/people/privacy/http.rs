@@ -14,11 +14,10 @@ use nsl_api::{
     },
 };
 use nsl_core::{Cx, Error, Result};
-use nsl_edge::{Caller, Class, Face, Limit, Path, Problem, Query, Rule, Strict};
-use serde::Deserialize;
-use utoipa::{IntoParams, OpenApi};
+use nsl_edge::{Caller, Class, Face, Path, Problem, Query, Rule, Strict};
+use utoipa::OpenApi;
 
-use super::super::service::LONGEST_PAGE;
+use crate::http::Paging;
 
 /// The public routes of requests about persons' data.
 pub(crate) fn face(privacy: PrivacyClient) -> Face {
@@ -39,16 +38,6 @@ pub(crate) fn face(privacy: PrivacyClient) -> Face {
     tags((name = "privacy", description = "What persons ask about their data, in all services at once."))
 )]
 struct Docs;
-
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-struct Paging {
-    /// 1 to 100; 50 when absent.
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 100)]
-    limit: Option<Limit<LONGEST_PAGE>>,
-    /// `next` of the page before.
-    after: Option<String>,
-}
 
 /// Ask for a copy or for the erasure of a person's data
 ///
@@ -74,7 +63,7 @@ async fn list(
     Caller(cx): Caller,
     Query(paging): Query<Paging>,
 ) -> Result<Json<Page<DataRequest>>, Problem> {
-    let request = ListDataRequests { limit: Limit::or(paging.limit, 50), after: paging.after };
+    let request = ListDataRequests { limit: paging.limit(), after: paging.after };
     Ok(Json(privacy.list_data_requests(&cx, request).await?))
 }
 

@@ -14,15 +14,16 @@ use serde_json::json;
 use super::{
     super::{
         members::Deed,
-        service::{ADMIN, LONGEST_PAGE, Service, page},
-        store::{self as people, PLATFORM, Status},
+        service::{ADMIN, Service},
+        store::{self as people, Status, platform},
     },
     erase::EraseAccount,
     store::{self, Found, New, Open, kind},
 };
-
-/// Above all ids of requests.
-const ABOVE_ALL: &str = "~";
+use crate::{
+    page::{ABOVE_ALL, LONGEST_PAGE, page},
+    signin::prove_second,
+};
 
 impl Service {
     /// Ends an account at once, and gives the request under which all services let go of its person.
@@ -30,7 +31,7 @@ impl Service {
         let now = self.ground.clock.now();
         let new = New {
             id: fresh("prv"),
-            home: TenantId::parse(PLATFORM)?,
+            home: platform(),
             kind: DataKind::Erasure,
             subject: Some(Subject::parse(user)?),
             opened_by: cx.principal.subject.to_string(),
@@ -41,7 +42,7 @@ impl Service {
         let erase_tenants_at = now.plus(self.config().grace);
         let change = EraseAccount { user: user.to_owned(), new, erase_tenants_at, entry };
         let id = self.ground.db.write_across(cx, change).await?;
-        self.ground.keyring.forget(&TenantId::parse(PLATFORM)?, &Subject::parse(user)?);
+        self.ground.keyring.forget(&platform(), &Subject::parse(user)?);
         self.tell_of_keys(user, now).await?;
         self.ground.queue.nudge();
         Ok(id)
@@ -82,10 +83,10 @@ impl Service {
         let user = self.in_person(cx).await?;
         match request.kind {
             DataKind::Erasure => {
-                self.prove(cx, &user, request.password.as_ref()).await?;
+                self.door.prove_presence(cx, &user, request.password.as_ref()).await?;
                 self.erase_account(cx, &user.id).await
             }
-            _ => self.open_request(cx, TenantId::parse(PLATFORM)?, request.kind, subject, None).await,
+            _ => self.open_request(cx, platform(), request.kind, subject, None).await,
         }
     }
 
@@ -96,6 +97,7 @@ impl Service {
         let id = subject.as_str();
         if kind == DataKind::Erasure && self.seen(cx, id).await.is_ok() {
             // Whom the caller may not remove, the caller may not erase.
+            prove_second(&self.ground, cx).await?;
             self.rule(cx, id, Deed::Remove, "identity.member_removed", "open_data_request").await?;
         }
         self.open_request(cx, cx.tenant.clone(), kind, subject, Some(vec![cx.tenant.clone()])).await
@@ -186,7 +188,7 @@ impl Privacy for Service {
         let (all, subject) = (cx.permit(ADMIN).is_ok(), self.speaks_for(cx).await?);
         let found = store::list(&self.ground.db, &cx.tenant, subject, all, below, limit + 1).await?;
         let seen = found.into_iter().map(|found| found.seen).collect();
-        Ok(page(seen, limit, |request: &DataRequest| &request.id))
+        Ok(page(seen, limit, |request: &DataRequest| request.id.clone()))
     }
 
     async fn data_report(&self, cx: &Cx, _: AskDataReport) -> Result<DataReport> {

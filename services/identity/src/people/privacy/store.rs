@@ -7,7 +7,7 @@ use nsl_core::{Code, Entry, Error, Result, Subject, TenantId, Timestamp};
 use nsl_engine::queue::{Message, enqueue};
 use nsl_sql::{Db, Row, Scope, Single, Tx, args};
 
-use super::super::store::PLATFORM;
+use super::super::store::{PLATFORM, platform};
 
 /// Those who hold what is personal, each under the topic of its name.
 const SERVICES: &[&str] = &["identity", "storage", "audit", "relay", "contracts"];
@@ -158,7 +158,7 @@ impl New {
 
 /// All tenants that a person is or was in, and the platform.
 pub(crate) async fn places(tx: &mut Tx<'_>, user: &str) -> Result<Vec<TenantId>> {
-    let mut places = vec![TenantId::parse(PLATFORM)?];
+    let mut places = vec![platform()];
     for mut row in tx.query(PLACES, args![user]).await? {
         places.push(row.take(0)?);
     }

@@ -10,7 +10,7 @@ use nsl_privacy::{DONE, folder};
 use nsl_sql::{Scope, Statement, args};
 
 use super::{
-    super::{service::Service, store::PLATFORM},
+    super::{service::Service, store::platform},
     erase::CloseDue,
     service::PATIENCE,
     store::{AskAgain, Confirm},
@@ -86,7 +86,7 @@ impl Service {
     /// One round: also what tests call.
     pub(crate) async fn tend(&self) -> Result<()> {
         let now = self.ground.clock.now();
-        let cx = Cx::system(TenantId::parse(PLATFORM)?, BUDGET);
+        let cx = Cx::system(platform(), BUDGET);
         let entry = Entry::new(&cx, "identity.tenant_erased", "identity", "privacy", now);
         let closed = self.ground.db.write_platform(CloseDue { now, entry }).await?;
         let asked = self.ground.db.write_platform(AskAgain { now, patience: PATIENCE }).await?;

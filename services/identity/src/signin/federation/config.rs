@@ -40,15 +40,15 @@ pub struct Operated {
 }
 
 impl Check for Config {
-    fn check(&self, profile: Profile, mistakes: &mut Mistakes) {
+    fn check(&self, _: Profile, mistakes: &mut Mistakes) {
         for (name, provider) in &self.providers {
-            mistakes.within(name, |mistakes| provider.check_as(name, self.private_addresses, profile, mistakes));
+            mistakes.within(name, |mistakes| provider.check_as(name, self.private_addresses, mistakes));
         }
     }
 }
 
 impl Operated {
-    fn check_as(&self, name: &str, private: bool, _: Profile, mistakes: &mut Mistakes) {
+    fn check_as(&self, name: &str, private: bool, mistakes: &mut Mistakes) {
         if let Err(error) = rules::check_name(name) {
             mistakes.add("", error.message);
         }

@@ -18,6 +18,7 @@ use super::{
     store::Taken,
     vouch::{self, Expected, Vouched, Wrong},
 };
+use crate::secrets::secret;
 
 /// What a request to a provider was made with, and only this server knows.
 #[derive(Serialize, Deserialize)]
@@ -28,7 +29,7 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn fresh() -> Result<Self> {
-        Ok(Self { nonce: rules::random()?, verifier: rules::random()? })
+        Ok(Self { nonce: secret("")?, verifier: secret("")? })
     }
 }
 

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use nsl_api::federation::OidcCallback;
-use nsl_core::{Code, Error, Result, TenantId, Timestamp};
+use nsl_core::{Code, Error, Result, Timestamp};
 use nsl_keyring::bind;
 
 use super::{
     exchange::Asked,
     provider::{Known, Settings},
-    rules,
     service::{FLOW, Federations, owner},
     store::{Begin, Take, Taken},
 };
-use crate::people::store::PLATFORM;
+use crate::{people::store::platform, secrets::digest_of};
 
 impl Federations {
     pub(super) async fn keep(
@@ -25,13 +24,13 @@ impl Federations {
         link_user: Option<String>,
         asked: &Asked,
     ) -> Result<Timestamp> {
-        let (id, now) = (rules::digest(state), self.now());
-        let key = self.ground.keyring.current(&platform()?, &keeper()?).await?;
+        let (id, now) = (digest_of(state), self.now());
+        let key = self.ground.keyring.current(&platform(), &keeper()?).await?;
         let plain = serde_json::to_vec(asked).map_err(Error::internal)?;
         let expires_at = now.plus(FLOW);
         let change = Begin {
-            owner: owner(settings)?,
-            flow: rules::digest(flow),
+            owner: owner(settings),
+            flow: digest_of(flow),
             provider: settings.name.clone(),
             issuer: settings.issuer.clone(),
             redirect_uri,
@@ -49,10 +48,10 @@ impl Federations {
     /// What was asked of the provider. Nobody gets it again.
     pub(super) async fn take(&self, request: &OidcCallback) -> Result<(Taken, Asked)> {
         let flow = request.flow.as_ref().ok_or_else(gone)?;
-        let id = rules::digest(&request.state);
-        let taken = self.ground.db.write_platform(Take { id: id.clone(), flow: rules::digest(&flow.0) }).await?;
+        let id = digest_of(&request.state);
+        let taken = self.ground.db.write_platform(Take { id: id.clone(), flow: digest_of(&flow.0) }).await?;
         let taken = taken.filter(|taken| taken.expires_at > self.now()).ok_or_else(gone)?;
-        let key = self.ground.keyring.find(&platform()?, &Arc::from(taken.sealed_key.as_str())).await?;
+        let key = self.ground.keyring.find(&platform(), &Arc::from(taken.sealed_key.as_str())).await?;
         let plain = key.ok_or_else(nsl_keyring::key_gone)?.open(&place(&id), &taken.sealed)?;
         let asked = serde_json::from_slice(&plain).map_err(Error::internal)?;
         Ok((taken, asked))
@@ -88,10 +87,6 @@ pub(super) fn refused_there(error: &str) -> Error {
     let is_word =
         (1..=40).contains(&error.len()) && error.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
     if is_word { refused.detail("reason", error) } else { refused }
-}
-
-fn platform() -> Result<TenantId> {
-    TenantId::parse(PLATFORM)
 }
 
 fn keeper() -> Result<nsl_core::Subject> {

@@ -18,7 +18,8 @@ use nsl_edge::{Anyone, Caller, Class, Entry, Face, Path, Problem, Query, Rule, S
 use serde::Deserialize;
 use utoipa::{IntoParams, OpenApi};
 
-use super::{rules, service::FLOW};
+use super::service::FLOW;
+use crate::secrets::digest_of;
 
 const PROBLEMS: &[Entry] = &[
     Entry::new(
@@ -143,7 +144,7 @@ struct OfTenant {
 
 /// The cookie of a flow: of this host alone, over TLS alone, and no script sees it.
 fn cookie_name(state: &str) -> String {
-    format!("__Host-nsl-oidc-{}", &rules::digest(state)[..16])
+    format!("__Host-nsl-oidc-{}", &digest_of(state)[..16])
 }
 
 fn set_cookie(state: &str, value: &str, seconds: u64) -> Result<HeaderValue, Error> {
@@ -238,7 +239,8 @@ async fn list_federated(
 
 /// Unlink an identity elsewhere
 ///
-/// Needs a second factor shown in the last five minutes, where the account has one.
+/// Needs a second factor shown in the last five minutes, where the account has one. Without one, a sign-in of the last five minutes is needed (401
+/// `signin.again`).
 #[utoipa::path(delete, path = "/v1/auth/federated/{id}", tag = "identity", operation_id = "unlink",
     params(("id" = String, Path, description = "`fed_...`")),
     responses((status = 200, description = "The identity as it was", body = FederatedInfo)))]

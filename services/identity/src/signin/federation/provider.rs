@@ -33,6 +33,8 @@ pub(crate) struct Settings {
     pub(crate) email_claim: String,
     pub(crate) name_claim: String,
     pub(crate) redirect_uris: Vec<String>,
+    /// The person who set it for their tenant.
+    pub(crate) set_by: Option<String>,
     pub(crate) sign_up: bool,
     /// What those who come for the first time become members of; a tenant of their own when there is none.
     pub(crate) tenant: Option<TenantId>,

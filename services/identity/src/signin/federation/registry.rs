@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use nsl_api::federation::{ProviderInfo, PutProvider};
-use nsl_core::{Code, Cx, Error, Principal, Result, Secret, Subject, TenantId};
+use nsl_core::{Code, Cx, Error, Result, Secret, Subject, TenantId};
 use nsl_keyring::bind;
 use url::{Host, Url};
 
@@ -14,7 +14,7 @@ use super::{
     service::Federations,
     store::{self, Said, Stored},
 };
-use crate::people::roles;
+use crate::people::{roles, store::custom_roles};
 
 const LONGEST_TEXT: usize = 200;
 const LONGEST_SECRET: usize = 1_024;
@@ -82,6 +82,7 @@ impl Federations {
             redirect_uris: put.redirect_uris.clone(),
             sign_up: put.sign_up,
             default_roles,
+            set_by: Some(cx.principal.subject.to_string()),
         })
     }
 
@@ -90,14 +91,14 @@ impl Federations {
         if names.is_empty() || names.len() > MOST_ROLES {
             return Err(rules::unfit(&format!("1 to {MOST_ROLES} default roles")));
         }
-        let custom = store::custom_roles(&self.ground.db, &cx.tenant).await?;
+        let custom = custom_roles(&self.ground.db, &cx.tenant).await?;
         let is_there =
             |name: &String| roles::BUILT_IN.contains(&name.as_str()) || custom.iter().any(|(role, _)| role == name);
         if let Some(name) = names.iter().find(|name| !is_there(name)) {
             return Err(rules::unfit("a default role is not there").detail("role", name.as_str()));
         }
         let given = roles::permissions(names, &custom, &self.ground.scopes);
-        match given.iter().find(|permission| !holds(&cx.principal, permission)) {
+        match given.iter().find(|permission| !cx.principal.holds(permission)) {
             None => Ok(()),
             Some(lacks) => {
                 let message = format!("this credential lacks {lacks}, so it cannot give it to those who come");
@@ -159,13 +160,6 @@ fn is_here(url: &Url) -> bool {
         }
 }
 
-fn holds(principal: &Principal, permission: &str) -> bool {
-    match permission {
-        "*" => principal.scopes.iter().any(|scope| scope == "*"),
-        permission => principal.holds(permission),
-    }
-}
-
 fn of_operators(name: &str, operated: &Operated) -> Settings {
     let title = if operated.title.is_empty() { name } else { &operated.title };
     Settings {
@@ -179,6 +173,7 @@ fn of_operators(name: &str, operated: &Operated) -> Settings {
         email_claim: operated.email_claim.clone(),
         name_claim: operated.name_claim.clone(),
         redirect_uris: operated.redirect_uris.clone(),
+        set_by: None,
         sign_up: operated.sign_up,
         tenant: TenantId::parse(&operated.tenant).ok(),
         default_roles: operated.default_roles.clone(),
@@ -198,6 +193,7 @@ fn of_tenant(tenant: &TenantId, stored: Stored) -> Settings {
         email_claim: said.email_claim,
         name_claim: said.name_claim,
         redirect_uris: said.redirect_uris,
+        set_by: said.set_by,
         sign_up: said.sign_up,
         tenant: Some(tenant.clone()),
         default_roles: said.default_roles,

@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use aws_lc_rs::{digest, rand};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use nsl_core::{Error, Result};
 use url::{Host, Url};
 
@@ -22,13 +20,12 @@ pub(crate) fn check_name(name: &str) -> Result<()> {
 }
 
 /// An issuer, and every other address that a provider names: `private` ones only where operators allow it.
-pub(crate) fn check_issuer(issuer: &str, private: bool) -> Result<Url> {
+pub(crate) fn check_issuer(issuer: &str, private: bool) -> Result<()> {
     let url = Url::parse(issuer).map_err(|_| unfit("an issuer is an https:// address"))?;
     if issuer.len() > LONGEST_URL || url.query().is_some() {
         return Err(unfit("an issuer is an https:// address without a query"));
     }
-    check_place(&url, private)?;
-    Ok(url)
+    check_place(&url, private)
 }
 
 /// Whether the address may be called: its scheme, and its host where that is a number. Names are checked when they
@@ -108,18 +105,6 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     let given_out = (first & 0xe000) == 0x2000;
     let carries_others = matches!((first, second), (0x2001, 0..=0x1ff | 0xdb8) | (0x2002, _) | (0x3fff, 0..=0xfff));
     given_out && !carries_others
-}
-
-/// 32 random bytes in base64url.
-pub(crate) fn random() -> Result<String> {
-    let mut bytes = [0u8; 32];
-    rand::fill(&mut bytes).map_err(|_| Error::internal(anyhow::anyhow!("the system gave no random bytes")))?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
-}
-
-/// SHA-256 in lower-case hex: what is kept of what only a browser may know.
-pub(crate) fn digest(text: &str) -> String {
-    hex::encode(digest::digest(&digest::SHA256, text.as_bytes()))
 }
 
 pub(crate) fn unfit(message: &str) -> Error {

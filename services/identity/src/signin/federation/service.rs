@@ -22,8 +22,12 @@ use super::{
 };
 use crate::{
     ground::Ground,
-    people::store::{self as people, PLATFORM, Status, User},
-    signin::{Door, SignUp, passkey::person},
+    people::{
+        giving::still_gives,
+        store::{self as people, PLATFORM, Status, User},
+    },
+    secrets::secret,
+    signin::{Door, SignUp, person::person, prove_second, store::Right},
 };
 
 /// How long somebody may take at a provider.
@@ -75,7 +79,7 @@ impl Federations {
     }
 
     async fn link(&self, cx: &Cx, settings: &Settings, vouched: Vouched, user: &str) -> Result<FederatedInfo> {
-        let owner = owner(settings)?;
+        let owner = owner(settings);
         let info = self.info(settings, vouched.subject);
         let evidence = vec![self.evidence(cx, &owner, user, "federation.linked", &settings.issuer).await?];
         let change = Link { owner, info: info.clone(), user: user.to_owned(), new: None, evidence };
@@ -88,21 +92,28 @@ impl Federations {
         FederatedInfo { id: fresh("fed"), issuer, subject, created_at, last_used_at: None }
     }
 
-    async fn known(&self, settings: &Settings, found: Federated) -> Result<User> {
+    /// The person, and the link that they come by.
+    async fn known(&self, settings: &Settings, found: Federated) -> Result<(User, String)> {
         self.refuse_strangers(settings, &found.user).await?;
-        self.ground.db.write_platform(Used { id: found.info.id, at: self.now() }).await?;
-        people::user(&self.ground.db, &found.user).await?.ok_or_else(unknown)
+        self.ground.db.write_platform(Used { id: found.info.id.clone(), at: self.now() }).await?;
+        let user = people::user(&self.ground.db, &found.user).await?.ok_or_else(unknown)?;
+        Ok((user, found.info.id))
     }
 
     /// Makes an account for somebody who comes for the first time. Never is one found by its email address: who made
     /// that account has not said that this provider may open it.
-    async fn sign_up(&self, cx: &Cx, settings: &Settings, vouched: Vouched) -> Result<User> {
+    async fn sign_up(&self, cx: &Cx, settings: &Settings, vouched: Vouched) -> Result<(User, String)> {
         let joins = settings.owner.clone().or_else(|| settings.tenant.clone());
         let open = joins.is_none() && self.ground.config.signin.sign_up == Some(SignUp::Open);
         if !settings.sign_up && !open {
             return Err(unknown());
         }
-        let owner = owner(settings)?;
+        if let (Some(owner), Some(by)) = (&settings.owner, &settings.set_by)
+            && !still_gives(&self.ground, owner, by, &settings.default_roles).await?
+        {
+            return Err(unknown());
+        }
+        let owner = owner(settings);
         let user = User {
             id: fresh("usr"),
             // Only a provider that operators trust tells whose an address is: a tenant's could take anybody's.
@@ -116,9 +127,10 @@ impl Federations {
         let info = self.info(settings, vouched.subject);
         let evidence = vec![self.evidence(cx, &owner, &user.id, "federation.signed_up", &settings.issuer).await?];
         let new = New { user: user.clone(), tenant, own, roles: settings.default_roles.clone() };
+        let link = info.id.clone();
         let change = Link { owner, info, user: user.id.clone(), new: Some(new), evidence };
         self.ground.db.write_platform(change).await?;
-        Ok(user)
+        Ok((user, link))
     }
 }
 
@@ -139,7 +151,7 @@ impl Federation for Federations {
         let settings = self.settings(begin.tenant.as_ref(), &provider).await?;
         let redirect_uri = self.redirect_uri(&settings, begin.redirect_uri)?;
         let known = self.providers.known(&settings.issuer).await?;
-        let (state, flow) = (rules::random()?, rules::random()?);
+        let (state, flow) = (secret("")?, secret("")?);
         let asked = Asked::fresh()?;
         let url = exchange::address(&settings, &known, &redirect_uri, &state, &asked)?;
         let expires_at = self.keep(&settings, &state, &flow, redirect_uri, link_user, &asked).await?;
@@ -167,7 +179,7 @@ impl Federation for Federations {
         let code = request.code.ok_or_else(flow::gone)?;
         let vouched = self.redeem(&settings, known, code, &taken, &asked).await?;
         let found = store::find(&self.ground.db, &taken.owner, &settings.issuer, &vouched.subject).await?;
-        let user = match (taken.link_user, found) {
+        let (user, link) = match (taken.link_user, found) {
             (Some(user), None) => {
                 let linked = self.link(cx, &settings, vouched, &user).await?;
                 return Ok(OidcOutcome::Linked { linked });
@@ -183,7 +195,8 @@ impl Federation for Federations {
             (None, None) => self.sign_up(cx, &settings, vouched).await?,
         };
         let tenant = settings.owner.clone().or(settings.tenant);
-        self.door.finish(cx, &user, tenant, AMR).await.map(OidcOutcome::SignedIn)
+        let right = Right { link: Some(link), ..Right::default() };
+        self.door.settle(cx, &user, tenant, AMR, right).await.map(OidcOutcome::SignedIn)
     }
 
     async fn oidc_sign_out(&self, _: &Cx, request: SignOutAt) -> Result<OidcSignOut> {
@@ -200,13 +213,15 @@ impl Federation for Federations {
     }
 
     async fn unlink(&self, cx: &Cx, request: Unlink) -> Result<FederatedInfo> {
-        let (user, _) = person(cx)?;
+        let (user, session) = person(cx)?;
         self.door.prove_sign_in(cx, user).await?;
         let all = store::of_user(&self.ground.db, user).await?;
         let found = all.into_iter().find(|found| found.info.id == request.id).ok_or_else(store::link_missing)?;
-        let owner = TenantId::parse(PLATFORM)?;
+        let owner = people::platform();
         let evidence = self.evidence(cx, &owner, user, "federation.unlinked", &found.info.issuer).await?;
-        let change = store::Unlink { user: user.to_owned(), id: request.id, evidence };
+        // Whoever has a say at the provider may be in already.
+        let end = self.door.tokens.end_of_all(cx, user, Some(session));
+        let change = store::Unlink { user: user.to_owned(), id: request.id, end, evidence };
         self.ground.db.write_platform(change).await?;
         Ok(found.info)
     }
@@ -219,6 +234,7 @@ impl Federation for Federations {
 
     async fn put_provider(&self, cx: &Cx, request: PutProviderAt) -> Result<ProviderInfo> {
         cx.permit("identity:admin")?;
+        prove_second(&self.ground, cx).await?;
         let PutProviderAt { provider: name, put } = request;
         rules::check_name(&name)?;
         let said = self.said(cx, &name, &put).await?;
@@ -259,8 +275,8 @@ impl Federation for Federations {
 }
 
 /// Whose people the provider vouches for.
-pub(super) fn owner(settings: &Settings) -> Result<TenantId> {
-    settings.owner.clone().map_or_else(|| TenantId::parse(PLATFORM), Ok)
+pub(super) fn owner(settings: &Settings) -> TenantId {
+    settings.owner.clone().unwrap_or_else(people::platform)
 }
 
 fn unknown() -> Error {

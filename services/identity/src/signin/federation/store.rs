@@ -4,11 +4,11 @@ use nsl_api::federation::{FederatedInfo, ProviderInfo};
 use nsl_core::{Code, Entry, Error, Result, TenantId, Timestamp};
 use nsl_sql::{Db, Row, Scope, Single, Tx, args};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::{
     people::store::{self as people, NewTenant, User},
     signin::ways,
+    tokens::store::End,
 };
 
 const MOST_PROVIDERS: i64 = 20;
@@ -43,7 +43,6 @@ static TAKE: &str = "DELETE FROM federation_flows WHERE id = $1 AND flow = $2
 static IS_MANAGED: &str =
     "SELECT 1 FROM federated WHERE user_id = $1 AND tenant_id <> 'platform' AND tenant_id <> $2 LIMIT 1";
 static ELSEWHERE: &str = "SELECT 1 FROM members WHERE user_id = $1 AND tenant_id <> $2 LIMIT 1";
-static CUSTOM_ROLES: &str = "SELECT name, permissions FROM roles WHERE tenant_id = $1";
 
 /// What a tenant said of a provider, as it is kept.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -57,6 +56,8 @@ pub(super) struct Said {
     pub(super) redirect_uris: Vec<String>,
     pub(super) sign_up: bool,
     pub(super) default_roles: Vec<String>,
+    /// Who lets those in who come for the first time, while they may.
+    pub(super) set_by: Option<String>,
 }
 
 /// A provider of a tenant's.
@@ -84,16 +85,6 @@ pub(super) async fn providers(db: &Db, tenant: &TenantId) -> Result<Vec<Stored>>
 pub(super) async fn provider(db: &Db, tenant: &TenantId, name: &str) -> Result<Option<Stored>> {
     let rows = db.query(Scope::Tenant(tenant), PROVIDER, args![tenant, name]).await?;
     rows.into_iter().next().map(stored).transpose()
-}
-
-/// The roles that a tenant made for itself, with what they allow.
-pub(super) async fn custom_roles(db: &Db, tenant: &TenantId) -> Result<Vec<(String, Vec<String>)>> {
-    let rows = db.query(Scope::Tenant(tenant), CUSTOM_ROLES, args![tenant]).await?;
-    let role = |mut row: Row| {
-        let permissions: Value = row.take(1)?;
-        Ok((row.take(0)?, serde_json::from_value(permissions).map_err(Error::internal)?))
-    };
-    rows.into_iter().map(role).collect()
 }
 
 /// An identity elsewhere, and whose it is here.
@@ -304,6 +295,8 @@ impl Single for Used {
 pub(super) struct Unlink {
     pub(super) user: String,
     pub(super) id: String,
+    /// Of all sessions but the one that asks.
+    pub(super) end: End,
     pub(super) evidence: Entry,
 }
 
@@ -321,7 +314,7 @@ impl Single for Unlink {
         }
         tx.execute(UNLINK, own()).await?;
         tx.note(self.evidence.clone());
-        Ok(Ok(()))
+        Ok(self.end.one(tx).await?.map(drop))
     }
 }
 

@@ -87,6 +87,8 @@ struct Docs;
 /// Begin to register a passkey
 ///
 /// For a signed-in person; one who has a second factor already must have shown it in the last five minutes.
+/// Without one, a sign-in of the last five minutes is needed (401
+/// `signin.again`).
 #[utoipa::path(post, path = "/v1/auth/passkey/register/begin", tag = "identity", operation_id = "begin_passkey",
     request_body = BeginPasskey, responses((status = 200, description = "What the browser needs", body = PasskeyChallenge)))]
 async fn begin_passkey(

@@ -8,6 +8,5 @@ mod store;
 
 pub(crate) use config::Config;
 pub(crate) use http::face;
-pub(crate) use rules::person;
 pub(crate) use service::Passkeys;
 pub(crate) use store::{forget_passkeys, has_passkey};

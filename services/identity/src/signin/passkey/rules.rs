@@ -1,41 +1,11 @@
 //! What is asked of those who have passkeys, and which site they are for. Nothing here waits, reads or writes.
 
-use nsl_core::{Code, Cx, Error, PrincipalKind, Result};
+use nsl_core::{Code, Error, Result};
 use serde_json::{Value, json};
 use url::Url;
 use webauthn_rs::{Webauthn, WebauthnBuilder};
 
 use crate::Config;
-
-const LONGEST_NAME: usize = 100;
-
-/// The person of a session, and the session. Nobody who only acts for them, and no program that they let in for
-/// less than all they may.
-pub(crate) fn person(cx: &Cx) -> Result<(&str, &str)> {
-    let principal = &cx.principal;
-    match &principal.session {
-        Some(session) if principal.kind == PrincipalKind::Token && principal.actor.is_none() && principal.whole => {
-            Ok((principal.subject.as_str(), session))
-        }
-        _ if principal.kind == PrincipalKind::Anonymous => {
-            Err(Error::new(Code::Unauthenticated, "auth.missing", "this needs a credential"))
-        }
-        _ => {
-            let message = "this needs a person who signed in, not a key, a certificate or a client";
-            Err(Error::new(Code::Forbidden, "auth.person_needed", message))
-        }
-    }
-}
-
-/// A name as lists show it.
-pub(super) fn check_name(name: &str) -> Result<()> {
-    let length = name.chars().count();
-    if !(1..=LONGEST_NAME).contains(&length) || name.chars().any(char::is_control) || name.trim() != name {
-        let message = format!("a name has 1 to {LONGEST_NAME} visible characters and no space at its ends");
-        return Err(Error::invalid("passkey.name", message));
-    }
-    Ok(())
-}
 
 /// The site that passkeys are for; none where its address is a number, which browsers make no passkeys for.
 pub(super) fn site(config: &Config) -> Option<Webauthn> {

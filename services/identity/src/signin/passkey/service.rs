@@ -11,7 +11,7 @@ use nsl_api::{
     sessions::TokenReply,
     signin::SignedIn,
 };
-use nsl_core::{Code, Cx, Entry, Error, Result, Subject, TenantId, fresh};
+use nsl_core::{Code, Cx, Entry, Error, Result, Subject, fresh};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 use webauthn_rs::{
@@ -28,8 +28,9 @@ use super::{
 };
 use crate::{
     ground::Ground,
-    people::store::{self as people, PLATFORM, User},
-    signin::Door,
+    names::check_name,
+    people::store::{self as people, User},
+    signin::{Door, person::person},
     tokens::Tokens,
 };
 
@@ -128,7 +129,7 @@ impl Passkeys {
         method: &'static str,
         passkey: &str,
     ) -> Result<Entry> {
-        let acting = Cx { tenant: TenantId::parse(PLATFORM)?, ..cx.clone() };
+        let acting = Cx { tenant: people::platform(), ..cx.clone() };
         let mut entry = Entry::new(&acting, event, "identity", method, self.ground.clock.now());
         entry.subject = Some(Subject::parse(user)?);
         self.ground.ledger.seal(&acting, entry.request("passkey", passkey), Map::new()).await
@@ -138,7 +139,7 @@ impl Passkeys {
 #[async_trait]
 impl Passkey for Passkeys {
     async fn begin_passkey(&self, cx: &Cx, _: BeginPasskey) -> Result<PasskeyChallenge> {
-        let (id, _) = rules::person(cx)?;
+        let (id, _) = person(cx)?;
         let (user, had) = (self.user(id).await?, store::of_user(&self.ground.db, id).await?);
         // Who took over a session must not become able to stay.
         self.door.prove_sign_in(cx, id).await?;
@@ -154,9 +155,9 @@ impl Passkey for Passkeys {
     }
 
     async fn finish_passkey(&self, cx: &Cx, request: FinishPasskeyRegistration) -> Result<PasskeyInfo> {
-        let (user, _) = rules::person(cx)?;
+        let (user, _) = person(cx)?;
         let name = request.name.unwrap_or_else(|| "passkey".to_owned());
-        rules::check_name(&name)?;
+        check_name("passkey.name", &name)?;
         let credential = rules::read(request.credential)?;
         let (handle, state): (Uuid, PasskeyRegistration) = self.take(request.ceremony, REGISTER, Some(user)).await?;
         let made = self.site()?.finish_passkey_registration(&credential, &state).map_err(|error| {
@@ -214,7 +215,7 @@ impl Passkey for Passkeys {
     }
 
     async fn begin_passkey_step_up(&self, cx: &Cx, _: BeginPasskey) -> Result<PasskeyChallenge> {
-        let (user, _) = rules::person(cx)?;
+        let (user, _) = person(cx)?;
         let had = store::of_user(&self.ground.db, user).await?;
         if had.is_empty() {
             return Err(Error::new(Code::Conflict, "passkey.none", "the account has no passkey"));
@@ -227,7 +228,7 @@ impl Passkey for Passkeys {
     }
 
     async fn finish_passkey_step_up(&self, cx: &Cx, request: FinishPasskeyStepUp) -> Result<TokenReply> {
-        let (user, session) = rules::person(cx)?;
+        let (user, session) = person(cx)?;
         let credential: PublicKeyCredential = rules::read(request.credential)?;
         let state: PasskeyAuthentication = self.take(request.ceremony, STEP_UP, Some(user)).await?;
         let id = URL_SAFE_NO_PAD.encode(credential.get_credential_id());
@@ -239,14 +240,14 @@ impl Passkey for Passkeys {
     }
 
     async fn list_passkeys(&self, cx: &Cx, (): ()) -> Result<Page<PasskeyInfo>> {
-        let (user, _) = rules::person(cx)?;
+        let (user, _) = person(cx)?;
         let had = store::of_user(&self.ground.db, user).await?;
         Ok(Page { items: had.into_iter().map(|kept| kept.info).collect(), next: None })
     }
 
     async fn rename_passkey(&self, cx: &Cx, request: RenamePasskey) -> Result<PasskeyInfo> {
-        let (user, _) = rules::person(cx)?;
-        rules::check_name(&request.name)?;
+        let (user, _) = person(cx)?;
+        check_name("passkey.name", &request.name)?;
         let info = self.own(user, &request.id).await?;
         let evidence = self.evidence(cx, user, "passkey.renamed", "rename_passkey", &info.id).await?;
         let name = Some(request.name.clone());
@@ -256,7 +257,7 @@ impl Passkey for Passkeys {
     }
 
     async fn remove_passkey(&self, cx: &Cx, request: RemovePasskey) -> Result<PasskeyInfo> {
-        let (user, _) = rules::person(cx)?;
+        let (user, _) = person(cx)?;
         cx.second_factor(self.ground.clock.now())?;
         let info = self.own(user, &request.id).await?;
         let evidence = self.evidence(cx, user, "passkey.removed", "remove_passkey", &info.id).await?;

@@ -138,7 +138,7 @@ const PROBLEMS: &[Entry] = &[
         "signin.last_way",
         409,
         "nothing else would be left to sign in with",
-        "add a password, a passkey or another wallet first",
+        "add a passkey, a wallet or an identity of a provider first",
     ),
 ];
 
@@ -192,6 +192,8 @@ async fn wallet_login(
 /// Ask for a message to tie a wallet to oneself
 ///
 /// For a signed-in person; one who has a second factor must have shown it in the last five minutes.
+/// Without one, a sign-in of the last five minutes is needed (401
+/// `signin.again`).
 #[utoipa::path(post, path = "/v1/auth/wallets/challenge", tag = "identity", operation_id = "wallet_link_challenge",
     request_body = AskWallet, responses((status = 200, description = "What to sign", body = WalletChallenge)))]
 async fn wallet_link_challenge(
@@ -228,7 +230,8 @@ async fn list_wallets(
 /// Untie a wallet
 ///
 /// Refused when nothing else would be left to sign in with. One who has a second factor must have shown it in the
-/// last five minutes.
+/// last five minutes. Without one, a sign-in of the last five minutes is needed (401
+/// `signin.again`).
 #[utoipa::path(delete, path = "/v1/auth/wallets/{id}", tag = "identity", operation_id = "unlink_wallet",
     params(("id" = String, Path, description = "`wal_...`")),
     responses((status = 200, description = "The wallet as it was", body = WalletInfo)))]

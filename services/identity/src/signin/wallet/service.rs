@@ -1,11 +1,10 @@
 use async_trait::async_trait;
-use aws_lc_rs::rand;
 use nsl_api::{
     Chain, Page,
     signin::SignedIn,
     wallet::{AskWallet, LoginWallet, UnlinkWallet, Wallet, WalletChallenge, WalletInfo, WalletProof},
 };
-use nsl_core::{Code, Cx, Entry, Error, PrincipalKind, Result, TenantId, Timestamp, fresh};
+use nsl_core::{Code, Cx, Entry, Error, Result, TenantId, Timestamp, fresh};
 use nsl_signin::wallet::{Message, n3, x};
 use serde_json::{Map, json};
 
@@ -15,8 +14,10 @@ use super::{
 };
 use crate::{
     ground::Ground,
+    names::check_name,
     people::store::{self as people, NewTenant, Status, User},
-    signin::{self, Door, SignUp, finish::acting},
+    secrets::random,
+    signin::{Door, SignUp, finish::acting, person::person},
 };
 
 /// By a key that a program holds (RFC 8176): whether a device holds it is not seen.
@@ -128,14 +129,17 @@ impl Wallets {
         let user = User { id, email: None, name: None, status: Status::Active, created_at: at };
         let acting = acting(cx, &user)?;
         let comes = match &login.invite {
-            Some(invite) => Comes::Invited(invite.0.clone()),
+            Some(invite) => {
+                crate::people::giving::invited_to(&self.ground, &invite.0).await?;
+                Comes::Invited(invite.0.clone())
+            }
             None if self.ground.config.signin.sign_up != Some(SignUp::Open) => {
                 let message = "accounts are made by invitation here";
                 return Err(Error::new(Code::Forbidden, "signin.invite_needed", message));
             }
             None => {
                 let name = login.tenant_name.clone().unwrap_or_else(|| short(&challenge.address));
-                signin::rules::name(&name)?;
+                check_name("signin.name", &name)?;
                 Comes::Alone(NewTenant { tenant: TenantId::fresh(), name, at })
             }
         };
@@ -150,17 +154,11 @@ impl Wallets {
     /// The person who is signed in. They must be there now before anything changes: who stole a token shall not make
     /// themselves at home.
     async fn person(&self, cx: &Cx, changes: bool) -> Result<String> {
-        let principal = &cx.principal;
-        let is_lent = principal.actor.is_some() || !principal.whole;
-        if principal.kind != PrincipalKind::Token || principal.session.is_none() || is_lent {
-            let message = "this needs a person who signed in, not a key, a certificate or a client";
-            return Err(Error::new(Code::Forbidden, "auth.person_needed", message));
-        }
-        let user = principal.subject.as_str().to_owned();
+        let (user, _) = person(cx)?;
         if changes {
-            self.door.prove_sign_in(cx, &user).await?;
+            self.door.prove_sign_in(cx, user).await?;
         }
-        Ok(user)
+        Ok(user.to_owned())
     }
 }
 
@@ -263,9 +261,7 @@ fn magic(network: u64) -> Result<u32> {
 }
 
 fn nonce() -> Result<String> {
-    let mut bytes = [0; 16];
-    rand::fill(&mut bytes).map_err(|_| Error::internal(anyhow::anyhow!("the system gave no random bytes")))?;
-    Ok(hex::encode(bytes))
+    random::<16>().map(hex::encode)
 }
 
 fn short(address: &str) -> String {
