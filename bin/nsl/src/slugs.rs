@@ -79,8 +79,17 @@ fn literal(argument: &str) -> Option<&str> {
     argument.strip_prefix('"')?.strip_suffix('"')
 }
 
-/// What functions and closures that take a `slug` are given, and what a variable of that name becomes.
-fn handed_on(code: &str) -> BTreeSet<&str> {
+/// The functions that take a `slug`, of those that begin with these words.
+fn takers<'a>(code: &'a str, words: &'a str) -> impl Iterator<Item = &'a str> {
+    code.match_indices(words).filter_map(|(at, words)| {
+        let (name, rest) = code[at + words.len()..].split_once('(')?;
+        up_to(rest, ')').contains("slug: &'static str").then_some(name)
+    })
+}
+
+/// What functions and closures that take a `slug` are given, also those of other files (`shared`), and what a variable
+/// of that name becomes.
+fn handed_on<'a>(code: &'a str, shared: &BTreeSet<&'a str>) -> BTreeSet<&'a str> {
     let mut found = BTreeSet::new();
     for (at, _) in code.match_indices("let slug =") {
         found.extend(literals(up_to(&code[at..], ';')));
@@ -88,16 +97,10 @@ fn handed_on(code: &str) -> BTreeSet<&str> {
     for (at, word) in code.match_indices(".slug = ") {
         found.extend(literals(up_to(&code[at + word.len()..], ';')));
     }
-    let mut names = Vec::new();
+    let mut names = shared.clone();
+    names.extend(takers(code, "fn "));
     for (at, _) in code.match_indices("= |slug") {
         names.extend(code[..at].split_whitespace().last());
-    }
-    for (at, word) in code.match_indices("fn ") {
-        let rest = &code[at + word.len()..];
-        let Some((name, rest)) = rest.split_once('(') else { continue };
-        if up_to(rest, ')').contains("slug: &'static str") {
-            names.push(name);
-        }
     }
     for name in names {
         let call = format!("{name}(");
@@ -118,9 +121,10 @@ fn read(all: &[(PathBuf, String)]) -> Said {
             }
         }
     }
+    let shared = all.iter().flat_map(|(_, code)| takers(code, "pub(crate) fn ")).collect();
     let mut said = Said::default();
     for (path, code) in all {
-        let handed_on = handed_on(code);
+        let handed_on = handed_on(code, &shared);
         said.slugs.extend(handed_on.iter().map(|slug| (*slug).to_owned()));
         for (opening, skipped) in [("Error::new(", 1), ("Error::invalid(", 0)] {
             for (at, _) in
@@ -134,7 +138,7 @@ fn read(all: &[(PathBuf, String)]) -> Said {
                 let constant = argument.rsplit("::").next().and_then(|name| constants.get(name));
                 match literal(argument).or(constant.copied()) {
                     Some(slug) => drop(said.slugs.insert(slug.to_owned())),
-                    None if argument == "slug" && !handed_on.is_empty() => {}
+                    None if argument == "slug" && (!handed_on.is_empty() || takers(code, "fn ").next().is_some()) => {}
                     None => said.unseen.push(format!("{}: {argument}", path.display())),
                 }
             }
