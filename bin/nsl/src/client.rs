@@ -106,6 +106,13 @@ impl Reach {
         }
     }
 
+    /// Where the key lies that commands use at this server when nobody is signed in.
+    pub(crate) fn left_key(&self, environment: &Environment) -> Result<Option<PathBuf>, Failure> {
+        let is_used = matches!(self.client(environment)?.shows, Shows::Key(_));
+        let is_left = self.api_key_file.is_none() && environment.get("NSL_API_KEY").is_none_or(str::is_empty);
+        Ok((is_used && is_left).then(|| self.data_dir(environment)))
+    }
+
     fn nowhere(&self, environment: &Environment) -> Failure {
         let dir = self.data_dir(environment);
         match lock::holder(&dir) {

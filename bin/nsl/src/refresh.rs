@@ -37,15 +37,20 @@ pub(crate) async fn token(
     if works(&session) {
         return Ok(session.access_token);
     }
-    let Some(spent) = &session.refresh_token else {
-        turn.remove(client.base())?;
-        return Err(signed_out(client));
-    };
+    let Some(spent) = &session.refresh_token else { return Err(signed_out(client)) };
     let ask = client.ask(Method::POST, &["v1", "auth", "refresh"]).body(&json!({ "refresh_token": spent.0 }));
     let next = match ask.header(IDEMPOTENCY_KEY, Some(once(spent))).once(None).await? {
         (status, text) if status.is_success() => read(&text)?,
         (StatusCode::UNAUTHORIZED, _) => {
-            turn.remove(client.base())?;
+            // Kept as one that has ended, so that no later command goes on as somebody else: by the key that `nsl dev`
+            // left.
+            let over = Session {
+                access_token: Revealed(String::new()),
+                refresh_token: None,
+                expires_at: SystemClock.now(),
+                ..session
+            };
+            turn.set(client.base(), Credential::Session(over))?;
             return Err(signed_out(client));
         }
         (status, text) => return Err(refusal(status, &text)),
@@ -94,5 +99,6 @@ fn once(spent: &Revealed) -> String {
 /// What is kept has come to an end at the server.
 pub(crate) fn signed_out(client: &Client) -> Failure {
     let server = client.base().as_str().trim_end_matches('/');
-    Failure::new(Exit::Refused, format!("your sign-in at {server} has ended: nsl login --url {server}"))
+    let again = format!("nsl login --url {server} (or nsl logout, to go on without one)");
+    Failure::new(Exit::Refused, format!("your sign-in at {server} has ended: {again}"))
 }

@@ -166,6 +166,12 @@ impl Logout {
             Some(Credential::Session(_)) => format!("signed out at {server}\n"),
         };
         let was = removed.is_some();
+        let words = match self.reach.left_key(environment)? {
+            Some(dir) if was => {
+                format!("{words}commands use the key that nsl dev left in {} from now on\n", dir.display())
+            }
+            _ => words,
+        };
         if let Err(failure) = end(&client, removed).await {
             // Nothing is kept here any more, whatever the server says.
             let message = format!(

@@ -34,7 +34,9 @@ pub(super) async fn sign_in(client: &Client, tenant: Option<&str>, as_json: bool
         "verification_uri_complete": begun.verification_uri_complete,
         "expires_in": begun.expires_in,
     });
-    let (code, page) = (show::clean(&begun.user_code), show::clean(&begun.verification_uri));
+    // By its name: browsers bind no passkey to a number.
+    let page = begun.verification_uri.replacen("://127.0.0.1:", "://localhost:", 1);
+    let (code, page) = (show::clean(&begun.user_code), show::clean(&page));
     let words = format!(
         "Open {page} and enter the code\n\n    {code}\n\nor, where somebody is signed in: nsl sessions approve {code}"
     );
