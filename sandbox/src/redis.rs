@@ -159,8 +159,7 @@ impl Sentinel {
                 node.stop();
             }
         }
-        // A sentinel that a busy machine held up for two seconds does nothing for thirty (TILT).
-        eventually("the sentinels name another master", 90, || {
+        eventually("the sentinels name another master", 30, || {
             let now = self.master_port()?;
             Ok(now != old && command(now, None, &["role"])?.starts_with("master"))
         })

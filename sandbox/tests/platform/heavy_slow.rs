@@ -33,7 +33,7 @@ fn two_hundred_slow_clients_keep_nobody_waiting_and_are_cut() {
             })
             .collect();
         let began = Instant::now();
-        let mut waits = Vec::new();
+        let mut slowest = Duration::ZERO;
         for n in 0..60 {
             for stream in &mut slow {
                 let _ = stream.write(b"x");
@@ -41,13 +41,10 @@ fn two_hundred_slow_clients_keep_nobody_waiting_and_are_cut() {
             let asked = Instant::now();
             ok(&put(&nsl, &format!("k{n}"), &json!(n), true));
             ok(&get(&nsl, &format!("k{n}")));
-            waits.push(asked.elapsed());
+            slowest = slowest.max(asked.elapsed());
             std::thread::sleep(Duration::from_millis(100));
         }
-        // A disk that stalls holds up one or two; clients that clog the server hold up all until they are cut.
-        waits.sort();
-        let third = waits[waits.len() - 3];
-        assert!(third < Duration::from_secs(2), "others waited {third:?} and longer");
+        assert!(slowest < Duration::from_secs(2), "others waited {slowest:?}");
         assert!(began.elapsed() > Duration::from_secs(5));
         // The longest that either kind may take has passed: all are answered or cut.
         nsl_sandbox::eventually("all slow clients are cut", 20, || {

@@ -3,7 +3,8 @@
 //! Nobody may unless all of this holds: a client with a secret asks, to which the exchange was allowed; both tokens are
 //! ours, good now, and of the client's tenant; the actor's is that client's own and allows `identity:act`. What comes
 //! out can do no more than either token, ends no later than either, and ends when the person, the session or the client
-//! of either does; of those that acted before in a chain, only the newest counts. One token that is taken back alone ends alone: what was made of it before has minutes left.
+//! of either does; of those that acted before in a chain, only the newest counts. One token that is taken back alone ends
+//! alone: what was made of it before has minutes left.
 
 use nsl_api::sessions::{Proof, TokenReply};
 use nsl_core::{Code, Cx, Error, Principal, PrincipalKind, Result, Timestamp};
