@@ -55,6 +55,11 @@ async fn no_key_shows_a_person_but_to_themselves() {
     .await;
 }
 
+async fn reset(ground: &Ground, reset_token: Revealed) -> String {
+    let new_password = Revealed("another horse battery".to_owned());
+    slug(ground.all.signin.reset_password(&from("192.0.2.9"), ResetPassword { reset_token, new_password }).await)
+}
+
 async fn open_invites(ground: &Ground, by: &Cx) -> usize {
     let all = ground.all.people.list_invites(by, ListInvites { limit: 100, after: None }).await.unwrap();
     all.items.iter().filter(|invite| invite.ended_at.is_none()).count()
@@ -109,27 +114,21 @@ async fn a_reset_token_does_not_reach_what_its_person_became_afterwards() {
         people.create_role(&ada, role).await.unwrap();
         let bob = joins(&ground, &ada, "bob@example.com", &["ops"]).await;
         let issue = async || ground.all.signin.issue_reset(&ada, IssueReset { user: id(&bob) }).await.unwrap();
-        let reset = async |reset_token: Revealed| {
-            let new_password = Revealed("another horse battery".to_owned());
-            slug(
-                ground.all.signin.reset_password(&from("192.0.2.9"), ResetPassword { reset_token, new_password }).await,
-            )
-        };
         let before = issue().await.reset_token;
         let wider = SetRole { name: "ops".to_owned(), permissions: roles(&["storage:read", "storage:write"]) };
         people.set_role(&ada, wider).await.unwrap();
-        assert_eq!(reset(before).await, "signin.reset_token");
+        assert_eq!(reset(&ground, before).await, "signin.reset_token");
         let before = issue().await.reset_token;
         assert_eq!(set(&ground, &ada, &bob, &["admin"]).await, "fine");
-        assert_eq!(reset(before).await, "signin.reset_token");
+        assert_eq!(reset(&ground, before).await, "signin.reset_token");
         let before = issue().await.reset_token;
         let token = invite(&ground, &eve, None, &["viewer"]).await.unwrap();
         people.accept_invite(&bob, AcceptInvite { token }).await.unwrap();
-        assert_eq!(reset(before).await, "signin.reset_token");
+        assert_eq!(reset(&ground, before).await, "signin.reset_token");
         // Where nothing changed, it works.
         let cem = joins(&ground, &ada, "cem@example.com", &["viewer"]).await;
         let works = ground.all.signin.issue_reset(&ada, IssueReset { user: id(&cem) }).await.unwrap();
-        assert_eq!(reset(works.reset_token).await, "fine");
+        assert_eq!(reset(&ground, works.reset_token).await, "fine");
     })
     .await;
 }
@@ -193,21 +192,15 @@ async fn what_was_given_while_the_right_was_going_is_not_taken() {
         let comes = Register { invite: Some(token), ..register_of("zoe@example.com") };
         let comes = ground.all.signin.register(&from("192.0.2.9"), comes).await;
         assert_eq!(slug(comes), "people.invite_invalid");
-        let reset = async |reset_token: Revealed| {
-            let new_password = Revealed("another horse battery".to_owned());
-            slug(
-                ground.all.signin.reset_password(&from("192.0.2.9"), ResetPassword { reset_token, new_password }).await,
-            )
-        };
         let issue = async |by: &Cx| ground.all.signin.issue_reset(by, IssueReset { user: id(&bob) }).await.unwrap();
         let late = issue(&adm).await;
-        assert_eq!(reset(late.reset_token).await, "signin.reset_token");
+        assert_eq!(reset(&ground, late.reset_token).await, "signin.reset_token");
         // As if it was issued just before the person came into another tenant, and kept just after.
         let token = issue(&ada).await;
         let sql = "INSERT INTO members (tenant_id, user_id, roles, status, since) VALUES ($1, $2, $3, 'active', $4)";
         let args = args![&eve.tenant, id(&bob), &serde_json::json!(["viewer"]), ground.clock.now()];
         ground.db.write_platform(Statement { sql, args }).await.unwrap();
-        assert_eq!(reset(token.reset_token).await, "signin.reset_token");
+        assert_eq!(reset(&ground, token.reset_token).await, "signin.reset_token");
     })
     .await;
 }
