@@ -13,6 +13,8 @@ use super::{
     table::Taken,
 };
 
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
 /// A message on loan to this consumer. Settle it before the lease ends; one that is dropped comes again after that.
 pub struct Delivery {
     pub(super) message: Taken,
@@ -42,7 +44,23 @@ impl Subscription {
         }
         let ackers = std::mem::take(&mut *self.dropped.lock());
         for acker in ackers {
-            let _ = acker.nack(BasicNackOptions { requeue: true, multiple: false }).await;
+            self.tell(acker.nack(BasicNackOptions { requeue: true, multiple: false })).await;
+        }
+    }
+
+    /// Waits until the broker is told, or nothing can be told here any more: what is said just as a connection ends
+    /// can be lost inside the library, and would be waited for without end. What the broker did not hear comes again.
+    pub(super) async fn tell(&self, telling: impl Future<Output = lapin::Result<bool>>) {
+        tokio::select! {
+            _ = telling => {}
+            () = self.ended() => {}
+        }
+    }
+
+    /// Waits until the connection is gone.
+    pub(super) async fn ended(&self) {
+        while self.channel.status().connected() {
+            tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }
@@ -101,8 +119,8 @@ impl Delivery {
     /// After a transaction with [`Receipt::confirm`] has committed. A broker that does not hear of it delivers the
     /// message once more, which is then recognised.
     pub async fn confirmed(mut self) {
-        if let Some(Ack { acker, .. }) = self.broker.take() {
-            let _ = acker.ack(BasicAckOptions::default()).await;
+        if let Some(Ack { acker, shared }) = self.broker.take() {
+            shared.tell(acker.ack(BasicAckOptions::default())).await;
         }
     }
 

@@ -93,6 +93,7 @@ async fn receive(
                 shared.give_back().await;
                 tokio::select! {
                     arrived = arriving.next() => return Some((room, arrived)),
+                    () = shared.ended() => return Some((room, None)),
                     // What was dropped meanwhile should not have to wait for the next message.
                     () = tokio::time::sleep(Duration::from_millis(500)) => {}
                 }
@@ -131,7 +132,7 @@ async fn claim(
             topic = topic.name(),
             "what came from rabbitmq is no message of ours, it goes to its dead letters"
         );
-        let _ = acker.reject(BasicRejectOptions { requeue: false }).await;
+        shared.tell(acker.reject(BasicRejectOptions { requeue: false })).await;
         return None;
     };
     let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(2));
@@ -150,7 +151,7 @@ async fn claim(
         }
     };
     let Claimed::Yes { attempt, fence } = claimed else {
-        let _ = acker.ack(BasicAckOptions::default()).await;
+        shared.tell(acker.ack(BasicAckOptions::default())).await;
         return None;
     };
     let message = super::table::Taken { attempt, fence, ..message };

@@ -449,6 +449,49 @@ async fn cut_connections_lose_nothing_and_double_nothing() {
     process.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_is_confirmed_just_as_the_connection_ends_holds_nobody_up() {
+    let vhost = Vhost::fresh().unwrap();
+    let stand = Stand::new(Config::embedded(), Some(vhost.url())).await;
+    let process = stand.process().await;
+    let mut consumers: Vec<Consumer> = (0..16).map(|_| process.queue.consume(ORDERS)).collect();
+    for round in 0..4 {
+        let sent = (0..64).map(|n| message(&format!("{round} {n}"))).collect();
+        process.queue.publish(sent).await.unwrap();
+        let mut held = Vec::new();
+        for consumer in &mut consumers {
+            for _ in 0..4 {
+                let delivery = next(consumer).await;
+                let effect = Effect { receipt: delivery.receipt(), id: delivery.id().to_owned() };
+                process.db.write_platform(effect).await.unwrap();
+                held.push(delivery);
+            }
+        }
+        vhost.until_connected(1).unwrap();
+        // While the library ends its connection, one after the other.
+        let confirming = held.into_iter().enumerate().map(|(place, delivery)| {
+            let queue = process.queue.clone();
+            async move {
+                while queue.is_up() {
+                    tokio::task::yield_now().await;
+                }
+                let start = std::time::Instant::now();
+                while start.elapsed() < Duration::from_micros(20) * place as u32 {
+                    tokio::task::yield_now().await;
+                }
+                delivery.confirmed().await;
+            }
+        });
+        let mut confirming: JoinSet<()> = confirming.collect();
+        assert!(vhost.cut_connections().unwrap() > 0);
+        let confirmed = timeout(Duration::from_secs(20), async { while confirming.join_next().await.is_some() {} });
+        confirmed.await.expect("nobody waits for a connection that has ended");
+        eventually("the broker is reached again", async || process.queue.is_up()).await;
+    }
+    drop(consumers);
+    process.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_message_of_ours_goes_to_the_dead_letters_of_the_broker() {
     let vhost = Vhost::fresh().unwrap();
