@@ -107,5 +107,5 @@ fn factors(has: &Value) -> String {
 fn codes(reply: &Value) -> String {
     let codes = reply["recovery_codes"].as_array().into_iter().flatten().filter_map(Value::as_str);
     let lines: String = codes.map(|code| format!("{}\n", show::clean(code))).collect();
-    format!("{lines}Each lets you in once in place of a code. They are shown this once: keep them now.\n")
+    format!("Recovery codes, each good once in place of a code of the app. Shown this once, so keep them now:\n{lines}")
 }

@@ -3,6 +3,7 @@
 mod change;
 mod config;
 mod http;
+mod reach;
 pub(crate) mod rules;
 mod service;
 mod store;

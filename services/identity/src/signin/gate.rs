@@ -117,8 +117,12 @@ impl Gate {
         }
         match until {
             None => Ok(()),
-            Some(until) => Err(Error::new(Code::Exhausted, "signin.locked", "too many wrong tries from this network")
-                .retry_after(until.since(now))),
+            Some(until) => {
+                let wait = until.since(now);
+                let again = wait.as_secs() + 1;
+                let message = format!("too many wrong tries from this network, try again in {again} s");
+                Err(Error::new(Code::Exhausted, "signin.locked", message).retry_after(wait))
+            }
         }
     }
 

@@ -49,6 +49,9 @@ pub(crate) struct Ground {
     database: Option<nsl_sandbox::Database>,
 }
 
+/// For all requests of one test together: a context stands here for somebody over many of them.
+pub(crate) const BUDGET: Duration = Duration::from_secs(600);
+
 pub(crate) async fn each(test: impl AsyncFn(Ground)) {
     test(Ground::on(None, 1_000).await).await;
     test(Ground::on(Some(nsl_sandbox::Database::fresh().unwrap()), 1_000).await).await;
@@ -227,20 +230,20 @@ impl Ground {
     }
 
     pub(crate) async fn tenant(&self) -> CreatedTenant {
-        let cx = Cx::system(TenantId::fresh(), Duration::from_secs(30));
+        let cx = Cx::system(TenantId::fresh(), BUDGET);
         let request = CreateTenant { name: "acme".to_owned(), subject: Subject::parse("alice").unwrap() };
         self.identity.create_tenant(&cx, request).await.unwrap()
     }
 
     pub(crate) async fn authenticate(&self, secret: &str) -> Result<Authenticated> {
-        let cx = Cx::system(TenantId::fresh(), Duration::from_secs(30));
+        let cx = Cx::system(TenantId::fresh(), BUDGET);
         self.identity.authenticate(&cx, Authenticate { digest: digest_of(secret) }).await
     }
 
     /// What a request with this key would run under.
     pub(crate) async fn as_key(&self, key: &CreatedKey) -> Cx {
         let found = self.authenticate(&key.secret.0).await.unwrap();
-        let mut cx = Cx::system(found.tenant, Duration::from_secs(30));
+        let mut cx = Cx::system(found.tenant, BUDGET);
         cx.principal = found.principal;
         cx
     }

@@ -1,19 +1,16 @@
 //! What is under way while that is taken back which it rests on. A sign-in is held at each look at the clock in turn,
 //! which are before and after each of its steps, until all of the other is done.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-        mpsc,
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+    mpsc,
 };
 
 use nsl_api::{
     Revealed,
     oauth::{AnswerDevice, AuthorizeDevice, ClientProof, Grant, GrantTokens},
-    sessions::{EndOtherSessions, EndSession, TokenReply},
+    sessions::{EndOtherSessions, EndSession},
     signin::ChangePassword,
 };
 use nsl_core::{Clock, Cx, ManualClock, Result, Timestamp};
@@ -23,24 +20,11 @@ use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking};
 use crate::{
     ground::{Ground, each},
     second_factor::{Alice, HOME, with_recovery},
-    signin::{self as signing, PASSWORD, events, login_of, register, slug},
+    signin::{PASSWORD, events, from, login_of, person, register, slug, tokens},
 };
 
 /// Where strangers are: nobody waits for their turn behind somebody else.
 const AWAY: &str = "203.0.113.9";
-
-/// One who waits long: what is held is held over many requests.
-fn patient(cx: Cx) -> Cx {
-    Cx { deadline: Cx::system(cx.tenant.clone(), Duration::from_secs(600)).deadline, ..cx }
-}
-
-fn from(address: &str) -> Cx {
-    patient(signing::from(address))
-}
-
-fn person(tokens: &TokenReply, address: &str) -> Cx {
-    patient(signing::person(tokens, address))
-}
 
 tokio::task_local! {
     static HOLD: Hold;
@@ -154,7 +138,7 @@ async fn overtake_half(ground: Ground, second: bool) {
     for at in 1.. {
         let email = format!("alice{at}@example.com");
         let alice = Alice::at(&ground, &email).await;
-        let owner = patient(alice.stepped_up(&ground).await);
+        let owner = alice.stepped_up(&ground).await;
         let (signin, code) = (signin.clone(), alice.codes[0].clone());
         let outcome = if second {
             let asked = alice.asked(&ground).await;
@@ -210,7 +194,7 @@ async fn a_device_is_let_in_no_longer_than_who_let_it_in() {
     each(async |ground: Ground| {
         let owner = person(&register(&ground, "ann@example.com", HOME).await, HOME);
         let signed_in = ground.all.signin.login(&from(AWAY), login_of("ann@example.com", PASSWORD)).await.unwrap();
-        let thief = person(&signing::tokens(signed_in), AWAY);
+        let thief = person(&tokens(signed_in), AWAY);
         let good = let_in(&ground, &thief).await;
         assert_eq!(slug(asked(&ground, good).await), "fine");
         // One session ends.

@@ -16,7 +16,7 @@ use nsl_core::{Clock, Cx, Once, PrincipalKind, Result, TenantId};
 use nsl_sql::{Scope, args};
 
 use crate::{
-    ground::{Ground, each, new_key},
+    ground::{BUDGET, Ground, each, new_key},
     signin::{PASSWORD, from, login, login_of, person, register, register_of, slug, tokens},
 };
 
@@ -289,7 +289,7 @@ async fn who_is_suspended_or_removed_is_out_with_all_their_keys_and_invites() {
         assert_ne!(slug(login(&ground, "bob@example.com", PASSWORD, HOME).await), "fine");
         assert_eq!(people.list_own_tenants(&bob, ListOwnTenants {}).await.unwrap().items.len(), 0);
         // An operator keeps somebody out of everything.
-        let system = Cx::system(TenantId::parse("platform").unwrap(), Duration::from_secs(30));
+        let system = Cx::system(TenantId::parse("platform").unwrap(), BUDGET);
         people.suspend_user(&system, named(&id(&eve))).await.unwrap();
         assert!(revoked(&ground, &format!("sub:{}", id(&eve))).await);
         assert_eq!(slug(login(&ground, "eve@example.com", PASSWORD, HOME).await), "signin.suspended");

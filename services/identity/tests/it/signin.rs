@@ -13,13 +13,13 @@ use nsl_ledger::Search;
 use nsl_sql::{Scope, args};
 use serde_json::Value;
 
-use crate::ground::{Ground, each};
+use crate::ground::{BUDGET, Ground, each};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
 /// A stranger at this address.
 pub(crate) fn from(address: &str) -> Cx {
-    let mut cx = Cx::system(TenantId::parse("anonymous").unwrap(), Duration::from_secs(30));
+    let mut cx = Cx::system(TenantId::parse("anonymous").unwrap(), BUDGET);
     cx.principal = Principal::anonymous();
     cx.source = Source { ip: Some(address.parse::<IpAddr>().unwrap()), user_agent: Some("test".into()) };
     cx

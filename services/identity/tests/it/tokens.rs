@@ -19,7 +19,7 @@ use nsl_ledger::Search;
 use nsl_sql::{Scope, Statement, args};
 
 use crate::{
-    ground::{Ground, each},
+    ground::{BUDGET, Ground, each},
     signin::{PASSWORD, claims, from, login, person, register, slug, tokens as signed_in},
 };
 
@@ -45,7 +45,7 @@ pub(crate) fn next(reply: &TokenReply) -> &str {
 }
 
 pub(crate) async fn revocations(clients: &Clients, after: i64) -> Vec<Revocation> {
-    let cx = Cx::system(TenantId::parse("anonymous").unwrap(), Duration::from_secs(30));
+    let cx = Cx::system(TenantId::parse("anonymous").unwrap(), BUDGET);
     let mut all = Vec::new();
     let mut seq = after;
     loop {
