@@ -60,7 +60,7 @@ fn code(asked: &SecondFactor, second: Second) -> Result<Zeroizing<String>, Failu
         return Err(Failure::new(Exit::Refused, message));
     }
     let code = match second.from_stdin {
-        true => hidden::from_stdin("the code")?,
+        true => hidden::from_stdin("the second line of standard input, where the code of your app belongs,")?,
         false => hidden::ask("Code of your authenticator app, or a recovery code", INSTEAD)?,
     };
     Ok(Zeroizing::new(code.trim().to_owned()))
