@@ -37,7 +37,8 @@ pub(super) struct Live {
     declared: Mutex<HashSet<String>>,
 }
 
-const WATCH_EVERY: Duration = Duration::from_millis(200);
+/// How often somebody looks whether a connection still stands.
+pub(super) const WATCH_EVERY: Duration = Duration::from_millis(200);
 const HEARTBEAT_SECONDS: u16 = 10;
 
 /// The error never repeats the URL, which may hold a password.

@@ -9,11 +9,10 @@ use parking_lot::Mutex;
 
 use super::{
     Queue,
+    broker::WATCH_EVERY,
     changes::{Fate, Finish, Receipt, Settle},
     table::Taken,
 };
-
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 
 /// A message on loan to this consumer. Settle it before the lease ends; one that is dropped comes again after that.
 pub struct Delivery {
@@ -60,7 +59,7 @@ impl Subscription {
     /// Waits until the connection is gone.
     pub(super) async fn ended(&self) {
         while self.channel.status().connected() {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(WATCH_EVERY).await;
         }
     }
 }

@@ -298,6 +298,8 @@ async fn what_a_caller_can_do_about_a_failure_is_told() {
 
     net.node.stop().await.unwrap();
     // Of one that has a connection already, nobody knows whether the node read the request before it went.
+    let lost = net.client.block_count().await.unwrap_err();
+    assert!(matches!(lost, Error::Unreachable { .. } | Error::Lost { .. }) && lost.is_transient(), "{lost:?}");
     let fresh = Client::new(&net.node.rpc).unwrap();
     let gone = fresh.block_count().await.unwrap_err();
     assert!(matches!(gone, Error::Unreachable { .. }), "{gone:?}");

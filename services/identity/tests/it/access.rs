@@ -16,7 +16,7 @@ use nsl_ledger::Search;
 use nsl_policy::Court;
 use nsl_sql::{Statement, args};
 
-use crate::ground::{BUDGET, Ground, each};
+use crate::ground::{BUDGET, Ground, each, lasting};
 
 type Saving = std::pin::Pin<Box<dyn Future<Output = Result<PolicyReply>> + Send>>;
 
@@ -43,7 +43,7 @@ async fn member(ground: &Ground, tenant: &TenantId, role: &str) -> String {
 
 /// A person who showed a second factor now.
 fn signed_in(ground: &Ground, tenant: &TenantId, user: &str, scopes: &[&str]) -> Cx {
-    let mut cx = Cx::system(tenant.clone(), BUDGET);
+    let mut cx = lasting(Cx::system(tenant.clone(), BUDGET));
     cx.principal = Principal {
         kind: PrincipalKind::Token,
         subject: Subject::parse(user).unwrap(),
@@ -86,7 +86,7 @@ async fn a_policy_has_versions_and_leaves_its_digests_in_the_trail() {
     each(async |ground: Ground| {
         let (access, cx) = (&ground.all.access, owner(&ground).await);
         assert_eq!(text_of(&ground, &cx.tenant).await, None);
-        let platform = Cx::system(cx.tenant.clone(), BUDGET);
+        let platform = lasting(Cx::system(cx.tenant.clone(), BUDGET));
         let first = save(&ground, &cx, "night", NIGHT).await.unwrap();
         assert!(first.saved && first.policy.version == 1);
         let second = save(&ground, &cx, "night", &NIGHT.replace("20", "22")).await.unwrap();

@@ -49,8 +49,13 @@ pub(crate) struct Ground {
     database: Option<nsl_sandbox::Database>,
 }
 
-/// For all requests of one test together: a context stands here for somebody over many of them.
-pub(crate) const BUDGET: Duration = Duration::from_secs(600);
+/// For one request.
+pub(crate) const BUDGET: Duration = Duration::from_secs(30);
+
+/// A context that stands for somebody over many requests, each of which would have a budget of its own.
+pub(crate) fn lasting(cx: Cx) -> Cx {
+    Cx { deadline: Cx::system(cx.tenant.clone(), Duration::from_secs(600)).deadline, ..cx }
+}
 
 pub(crate) async fn each(test: impl AsyncFn(Ground)) {
     test(Ground::on(None, 1_000).await).await;
@@ -243,7 +248,7 @@ impl Ground {
     /// What a request with this key would run under.
     pub(crate) async fn as_key(&self, key: &CreatedKey) -> Cx {
         let found = self.authenticate(&key.secret.0).await.unwrap();
-        let mut cx = Cx::system(found.tenant, BUDGET);
+        let mut cx = lasting(Cx::system(found.tenant, BUDGET));
         cx.principal = found.principal;
         cx
     }

@@ -18,13 +18,18 @@ use parking_lot::Mutex;
 use tokio::{runtime::Handle, sync::oneshot, task::spawn_blocking};
 
 use crate::{
-    ground::{Ground, each},
+    ground::{Ground, each, lasting},
     second_factor::{Alice, HOME, with_recovery},
     signin::{PASSWORD, events, from, login_of, person, register, slug, tokens},
 };
 
 /// Where strangers are: nobody waits for their turn behind somebody else.
 const AWAY: &str = "203.0.113.9";
+
+/// Who is held over many requests of others.
+fn held() -> Cx {
+    lasting(from(AWAY))
+}
 
 tokio::task_local! {
     static HOLD: Hold;
@@ -91,7 +96,7 @@ async fn a_sign_in_with_the_old_password_does_not_outlive_its_change() {
             let email = format!("alice{rounds}@example.com");
             let owner = person(&register(&ground, &email, HOME).await, HOME);
             let signin = signin.clone();
-            let login = async move { signin.login(&from(AWAY), login_of(&email, PASSWORD)).await };
+            let login = async move { signin.login(&held(), login_of(&email, PASSWORD)).await };
             let Some(outcome) = overtake(rounds + 1, login, change(&ground, &owner)).await else { break };
             assert_eq!(slug(outcome), "signin.wrong", "held at {rounds}");
             rounds += 1;
@@ -142,10 +147,10 @@ async fn overtake_half(ground: Ground, second: bool) {
         let (signin, code) = (signin.clone(), alice.codes[0].clone());
         let outcome = if second {
             let asked = alice.asked(&ground).await;
-            let shown = async move { signin.show_mfa(&from(AWAY), with_recovery(&asked, &code)).await.map(drop) };
+            let shown = async move { signin.show_mfa(&held(), with_recovery(&asked, &code)).await.map(drop) };
             overtake(at, shown, change(&ground, &owner)).await
         } else {
-            let login = async move { signin.login(&from(AWAY), login_of(&email, PASSWORD)).await.map(drop) };
+            let login = async move { signin.login(&held(), login_of(&email, PASSWORD)).await.map(drop) };
             overtake(at, login, change(&ground, &owner)).await
         };
         let Some(outcome) = outcome else {
@@ -186,7 +191,7 @@ fn poll(device_code: Revealed) -> GrantTokens {
 }
 
 async fn asked(ground: &Ground, code: Revealed) -> Result<()> {
-    ground.all.oauth.grant_tokens(&from(AWAY), poll(code)).await.map(drop)
+    ground.all.oauth.grant_tokens(&held(), poll(code)).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -226,7 +231,7 @@ async fn a_device_that_is_asking_does_not_outlive_the_end_of_all() {
             let owner = person(&ann, HOME);
             let code = let_in(&ground, &owner).await;
             let oauth = oauth.clone();
-            let asks = async move { oauth.grant_tokens(&from(AWAY), poll(code)).await };
+            let asks = async move { oauth.grant_tokens(&held(), poll(code)).await };
             let end = async {
                 ground.all.sessions.end_other_sessions(&owner, EndOtherSessions {}).await.unwrap();
             };

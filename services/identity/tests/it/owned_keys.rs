@@ -6,7 +6,7 @@ use nsl_api::identity::{ChangeKey, CreateKey, ListKeys, RevokeKey, RotateKey, Up
 use nsl_core::{Clock, Code, Cx, Once, Principal, PrincipalKind, Subject, TenantId};
 use nsl_sql::{Scope, Statement, args};
 
-use crate::ground::{BUDGET, Ground, digest_of, each, new_key};
+use crate::ground::{BUDGET, Ground, digest_of, each, lasting, new_key};
 
 const ALL: &[&str] = &["storage:read", "storage:write", "identity:read", "identity:write", "identity:admin"];
 const DEVELOPER: &[&str] = &["storage:read", "storage:write", "identity:read", "identity:write"];
@@ -36,7 +36,7 @@ async fn set(ground: &Ground, sql: &'static str, args: Vec<nsl_sql::Value>) {
 
 /// The person with a session of a quarter of an hour.
 fn signed_in(ground: &Ground, tenant: &TenantId, user: &str, scopes: &[&str]) -> Cx {
-    let mut cx = Cx::system(tenant.clone(), BUDGET);
+    let mut cx = lasting(Cx::system(tenant.clone(), BUDGET));
     cx.principal = Principal {
         kind: PrincipalKind::Token,
         subject: Subject::parse(user).unwrap(),

@@ -18,7 +18,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::{
-    ground::{BUDGET, Ground, blobs, each, new_key},
+    ground::{BUDGET, Ground, blobs, each, lasting, new_key},
     people::{id, joins, owner},
     signin::{PASSWORD, from, login, register_of, slug},
 };
@@ -82,7 +82,7 @@ async fn settled(ground: &Ground, cx: &Cx, request: &str) -> DataRequest {
 }
 
 fn system() -> Cx {
-    Cx::system(TenantId::parse("platform").unwrap(), BUDGET)
+    lasting(Cx::system(TenantId::parse("platform").unwrap(), BUDGET))
 }
 
 async fn document(ground: &Ground, cx: &Cx, request: &str) -> Result<Value> {
@@ -307,6 +307,7 @@ async fn what_stands_against_an_erasure_is_said_and_that_of_an_account_tried_aga
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        assert_eq!(waiting().await, 0, "all who refuse are heard");
         let name = NameDataRequest { id: deleted.privacy_request.clone() };
         let open = privacy.find_data_request(&system(), name).await.unwrap();
         assert!(open.reason.is_some() && open.state == DataState::Open);
@@ -335,7 +336,7 @@ async fn a_tenant_is_erased_when_its_grace_is_over() {
         let closing = "SELECT id FROM privacy_requests WHERE tenant_id = $1 AND kind = 'closing'";
         let mut rows = ground.db.query(Scope::Platform, closing, args![&ada.tenant]).await.unwrap();
         let request: String = rows[0].take(0).unwrap();
-        let there = Cx::system(ada.tenant.clone(), BUDGET);
+        let there = lasting(Cx::system(ada.tenant.clone(), BUDGET));
         assert_eq!(settled(&ground, &there, &request).await.state, DataState::Done);
         assert!(fake.erased.lock().iter().all(|(_, tenant, who)| *tenant == ada.tenant.to_string() && who.is_none()));
         assert_eq!(ground.all.people.list_own_tenants(&ada, ListOwnTenants {}).await.unwrap().items.len(), 0);

@@ -16,7 +16,7 @@ use nsl_core::{Clock, Code, Cx};
 use nsl_signin::totp::Seed;
 
 use crate::{
-    ground::{Ground, each, new_key},
+    ground::{Ground, each, lasting, new_key},
     oauth::client_of,
     people::joins,
     signin::{PASSWORD, claims, events, from, login, person, register, slug},
@@ -118,7 +118,7 @@ async fn a_code_counts_once_wherever_it_is_shown() {
         for _ in 0..8 {
             asked.push(alice.asked(&ground).await);
         }
-        let networks: Vec<Cx> = (0..8).map(|number| from(&format!("10.0.{number}.1"))).collect();
+        let networks: Vec<Cx> = (0..8).map(|number| lasting(from(&format!("10.0.{number}.1")))).collect();
         let shown =
             asked.iter().zip(&networks).map(|(asked, cx)| ground.all.signin.show_mfa(cx, with_code(asked, &code)));
         let outcomes: Vec<String> = futures_util::future::join_all(shown).await.into_iter().map(slug).collect();
@@ -133,7 +133,7 @@ async fn of_many_who_show_one_token_one_gets_in() {
     each(async |ground: Ground| {
         let alice = Alice::new(&ground).await;
         let asked = alice.asked(&ground).await;
-        let networks: Vec<Cx> = (0..8).map(|number| from(&format!("10.0.{number}.1"))).collect();
+        let networks: Vec<Cx> = (0..8).map(|number| lasting(from(&format!("10.0.{number}.1")))).collect();
         let shown = networks.iter().zip(&alice.codes).map(|(cx, code)| {
             let request = with_recovery(&asked, code);
             ground.all.signin.show_mfa(cx, request)
@@ -156,7 +156,7 @@ async fn a_recovery_code_counts_once() {
         for _ in 0..6 {
             asked.push(alice.asked(&ground).await);
         }
-        let networks: Vec<Cx> = (0..6).map(|number| from(&format!("10.0.{number}.1"))).collect();
+        let networks: Vec<Cx> = (0..6).map(|number| lasting(from(&format!("10.0.{number}.1")))).collect();
         let shown =
             asked.iter().zip(&networks).map(|(asked, cx)| ground.all.signin.show_mfa(cx, with_recovery(asked, &code)));
         let outcomes: Vec<String> = futures_util::future::join_all(shown).await.into_iter().map(slug).collect();
@@ -182,7 +182,7 @@ async fn five_wrong_codes_end_a_token_and_hold_the_network_up() {
         let alice = Alice::new(&ground).await;
         let asked = alice.asked(&ground).await;
         let wrong = Revealed("000000".to_owned());
-        let guesser = from("203.0.113.1");
+        let guesser = lasting(from("203.0.113.1"));
         for left in (0..5).rev() {
             let refused = ground.all.signin.show_mfa(&guesser, with_code(&asked, &wrong)).await.unwrap_err();
             assert_eq!((&*refused.slug, refused.code), ("signin.code_wrong", Code::Unauthenticated));
@@ -276,7 +276,7 @@ async fn what_counts_once_counts_once_in_all_processes() {
     let ground = Ground::on(Some(nsl_sandbox::Database::fresh().unwrap()), 1_000).await;
     let doors = [ground.all.signin.clone(), ground.all_beside().await.signin, ground.all_beside().await.signin];
     let alice = Alice::new(&ground).await;
-    let networks: Vec<Cx> = (0..9).map(|number| from(&format!("10.0.{number}.1"))).collect();
+    let networks: Vec<Cx> = (0..9).map(|number| lasting(from(&format!("10.0.{number}.1")))).collect();
     for round in 0..4 {
         let mut asked = Vec::new();
         for _ in &networks {

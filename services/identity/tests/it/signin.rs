@@ -13,7 +13,7 @@ use nsl_ledger::Search;
 use nsl_sql::{Scope, args};
 use serde_json::Value;
 
-use crate::ground::{BUDGET, Ground, each};
+use crate::ground::{BUDGET, Ground, each, lasting};
 
 pub(crate) const PASSWORD: &str = "correct horse battery staple";
 
@@ -54,7 +54,7 @@ pub(crate) fn claims(tokens: &TokenReply) -> Value {
 /// What a request with this access token runs under.
 pub(crate) fn person(tokens: &TokenReply, address: &str) -> Cx {
     let claims = claims(tokens);
-    let mut cx = from(address);
+    let mut cx = lasting(from(address));
     cx.tenant = tokens.tenant.clone();
     cx.principal = Principal {
         kind: PrincipalKind::Token,
@@ -287,7 +287,7 @@ async fn a_reset_token_works_once_and_only_for_those_below() {
         assert_eq!(slug(signin.issue_reset(&below, issue(&alice_id)).await), "signin.reset_not_yours", "the owner");
         let first = signin.issue_reset(&admin, issue(&bob_id)).await.unwrap();
         let issued = signin.issue_reset(&admin, issue(&bob_id)).await.unwrap();
-        let stranger = from("198.51.100.1");
+        let stranger = lasting(from("198.51.100.1"));
         let reset = |token: &Revealed, password: &str| ResetPassword {
             reset_token: token.clone(),
             new_password: Revealed(password.to_owned()),

@@ -18,7 +18,7 @@ use nsl_signin::{
 use nsl_sql::{Scope, args};
 
 use crate::{
-    ground::{Ground, each},
+    ground::{Ground, each, lasting},
     signin::{PASSWORD, claims, events, from, person, register, slug, tokens},
 };
 
@@ -374,7 +374,7 @@ async fn only_a_person_ties_wallets() {
         lent.principal.actor = Some(nsl_core::Subject::parse("usr_other").unwrap());
         let mut client = signed_in.clone();
         client.principal.session = None;
-        let nobody = from(HOME);
+        let nobody = lasting(from(HOME));
         assert_eq!(nobody.principal.kind, PrincipalKind::Anonymous);
         let needed = "auth.person_needed";
         for (cx, why) in [(key_of_api, needed), (lent, needed), (client, needed), (nobody, "auth.missing")] {

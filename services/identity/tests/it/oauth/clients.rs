@@ -14,7 +14,7 @@ use nsl_core::{Clock, Once};
 
 use super::{HERE, ask, client_of, error_of, look, machine, make, poll, shown, words};
 use crate::{
-    ground::{Ground, each, new_key},
+    ground::{Ground, each, lasting, new_key},
     signin::{claims, from, person, register, slug},
     tokens::{events, next, refresh, revocations},
 };
@@ -154,7 +154,7 @@ async fn a_client_is_held_to_its_networks_its_end_and_its_suspension() {
                 "{address}"
             );
         }
-        let mut nowhere = from(HERE);
+        let mut nowhere = lasting(from(HERE));
         nowhere.source.ip = None;
         assert_eq!(error_of(oauth.grant_tokens(&nowhere, request()).await), "unauthorized_client");
 
